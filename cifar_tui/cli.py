@@ -1,0 +1,308 @@
+"""The commands: they read their flags, call the core, and print; no logic of their own."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+
+from cifar_tui import __version__, printing
+from cifar_tui.errors import UserError
+from cifar_tui.flags import spec_flags
+from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.spec import RunSpec, make_spec
+from cifar_tui.wording import read_toml, to_toml
+
+RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")]
+DataDir = Annotated[str, Parameter(name="--data", help="Folder with the images, or `demo`.")]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for programs.")]
+Which = Annotated[
+    str, Parameter(name="RUN", help="A run's id, a unique prefix of it, its name, last or best.")
+]
+
+RUNS = Path("saved_model")
+
+app = App(
+    name="cifar-tui",
+    version=__version__,
+    help="Set up, launch, watch, compare and hand in CIFAR-10 training runs.\n\n"
+    "Without a command it opens the app.",
+)
+runs_app = App(name="runs", help="List, show, compare, steer, delete and restore saved runs.")
+data_app = App(name="data", help="Show the images that would be used; `download` gets CIFAR-10.")
+app.command(runs_app)
+app.command(data_app)
+
+
+def main() -> None:
+    """Run one command; what the user did wrong is one sentence on stderr and exit code 2."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        code = app(
+            list(arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+        return int(code or 0)
+    except UnusedCliTokensError as error:
+        unused = " ".join(error.unused_tokens or [])
+        complain(f"'{unused}' is not understood here. See `cifar-tui --help`.")
+    except CycloptsError as error:
+        complain(f"{printing.one_line(str(error))} See `cifar-tui --help`.")
+    except UserError as error:
+        complain(str(error))
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 2
+
+
+def complain(sentence: str) -> None:
+    """Print one sentence to stderr."""
+    print(f"cifar-tui: {sentence}", file=sys.stderr)
+
+
+if TYPE_CHECKING:
+    SpecFlags = Any
+    NO_FLAGS: Any = None
+else:
+    SpecFlags = spec_flags()
+    NO_FLAGS = SpecFlags()
+
+
+@app.default
+def open_app(*, data: DataDir = "data", runs: RunsDir = RUNS) -> None:
+    """Open the app."""
+    _open(runs, data)
+
+
+def _open(runs: Path, data: str, watch: Sequence[RunSpec] = ()) -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UserError(
+            "The app needs a terminal; `cifar-tui train` trains without one "
+            "(`cifar-tui train --help` lists its settings)."
+        )
+    from cifar_tui.ui.launch import open_app
+
+    open_app(runs, data, watch)
+
+
+@app.command
+def train(
+    *,
+    settings: Annotated[SpecFlags, Parameter(name="*")] = NO_FLAGS,
+    spec: Annotated[
+        Path | None, Parameter(help="Read settings from a TOML file; flags win.")
+    ] = None,
+    grid: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative=(), help="Several values for one setting, like lr=0.1,0.01; may be repeated."
+        ),
+    ] = (),
+    app: Annotated[bool, Parameter(negative=(), help="Watch it in the app.")] = False,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> int:
+    """Train one run, or a grid of runs one after another."""
+    from cifar_tui.headless import plan, train_all
+
+    given = {} if spec is None else read_toml(spec)
+    flags = dataclasses.asdict(settings)
+    given |= {name: value for name, value in flags.items() if value is not None}
+    specs = plan(given, grid)
+    if app:
+        _open(runs, specs[0].data, specs)
+        return 0
+    return train_all(specs, runs, printing.train_printer(json))
+
+
+@runs_app.command(name="list")
+def runs_list(
+    *,
+    json: Json = False,
+    trash: Annotated[bool, Parameter(negative=(), help="List the trash instead.")] = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """List the saved runs, oldest first."""
+    found = Runs(runs).trashed() if trash else Runs(runs).all()
+    if json:
+        printing.print_json([run.to_dict() for run in found])
+    else:
+        printing.print_runs(found, runs)
+
+
+@runs_app.command(name="show")
+def runs_show(
+    run: Which,
+    /,
+    *,
+    spec: Annotated[bool, Parameter(negative=(), help="Print its settings as TOML.")] = False,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Show one run: settings, figures and epochs."""
+    found = Runs(runs).find(run)
+    if spec:
+        print(to_toml(_spec_of(found)), end="")
+    elif json:
+        printing.print_json(printing.run_details(found))
+    else:
+        printing.print_run(found)
+
+
+def _spec_of(run: Run) -> RunSpec:
+    if run.spec is None:
+        raise UserError(f"{run.id} has no readable settings: {run.problem}.")
+    return run.spec
+
+
+@runs_app.command(name="compare")
+def runs_compare(
+    run: Annotated[tuple[str, ...], Parameter(name="RUN", help="Two or more runs.")],
+    /,
+    *,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Show runs beside each other: the settings that differ and the best figures."""
+    from cifar_tui.runs.compare import compare
+
+    if len(run) < 2:
+        raise UserError("compare needs two or more runs, like `cifar-tui runs compare best last`.")
+    known = Runs(runs)
+    found = [known.find(wanted) for wanted in run]
+    if json:
+        printing.print_json(compare(found))
+    else:
+        printing.print_comparison(found)
+
+
+@runs_app.command(name="delete")
+def runs_delete(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
+    """Move a run to the trash."""
+    known = Runs(runs)
+    found = known.find(run)
+    path = known.delete(found)
+    printing.say({"id": found.id, "path": str(path)}, f"{found.id} is in the trash.", json)
+
+
+@runs_app.command(name="restore")
+def runs_restore(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
+    """Move a run back from the trash."""
+    from cifar_tui.runs.listing import find_run
+
+    known = Runs(runs)
+    found = find_run(known.trashed(), run, known.folder / "trash")
+    path = known.restore(found)
+    printing.say({"id": found.id, "path": str(path)}, f"{found.id} is back.", json)
+
+
+@runs_app.command(name="note")
+def runs_note(
+    run: Which,
+    /,
+    *,
+    name: Annotated[str | None, Parameter(help="A new name.")] = None,
+    tags: Annotated[str | None, Parameter(help="Words separated by commas.")] = None,
+    note: Annotated[str | None, Parameter(help="A remark.")] = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Rename, tag or annotate a run."""
+    from cifar_tui.runs.listing import annotate, clean_notes
+
+    known = Runs(runs)
+    found = known.find(run)
+    annotate(found, **clean_notes(name=name, tags=tags, note=note))
+    changed = known.get(found.id)
+    printing.say(changed.to_dict(), f"{changed.id} is now {changed.name}.", json)
+
+
+@app.command
+def export(
+    run: Which,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(help="File to write.")] = None,
+    overwrite: Annotated[bool, Parameter(negative=(), help="Replace the file.")] = False,
+    data: Annotated[str | None, Parameter(help="Folder with the images.")] = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Write predictions.csv for the test split from a run's best checkpoint."""
+    from cifar_tui.training.export import export_predictions
+
+    found = Runs(runs).find(run)
+    with printing.export_progress(json) as tick:
+        result = export_predictions(found, output, data=data, overwrite=overwrite, tick=tick)
+    printing.say(result.to_dict(), result.sentence(), json)
+
+
+@app.command
+def summary(
+    *,
+    settings: Annotated[SpecFlags, Parameter(name="*")] = NO_FLAGS,
+    answers: Annotated[
+        bool, Parameter(negative=(), help="Also answer the assignment's computation questions.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show a model layer by layer: shapes, parameters, multiply-adds."""
+    from cifar_tui.models.summary import computation_answers, summarise_spec
+
+    flags = dataclasses.asdict(settings)
+    spec = make_spec({k: v for k, v in flags.items() if v is not None})
+    found = summarise_spec(spec)
+    asked = computation_answers() if answers else []
+    if json:
+        printing.print_json(
+            found.to_dict() | ({"answers": [dataclasses.asdict(a) for a in asked]} if asked else {})
+        )
+    else:
+        printing.print_summary(spec, found, asked)
+
+
+@data_app.default
+def data_show(*, data: DataDir = "data", json: Json = False) -> None:
+    """Show splits, class counts, channel statistics and fingerprint of the images."""
+    from cifar_tui.data import describe, find, open_dataset
+
+    note = find(data).note
+    described = describe(open_dataset(data)) | {"note": note}
+    if json:
+        printing.print_json(described)
+    else:
+        printing.print_data(described)
+
+
+@data_app.command(name="download")
+def data_download(*, data: DataDir = "data", json: Json = False) -> None:
+    """Get the official CIFAR-10 archive (170 MB); run it again to resume."""
+    from cifar_tui.data.download import download
+
+    folder = Path(data)
+    with printing.download_progress(json) as tick:
+        download(folder, tick)
+    printing.say({"folder": str(folder)}, f"CIFAR-10 is in {folder}.", json)
+
+
+@app.command
+def devices(*, json: Json = False) -> None:
+    """Show GPUs, their use and processes; or the CPU, and why there is no GPU."""
+    from cifar_tui.devices import snapshot, to_dict
+
+    found = snapshot()
+    if json:
+        printing.print_json(to_dict(found))
+    else:
+        printing.print_devices(found)

@@ -1,0 +1,70 @@
+"""Where images come from: the course's files, the official archive, or the demo set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifar_tui.data import course, official
+from cifar_tui.data.dataset import NAMES, Dataset, Source, Split, describe
+from cifar_tui.data.demo import draw_demo
+from cifar_tui.errors import UserError
+from cifar_tui.spec import SETTINGS
+
+__all__ = ["NAMES", "Dataset", "Found", "Split", "describe", "find", "open_dataset"]
+
+DEMO = "demo"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `open_dataset` would read, the path it would read it from, and a note for the user."""
+
+    source: Source
+    path: Path | None
+    note: str
+
+
+def find(where: str) -> Found:
+    """Look for images in the folder `where` without reading any; `demo` is the demo set.
+
+    The course's files come first, then the official data, then the demo set. Raises UserError
+    when the folder does not exist (unless it is the default one) or holds only a part of a dataset.
+    """
+    if where == DEMO:
+        return Found("demo", None, "Using the demo set (synthetic).")
+    try:
+        return _find_in(Path(where).expanduser())
+    except OSError as error:
+        raise UserError(f"Cannot look into {where}: {error.strerror or error}.") from None
+    except RuntimeError:
+        raise UserError(f"There is no home folder for {where}; give the whole path.") from None
+
+
+def _find_in(folder: Path) -> Found:
+    if folder.is_dir():
+        if course.locate(folder):
+            return Found("course", folder, f"Using the course's data in {_shown(folder)}.")
+        if path := official.locate(folder):
+            return Found("official", path, f"Using the official CIFAR-10 in {_shown(path)}.")
+    elif folder.exists():
+        raise UserError(f"{folder} is not a folder; give the folder with the images, or `demo`.")
+    elif folder != Path(SETTINGS["data"].default):
+        raise UserError(f"There is no folder {folder}; give the one with the images, or `demo`.")
+    return Found(
+        "demo",
+        None,
+        f"No data in {_shown(folder)}. Using the demo set (synthetic); "
+        "`cifar-tui data download` gets CIFAR-10 (170 MB).",
+    )
+
+
+def _shown(path: Path) -> str:
+    return str(path) if path.is_absolute() else f"./{path}"
+
+
+def open_dataset(where: str) -> Dataset:
+    """Find the images and read them all; raises UserError naming what is missing or wrong."""
+    found = find(where)
+    if found.path is None:
+        return draw_demo()
+    read = course.read if found.source == "course" else official.read
+    return read(found.path)

@@ -1,0 +1,218 @@
+"""The official CIFAR-10 (Krizhevsky 2009, python version): its archive, or that unpacked."""
+
+import pickle
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cifar_tui.data.dataset import SIDE, Dataset, checked_split
+from cifar_tui.errors import UserError
+from cifar_tui.spec import CLASSES
+
+ARCHIVE = "cifar-10-python.tar.gz"
+FOLDER = "cifar-10-batches-py"
+TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
+TEST = "test_batch"
+META = "batches.meta"
+# fmt: off
+CLASS_NAMES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)
+# fmt: on
+LARGEST_FILE = 64 << 20
+LARGEST_ARCHIVE = 1 << 30
+SPLIT_SEED = 10
+
+
+def locate(folder: Path) -> Path | None:
+    """The unpacked folder if complete, else the archive, else None; reads no pixels.
+
+    Raises UserError when an unpacked folder is all there is and it lacks files.
+    """
+    needed = (*TRAIN, TEST)
+    partial = {}
+    for unpacked in (folder / FOLDER, folder):
+        missing = [name for name in needed if not (unpacked / name).is_file()]
+        if not missing:
+            return unpacked
+        if len(missing) < len(needed):
+            partial[unpacked] = missing
+    if (folder / ARCHIVE).is_file():
+        return folder / ARCHIVE
+    for unpacked, missing in partial.items():
+        raise UserError(
+            f"{unpacked} lacks {', '.join(missing)} of the official CIFAR-10; "
+            "unpack the archive again, or put it beside."
+        )
+    return None
+
+
+def read(path: Path) -> Dataset:
+    """Read the official data from the archive or the unpacked folder, all splits labelled.
+
+    The 50,000 training images become 45,000 for training and 5,000 for validation (the last
+    tenth of a fixed permutation). Raises UserError naming the file that is missing or wrong.
+    """
+    files = _from_folder(path) if path.is_dir() else _from_archive(path)
+    for name in (*TRAIN, TEST):
+        if name not in files:
+            raise UserError(f"{path} lacks {name} of the official CIFAR-10; get it again.")
+    batches = [_batch(files[name], path / name) for name in TRAIN]
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    order = _permutation(len(images))
+    val = len(images) // 10
+    return Dataset(
+        "official",
+        path.parent if path.is_file() else path,
+        checked_split(images[order[:-val]], labels[order[:-val]], path, path),
+        checked_split(images[order[-val:]], labels[order[-val:]], path, path),
+        checked_split(*_batch(files[TEST], path / TEST), path / TEST, path / TEST),
+        _class_names(files.get(META), path / META),
+    )
+
+
+def _permutation(count: int) -> NDArray[np.int64]:
+    """A fixed order; raw PCG64 output is the part of numpy.random that no version may change."""
+    raw = np.random.PCG64(SPLIT_SEED).random_raw(count)
+    return np.argsort(raw, kind="stable")
+
+
+def _from_folder(folder: Path) -> dict[str, bytes]:
+    files = {}
+    for name in (*TRAIN, TEST, META):
+        path = folder / name
+        if path.is_file():
+            try:
+                _require_small(path.stat().st_size, path)
+                files[name] = path.read_bytes()
+            except OSError as error:
+                raise UserError(f"Cannot read {path}: {error.strerror or error}.") from None
+    return files
+
+
+def _from_archive(path: Path) -> dict[str, bytes]:
+    """The wanted members' bytes; others are passed over and nothing is written to disk."""
+    wanted = {f"{FOLDER}/{name}": name for name in (*TRAIN, TEST, META)}
+    files: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                if member.offset_data + member.size > LARGEST_ARCHIVE:
+                    raise UserError(f"{path} unpacks to more than 1 GiB; get the official one.")
+                if member.name in wanted:
+                    files[wanted[member.name]] = _member(archive, member, path)
+                if len(files) == len(wanted):
+                    break
+    except UserError:
+        raise
+    except PermissionError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
+    except Exception:  # whatever damaged bytes make gzip and tarfile raise
+        raise UserError(f"{path} is cut short or no tar.gz archive; get it again.") from None
+    return files
+
+
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
+    _require_small(member.size, path / member.name)
+    file = archive.extractfile(member) if member.isreg() else None
+    if file is None:
+        raise UserError(f"{path}: {member.name} is not a regular file; get the official archive.")
+    return file.read()
+
+
+def _require_small(size: int, path: Path) -> None:
+    if size > LARGEST_FILE:
+        raise UserError(f"{path} is larger than 64 MiB, so it is no file of the official CIFAR-10.")
+
+
+class _Array:
+    """Stands in for a pickled array and keeps its state as it is, so numpy restores nothing."""
+
+    state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The array, if it is one of bytes; raises TypeError or ValueError for any other."""
+        _, shape, dtype, fortran, raw = self.state
+        if not isinstance(dtype, _Dtype) or dtype.code not in ("u1", b"u1"):
+            raise TypeError("not bytes")
+        return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if fortran else "C")
+
+
+class _Dtype:
+    """Stands in for a pickled dtype; its state (byte order, alignment) means nothing for bytes."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        self.code = code
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+def _reconstruct(*_: Any) -> _Array:
+    return _Array()
+
+
+def _encode(text: str, _encoding: str = "latin1") -> bytes:
+    return text.encode("latin1")
+
+
+_ADMITTED = {
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _encode,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows only the five names that arrays of bytes need, each replaced by a harmless one."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ADMITTED:
+            raise pickle.UnpicklingError(f"{module}.{name} is not admitted")
+        return _ADMITTED[module, name]
+
+
+def _load(raw: bytes, path: Path) -> dict[str, Any]:
+    """The pickled dictionary with its keys as text; raises UserError for anything else."""
+    try:
+        loaded = _Unpickler(BytesIO(raw), encoding="bytes").load()
+        return {k.decode() if isinstance(k, bytes) else str(k): v for k, v in loaded.items()}
+    except Exception:  # whatever damaged or hostile bytes make pickle raise
+        raise _not_official(path) from None
+
+
+def _batch(raw: bytes, path: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """Images (N,32,32,3) and labels (N,) of one batch file, whose rows hold R, G and B planes."""
+    batch = _load(raw, path)
+    try:
+        planes = batch["data"].pixels().reshape(-1, 3, SIDE, SIDE)
+        images, labels = planes.transpose(0, 2, 3, 1), np.array(batch["labels"])
+    except Exception:  # missing keys and everything a hostile state makes numpy raise
+        raise _not_official(path) from None
+    split = checked_split(images, labels, path, path)
+    assert split.labels is not None
+    return split.images, split.labels
+
+
+def _not_official(path: Path) -> UserError:
+    return UserError(f"{path} is damaged or no batch file of the official CIFAR-10; get it again.")
+
+
+def _class_names(raw: bytes | None, path: Path) -> tuple[str, ...]:
+    """The ten label names of batches.meta when they can be shown, else the official ones."""
+    if raw is None:
+        return CLASS_NAMES
+    listed = _load(raw, path).get("label_names")
+    names = listed if isinstance(listed, list) else []
+    texts = [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names]
+    shown = all(text.isprintable() and 0 < len(text) <= 40 for text in texts)
+    return tuple(texts) if shown and len(set(texts)) == CLASSES == len(texts) else CLASS_NAMES

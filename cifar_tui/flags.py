@@ -1,0 +1,31 @@
+"""The command-line flags of `train` and `summary`, made from the declared settings."""
+
+import dataclasses
+from typing import Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from cifar_tui.spec import GROUPS, SETTINGS, Setting
+from cifar_tui.wording import format_value
+
+
+def spec_flags() -> type:
+    """A dataclass with one optional field per setting; None means that the flag was not given.
+
+    Values stay text (switches become bool), so that RunSpec alone decides what is right.
+    """
+    groups = {name: Group(name, sort_key=i) for i, name in enumerate(GROUPS)}
+    fields: list[tuple[str, Any, Any]] = [
+        (name, _flag(setting, groups[setting.extra["group"]]), dataclasses.field(default=None))
+        for name, setting in SETTINGS.items()
+    ]
+    made = dataclasses.make_dataclass("SpecFlags", fields, kw_only=True)
+    made.__module__ = __name__
+    return made
+
+
+def _flag(setting: Setting, group: Group) -> Any:
+    kind = bool if setting.is_bool else str
+    default = format_value(setting.default) or "none"
+    text = f"{setting.help}. [{setting.expected}; default {default}]"
+    return Annotated[kind | None, Parameter(help=text, group=group, name=setting.flag)]

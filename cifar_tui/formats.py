@@ -1,0 +1,62 @@
+"""Figures as they are shown everywhere: fixed precision, so that numbers do not jump."""
+
+from datetime import datetime
+from typing import Any
+
+from cifar_tui.runs.record import Point
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) else None
+
+
+def accuracy(value: Any) -> str:
+    """A fraction with four digits, as the assignment's report has it."""
+    number = _number(value)
+    return "-" if number is None else f"{number:.4f}"
+
+
+def loss(value: Any) -> str:
+    """A loss with four digits."""
+    number = _number(value)
+    if number is None:
+        return "-"
+    return f"{number:.4f}" if abs(number) < 1e4 else f"{number:.2e}"
+
+
+def at_epoch(point: Point | None) -> str:
+    """`0.7182 @ 11`: an accuracy and its epoch."""
+    return "-" if point is None else f"{accuracy(point.val_acc)} @ {point.epoch}"
+
+
+def clock(seconds: Any) -> str:
+    """Seconds as h:mm:ss."""
+    number = _number(seconds)
+    if number is None:
+        return "-:--:--"
+    whole = int(number + 0.5)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def rate(images_per_second: Any) -> str:
+    """Images per second in three significant places: `950`, `18.2k`."""
+    number = _number(images_per_second)
+    if number is None:
+        return "-"
+    return f"{number:.0f}" if number < 1000 else f"{number / 1000:.1f}k"
+
+
+def age(then: datetime | None, now: datetime) -> str:
+    """Time since `then` in one unit: `42s`, `7m`, `3h`, `12d`."""
+    if then is None:
+        return "-"
+    seconds = max(0, int((now - then).total_seconds()))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def plain(text: str) -> str:
+    """Text with terminal escapes and other control characters shown, not obeyed."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

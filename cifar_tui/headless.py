@@ -1,0 +1,106 @@
+"""Training without the app: plans the runs, hands them to the worker, and follows their folders."""
+
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from cifar_tui.data import find
+from cifar_tui.errors import UserError
+from cifar_tui.grid import as_texts, make_grid
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.follow import Follower, Look
+from cifar_tui.runs.listing import Runs
+from cifar_tui.spec import SETTINGS, RunSpec, make_spec, unknown_setting
+from cifar_tui.training.worker import Worker
+
+LOOK_EVERY = 0.1
+
+
+class TrainPrinter(Protocol):
+    """What shows a headless run: a note, and each look at the run."""
+
+    def note(self, sentence: str) -> None:
+        """Say something about the data."""
+
+    def begin(self, look: Look, number: int, total: int) -> None:
+        """A run begins."""
+
+    def show(self, look: Look) -> None:
+        """Show new events and progress."""
+
+
+def plan(given: Mapping[str, Any], grid: Sequence[str]) -> list[RunSpec]:
+    """The specs of one `train` command: its settings, times its `--grid NAME=V1,V2` flags."""
+    spec = make_spec(given)
+    if not grid:
+        return [spec]
+    texts = as_texts(spec)
+    for item in grid:
+        name, equals, values = item.partition("=")
+        name = name.strip().lstrip("-").replace("-", "_")
+        if not equals or not values.strip():
+            raise UserError(f"--grid takes NAME=V1,V2, like lr=0.1,0.01; got '{item}'.")
+        if name not in SETTINGS:
+            raise UserError(unknown_setting(name))
+        texts[name] = values
+    return make_grid(texts)
+
+
+def train_all(specs: Sequence[RunSpec], runs: Path, printer: TrainPrinter) -> int:
+    """Train the specs one after another; returns 1 if a run failed, else 0.
+
+    Checks the images before a run folder is made. SIGINT and SIGTERM stop the current run
+    between two batches and drop the rest.
+    """
+    from cifar_tui.training.perform import check_run
+
+    for where in dict.fromkeys(spec.data for spec in specs):
+        note = find(where).note
+        if note:
+            printer.note(note)
+    for spec in specs:
+        check_run(spec)
+    folders = [RunFolder.create(runs, spec) for spec in specs]
+    worker = Worker()
+    for folder in folders:
+        worker.add(folder)
+    worker.finish()
+    with _stopping(worker):
+        worker.start()
+        statuses = [
+            _follow(runs, folder, i, len(folders), worker, printer)
+            for i, folder in enumerate(folders, 1)
+        ]
+        worker.join()
+    if worker.problem:
+        raise UserError(worker.problem)
+    return 1 if "failed" in statuses else 0
+
+
+def _follow(
+    runs: Path, folder: RunFolder, number: int, total: int, worker: Worker, printer: TrainPrinter
+) -> str:
+    follower = Follower(Runs(runs), folder.id)
+    printer.begin(follower.look(), number, total)
+    while True:
+        working = worker.alive and (worker.current == folder.id or folder.id in worker.queued)
+        look = follower.look()
+        printer.show(look)
+        if look.run.ended or not working:
+            return look.run.status
+        time.sleep(LOOK_EVERY)
+
+
+@contextmanager
+def _stopping(worker: Worker) -> Iterator[None]:
+    """Let SIGINT and SIGTERM close the worker while the block runs."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {s: signal.signal(s, lambda *_: worker.close()) for s in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

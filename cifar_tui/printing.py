@@ -1,0 +1,244 @@
+"""What the commands print: tables and progress for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cifar_tui.formats import accuracy, at_epoch, clock, loss, plain, rate
+from cifar_tui.runs.compare import differing
+from cifar_tui.runs.follow import Look
+from cifar_tui.runs.listing import Run, best_run, read_epochs, read_meta
+from cifar_tui.spec import RunSpec, changed, format_value
+from cifar_tui.wording import brief, model_name
+
+if TYPE_CHECKING:
+    from cifar_tui.devices import Snapshot
+    from cifar_tui.headless import TrainPrinter
+    from cifar_tui.models.summary import Answer, Summary
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def one_line(text: str) -> str:
+    """Text on one line, ending with a full stop."""
+    line = " ".join(text.split())
+    return line if line.endswith((".", "?", "!")) else line + "."
+
+
+def say(value: Mapping[str, Any], sentence: str, as_json: bool) -> None:
+    """The outcome of a command, as JSON or as a sentence."""
+    if as_json:
+        print_json(value)
+    else:
+        print(sentence)
+
+
+def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        justify: Any = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold")
+    return table
+
+
+def _show(*things: Any) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    for thing in things:
+        console.print(thing if not isinstance(thing, str) else Text(thing))
+
+
+def print_runs(runs: Sequence[Run], folder: Path) -> None:
+    """The list of runs, a line each."""
+    if not runs:
+        print(f"No runs in {folder}. `cifar-tui train` makes one.")
+        return
+    table = _table("id", "settings", "best val_acc", "epochs", "status", right=["epochs"])
+    for run in runs:
+        settings = "" if run.spec is None else _settings(run.spec)
+        demo = " demo" if run.synthetic else ""
+        table.add_row(
+            Text(plain(run.id)),
+            Text(plain(settings)),
+            at_epoch(run.summary.best),
+            f"{run.summary.epochs_done}/{run.summary.epochs}",
+            Text(plain(f"{run.status}{demo} {run.problem}".strip())),
+        )
+    best = best_run(list(runs))
+    line = f"{len(runs)} runs in {folder}"
+    _show(table, line + (f", best {best.id} {at_epoch(best.summary.best)}" if best else ""))
+
+
+def _settings(spec: RunSpec) -> str:
+    return f"{model_name(spec.model_dump())} {brief(changed(spec))}".strip()
+
+
+def run_details(run: Run) -> dict[str, Any]:
+    """One run for programs: its summary with `spec`, `epochs` (the epoch events) and `meta`."""
+    return run.to_dict() | {
+        "epochs_planned": run.summary.epochs,
+        "epochs": read_epochs(run.path),
+        "meta": read_meta(run.path),
+    }
+
+
+def print_run(run: Run) -> None:
+    """One run: state, settings that differ from the defaults, epochs."""
+    summary = run.summary
+    lines = [
+        f"{run.name}  {run.status}" + (f": {summary.reason}" if summary.reason else ""),
+        f"id        {run.id}",
+        f"settings  {_settings(run.spec) if run.spec else run.problem}",
+        f"best      val_acc {at_epoch(summary.best)}",
+        f"device    {summary.device}   parameters {summary.parameters or 0:,}   "
+        f"images {summary.source}{' (synthetic)' if run.synthetic else ''}",
+    ]
+    if summary.initial_loss is not None:
+        lines.append(f"loss      {loss(summary.initial_loss)} before training (ln 10 = 2.3026)")
+    if run.tags:
+        lines.append(f"tags      {', '.join(run.tags)}")
+    if run.notes.note:
+        lines.append(f"note      {run.notes.note}")
+    table = _table(*EPOCH_COLUMNS, right=EPOCH_COLUMNS)
+    for event in read_epochs(run.path):
+        table.add_row(*epoch_cells(event))
+    _show(*(plain(line) for line in lines), "", table)
+
+
+EPOCH_COLUMNS = (
+    "epoch",
+    "lr",
+    "train_loss",
+    "train_acc",
+    "val_loss",
+    "val_acc",
+    "img/s",
+    "seconds",
+)
+
+
+def epoch_cells(event: Mapping[str, Any]) -> list[str]:
+    """One epoch event as a row of fixed precision."""
+    seconds = (event.get("train_seconds") or 0) + (event.get("val_seconds") or 0)
+    return [
+        str(event.get("epoch")),
+        f"{event.get('lr') or 0:g}",
+        loss(event.get("train_loss")),
+        accuracy(event.get("train_acc")),
+        loss(event.get("val_loss")),
+        accuracy(event.get("val_acc")),
+        rate(event.get("images_per_second")),
+        f"{seconds:.1f}",
+    ]
+
+
+def print_comparison(runs: Sequence[Run]) -> None:
+    """Only what differs, then the figures, a column per run."""
+    table = _table("", *(run.name for run in runs))
+    for name, values in differing(runs).items():
+        table.add_row(name, *("" if v is None else format_value(v) for v in values))
+    table.add_row("best val_acc", *(at_epoch(run.summary.best) for run in runs))
+    table.add_row("epochs", *(f"{r.summary.epochs_done}/{r.summary.epochs}" for r in runs))
+    table.add_row("status", *(run.status for run in runs))
+    table.add_row("images", *(f"{r.summary.source}" for r in runs))
+    table.add_row("time", *(clock(run.summary.seconds) for run in runs))
+    _show(table)
+
+
+def print_summary(spec: RunSpec, summary: "Summary", answers: Sequence["Answer"]) -> None:
+    """The layer table with totals, and the computation answers if asked for."""
+    from cifar_tui.models.summary import rows
+
+    columns = ("layer", "input", "output", "weight", "parameters", "multiply-adds")
+    table = _table(*columns, right=("parameters", "multiply-adds"))
+    for row in rows(summary):
+        table.add_row(*row)
+    _show(model_name(spec.model_dump()), table)
+    for answer in answers:
+        _show(f"{answer.question}  {answer.answer}")
+
+
+def print_data(described: Mapping[str, Any]) -> None:
+    """Splits, class counts, channel statistics and fingerprint."""
+    kind = "synthetic demo set" if described["synthetic"] else f"{described['source']} CIFAR-10"
+    _show(f"{kind}  {described['folder'] or ''}".strip())
+    if described["note"]:
+        _show(described["note"])
+    names = described["classes"] or [str(i) for i in range(10)]
+    table = _table("split", "images", *names, right=["images", *names])
+    for name, split in described["splits"].items():
+        counts = split["counts"] or ["-"] * 10
+        table.add_row(name, f"{split['images']:,}", *(str(c) for c in counts))
+    _show(table)
+    for key in ("mean", "std"):
+        _show(f"{key:4}  " + "  ".join(f"{v:.4f}" for v in described[key]))
+    _show(f"fingerprint  {described['fingerprint']}")
+
+
+def print_devices(snapshot: "Snapshot") -> None:
+    """What nvidia-smi would say; without a driver the CPU, and why."""
+    from cifar_tui.devices import text_lines
+
+    _show(*text_lines(snapshot))
+
+
+def train_printer(as_json: bool) -> "TrainPrinter":
+    """JSON lines, a progress bar on a terminal, or a line per epoch elsewhere."""
+    from cifar_tui.progress import BarPrinter, JsonPrinter, LinePrinter
+
+    if as_json:
+        return JsonPrinter()
+    return BarPrinter() if sys.stdout.isatty() else LinePrinter()
+
+
+def epoch_line(event: Mapping[str, Any], epochs: int) -> str:
+    """One epoch on one line of fixed width."""
+    _, lr, *figures, speed, seconds = epoch_cells(event)
+    names = ("train_loss", "train_acc", "val_loss", "val_acc")
+    shown = "  ".join(f"{name} {value}" for name, value in zip(names, figures, strict=True))
+    width = len(str(epochs))
+    return f"epoch {event['epoch']:>{width}}/{epochs}  {shown}  lr {lr}  {speed} img/s  {seconds} s"
+
+
+def end_line(look: Look) -> str:
+    """How a run ended, on one line."""
+    run = look.run
+    reason = f" ({run.summary.reason})" if run.summary.reason else ""
+    demo = ", synthetic demo images" if run.synthetic else ""
+    return (
+        f"{run.status}{reason}: best val_acc {at_epoch(run.summary.best)} "
+        f"in {clock(run.summary.seconds)}{demo}; kept in {run.path}"
+    )
+
+
+@contextmanager
+def export_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar of images predicted, on a terminal."""
+    with _bar("predicting", quiet) as tick:
+        yield tick
+
+
+@contextmanager
+def download_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar of bytes received, on a terminal."""
+    with _bar("downloading", quiet) as tick:
+        yield tick
+
+
+@contextmanager
+def _bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import Progress
+
+    hidden = quiet or not sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,96 @@
+"""Three ways to show headless training: JSON lines, plain lines, a progress bar."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from cifar_tui.formats import at_epoch, clock, loss, plain, rate
+from cifar_tui.printing import end_line, epoch_line
+from cifar_tui.runs.follow import Look
+
+
+class JsonPrinter:
+    """Each event of the run as one JSON object on one line of stdout."""
+
+    def note(self, sentence: str) -> None:
+        """Notes go to stderr, out of a program's way."""
+        print(sentence, file=sys.stderr)
+
+    def begin(self, look: Look, number: int, total: int) -> None:
+        """The start event says it all."""
+
+    def show(self, look: Look) -> None:
+        """Print the new events."""
+        for event in look.events:
+            print(json.dumps(event, ensure_ascii=False), flush=True)
+
+
+class LinePrinter:
+    """A line per epoch, for logs."""
+
+    def note(self, sentence: str) -> None:
+        """Notes go to stderr."""
+        print(sentence, file=sys.stderr)
+
+    def begin(self, look: Look, number: int, total: int) -> None:
+        """Name the run."""
+        self._print(f"run {number}/{total}  {look.run.id}")
+
+    def show(self, look: Look) -> None:
+        """Print the new epochs, and how the run ended."""
+        for event in look.events:
+            for line in self._lines(event, look):
+                self._print(line)
+
+    def _lines(self, event: dict[str, Any], look: Look) -> list[str]:
+        kind = event.get("event")
+        if kind == "start":
+            begun = loss(event.get("initial_loss"))
+            return [f"loss {begun} before training (ln 10 = 2.3026)"]
+        if kind == "epoch":
+            return [epoch_line(event, look.run.summary.epochs)]
+        return [end_line(look)] if kind == "end" else []
+
+    def _print(self, line: str) -> None:
+        print(plain(line), flush=True)
+
+
+class BarPrinter(LinePrinter):
+    """A line per epoch above a bar of the whole run, for a terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+
+    def begin(self, look: Look, number: int, total: int) -> None:
+        """Name the run and draw its bar."""
+        super().begin(look, number, total)
+        columns = (BarColumn(), TextColumn("{task.description}"))
+        self._bar = Progress(*columns, console=self._console, transient=True)
+        self._task = self._bar.add_task("starting", total=1.0)
+        self._bar.start()
+
+    def show(self, look: Look) -> None:
+        """Print the new epochs and move the bar."""
+        super().show(look)
+        if self._bar is None:
+            return
+        progress, summary = look.progress, look.run.summary
+        if progress and progress.images and summary.epochs:
+            part = progress.images_done / progress.images if progress.phase == "train" else 1.0
+            done = (progress.epoch - 1 + min(part, 1.0)) / summary.epochs
+            text = (
+                f"epoch {progress.epoch}/{summary.epochs}  {rate(progress.images_per_second)} "
+                f"img/s  {clock(progress.seconds_left)} left  best {at_epoch(summary.best)}"
+            )
+            self._bar.update(self._task, completed=done, description=text)
+        if look.run.ended:
+            self._bar.stop()
+            self._bar = None
+
+    def _print(self, line: str) -> None:
+        self._console.print(plain(line), markup=False, soft_wrap=True)

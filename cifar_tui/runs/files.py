@@ -1,0 +1,97 @@
+"""Files that are whole or absent: atomic writes, appended lines, JSON that is never trusted."""
+
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+MAX_JSON_BYTES = 16 * 2**20
+
+
+def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace `path` in one step; `durable` also waits for the disk, file and folder."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def dump_json(value: Any, *, indent: int | None = None) -> bytes:
+    """Standard JSON in UTF-8; raises ValueError for a number that is not finite."""
+    return json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+
+
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """Write `value` as JSON in one step."""
+    write_atomic(path, dump_json(value, indent=1), durable=durable)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises OSError, or ValueError when it is not one."""
+    with path.open("rb") as file:
+        content = file.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES:
+        raise ValueError(f"{path.name} is larger than {MAX_JSON_BYTES:,} bytes")
+    try:
+        value = json.loads(content)
+    except RecursionError:
+        raise ValueError(f"{path.name} is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.name} does not hold a JSON object")
+    return value
+
+
+def finite(value: dict[str, Any]) -> dict[str, Any]:
+    """Turn numbers that are not finite into null and name them under `not_finite`."""
+    bad = [k for k, v in value.items() if isinstance(v, float) and not math.isfinite(v)]
+    if not bad:
+        return value
+    return {**value, **dict.fromkeys(bad), "not_finite": bad}
+
+
+class LineReader:
+    """Reads whole lines appended to a file since the last call, never a half-written tail."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """The JSON objects on lines completed since the last call; other lines are passed over."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                content = file.read()
+        except FileNotFoundError:
+            return []
+        whole = content[: content.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [value for line in whole.splitlines() if (value := _object(line)) is not None]
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

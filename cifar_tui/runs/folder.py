@@ -1,0 +1,113 @@
+"""One run's folder: how it is created and what its worker writes into it."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from cifar_tui.errors import UserError
+from cifar_tui.runs.files import dump_json, finite, write_atomic, write_json
+from cifar_tui.runs.record import Notes, Progress, Summary
+from cifar_tui.spec import RunSpec, make_spec
+from cifar_tui.wording import read_toml, slug, title, to_toml
+
+Order = Literal["stop", "pause", "go"]
+TRASH = ".trash"
+
+
+class RunFolder:
+    """Paths and writes of one run; readers use `runs.listing`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.best = path / "best.pt"
+        self.last = path / "last.pt"
+
+    @classmethod
+    def create(cls, runs: Path, spec: RunSpec) -> "RunFolder":
+        """Make a queued run's folder; raises UserError where none can be made."""
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        base = f"{stamp}-{slug(title(spec))}"
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            path = _new_folder(runs, base)
+            folder = cls(path)
+            write_atomic(path / "spec.toml", to_toml(spec).encode())
+            folder.write_summary(
+                Summary(
+                    id=folder.id,
+                    name=title(spec),
+                    epochs=spec.epochs,
+                    spec=spec.model_dump(mode="json"),
+                )
+            )
+        except OSError as error:
+            raise UserError(
+                f"Cannot write a run into {runs}: {error.strerror}; choose another folder "
+                "with --runs, or make room."
+            ) from None
+        return folder
+
+    def spec(self) -> RunSpec:
+        """The settings of this run, from spec.toml."""
+        return make_spec(read_toml(self.path / "spec.toml"))
+
+    def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
+        """Append one event as one line in one write; `durable` waits for the disk."""
+        line = dump_json(finite(event))
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        handle = os.open(self.path / "events.jsonl", flags, 0o644)
+        try:
+            if os.write(handle, line) != len(line):
+                raise OSError(28, "No space left on device")
+            if durable:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def write_summary(self, summary: Summary) -> None:
+        """Replace summary.json."""
+        write_json(self.path / "summary.json", summary.model_dump(mode="json"))
+
+    def write_progress(self, progress: Progress) -> None:
+        """Replace progress.json, the heartbeat; not worth waiting for the disk."""
+        write_json(self.path / "progress.json", progress.model_dump(mode="json"), durable=False)
+
+    def write_meta(self, meta: dict[str, Any]) -> None:
+        """Replace meta.json: versions, host, device, argv, git and data set."""
+        write_json(self.path / "meta.json", meta)
+
+    def write_notes(self, notes: Notes) -> None:
+        """Replace notes.json, what the user says of the run."""
+        write_json(self.path / "notes.json", notes.model_dump(mode="json"))
+
+    def write_order(self, order: Order) -> None:
+        """Ask whoever trains this run to stop, pause or go on."""
+        write_atomic(self.path / "control", order.encode(), durable=False)
+
+    def read_order(self) -> Order | None:
+        """The last order given, or None."""
+        try:
+            word = (self.path / "control").read_bytes()[:16].decode(errors="replace").strip()
+        except OSError:
+            return None
+        for order in ("stop", "pause", "go"):
+            if word == order:
+                return order
+        return None
+
+    def clear_order(self) -> None:
+        """Forget the last order, so that a resumed run does not obey it again."""
+        (self.path / "control").unlink(missing_ok=True)
+
+
+def _new_folder(runs: Path, base: str) -> Path:
+    number = 1
+    while True:
+        path = runs / (base if number == 1 else f"{base}-{number}")
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            number += 1

@@ -1,0 +1,296 @@
+"""Reads run folders: one run, the list of runs, and the run that a person means."""
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cifar_tui.errors import UserError
+from cifar_tui.runs.files import LineReader, read_json
+from cifar_tui.runs.folder import TRASH, RunFolder
+from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, is_alive
+from cifar_tui.spec import SETTINGS, RunSpec, make_spec
+from cifar_tui.wording import read_toml
+
+STALE_AFTER = 30.0
+"""Seconds without a heartbeat after which a run on another host counts as stale."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as its folder shows it; `problem` says why a folder could not be read."""
+
+    path: Path
+    summary: Summary
+    notes: Notes = field(default_factory=Notes)
+    spec: RunSpec | None = None
+    progress: Progress | None = None
+    problem: str = ""
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def name(self) -> str:
+        """The user's name for it, else the one it was started with."""
+        return self.notes.name or self.summary.name or self.id
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The user's tags, else those it was started with."""
+        if self.notes.tags is not None:
+            return self.notes.tags
+        return self.spec.tags if self.spec else ()
+
+    @property
+    def status(self) -> str:
+        """One of the status words, or `unreadable`."""
+        return "unreadable" if self.problem else self.summary.status
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.status in ENDED or self.status == "unreadable"
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its images were the demo set's."""
+        return self.summary.source == "demo"
+
+    @property
+    def best_val_acc(self) -> float:
+        """Best validation accuracy so far, or -1 before the first epoch."""
+        best = self.summary.best
+        return -1.0 if best is None or best.val_acc is None else best.val_acc
+
+    def to_dict(self) -> dict[str, Any]:
+        """summary.json's fields with the user's notes and the spec, for programs."""
+        found = self.summary.model_dump(mode="json")
+        found |= {"id": self.id, "name": self.name, "status": self.status}
+        found |= {"tags": list(self.tags), "note": self.notes.note, "pinned": self.notes.pinned}
+        found["synthetic"] = self.synthetic
+        found["path"] = str(self.path)
+        if self.problem:
+            found["problem"] = self.problem
+        return found
+
+
+class Runs:
+    """The runs under one folder; rereads only what changed since the last look."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, tuple[tuple[int, ...], Run]] = {}
+        self._beats: dict[str, tuple[int, float]] = {}
+
+    def all(self) -> list[Run]:
+        """Every run, oldest first; unreadable ones too, none of them hiding another."""
+        try:
+            with os.scandir(self.folder) as entries:
+                names = sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UserError(f"Cannot read the runs in {self.folder}: {error.strerror}.") from None
+        found = [self._read(self.folder / name) for name in names]
+        self._known = {run.id: self._known[run.id] for run in found}
+        return [self._with_liveness(run) for run in found]
+
+    def get(self, run_id: str) -> Run:
+        """One run by its exact id."""
+        return self._with_liveness(self._read(self.folder / run_id))
+
+    def find(self, wanted: str) -> Run:
+        """The run meant by an id, unique prefix, name, `last` or `best`; else UserError."""
+        return find_run(self.all(), wanted, self.folder)
+
+    def trashed(self) -> list[Run]:
+        """The runs in the trash, oldest first."""
+        return Runs(self.folder / TRASH).all()
+
+    def delete(self, run: Run) -> Path:
+        """Move an ended run to the trash."""
+        if not run.ended and run.status not in ("queued", "stale"):
+            raise UserError(f"{run.name} is {run.status}; stop it before deleting it.")
+        trash = self.folder / TRASH
+        trash.mkdir(exist_ok=True)
+        return _move(run.path, trash / run.id)
+
+    def restore(self, run: Run) -> Path:
+        """Move a run from the trash back."""
+        return _move(run.path, self.folder / run.id)
+
+    def _read(self, path: Path) -> Run:
+        stamp = _stamp(path)
+        known = self._known.get(path.name)
+        if known and known[0] == stamp:
+            return known[1]
+        run = read_run(path)
+        self._known[path.name] = (stamp, run)
+        return run
+
+    def _with_liveness(self, run: Run) -> Run:
+        if run.problem or run.summary.status not in ("running", "paused"):
+            return run
+        progress = read_progress(run.path)
+        if progress is None:
+            return _as(run, "crashed")
+        run = replace(run, progress=progress)
+        alive = is_alive(progress.worker)
+        if alive is None and self._silent(run.id, progress.counter):
+            return _as(run, "stale")
+        return _as(run, "crashed") if alive is False else run
+
+    def _silent(self, run_id: str, counter: int) -> bool:
+        now = time.monotonic()
+        seen, since = self._beats.get(run_id, (None, now))
+        if seen != counter:
+            self._beats[run_id] = (counter, now)
+            return False
+        return now - since > STALE_AFTER
+
+
+def _as(run: Run, status: Status) -> Run:
+    return replace(run, summary=run.summary.model_copy(update={"status": status}))
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    stamp: list[int] = []
+    for name in ("summary.json", "notes.json", "spec.toml"):
+        try:
+            stat = os.stat(path / name)
+            stamp += [stat.st_mtime_ns, stat.st_size, stat.st_ino]
+        except OSError:
+            stamp += [0, 0, 0]
+    return tuple(stamp)
+
+
+def _move(source: Path, target: Path) -> Path:
+    if target.exists():
+        raise UserError(f"{target} is in the way; move it first.")
+    try:
+        source.rename(target)
+    except OSError as error:
+        raise UserError(f"Cannot move {source.name} to {target}: {error.strerror}.") from None
+    return target
+
+
+def read_run(path: Path) -> Run:
+    """Read one folder as it is; what cannot be read is said in `problem`."""
+    try:
+        summary = Summary.model_validate({**read_json(path / "summary.json"), "id": path.name})
+        spec = read_spec(path, summary)
+        return Run(path, summary, read_notes(path), spec)
+    except FileNotFoundError as error:
+        problem = f"{Path(error.filename or '').name} is missing"
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        problem = f"summary.json has a wrong value for {where}"
+    except (OSError, ValueError, UserError) as error:
+        problem = " ".join(str(error).split())[:200]
+    return Run(path, Summary(id=path.name), problem=problem)
+
+
+def read_spec(path: Path, summary: Summary) -> RunSpec:
+    """The run's settings from its summary, else from spec.toml; unknown ones are passed over."""
+    values = summary.spec or read_toml(path / "spec.toml")
+    return RunSpec.model_validate({k: v for k, v in values.items() if k in SETTINGS})
+
+
+def read_notes(path: Path) -> Notes:
+    """The user's notes; none when there are none or they are damaged."""
+    try:
+        return Notes.model_validate(read_json(path / "notes.json"))
+    except (OSError, ValueError):
+        return Notes()
+
+
+def read_progress(path: Path) -> Progress | None:
+    """Where the run is inside its epoch, or None."""
+    try:
+        return Progress.model_validate(read_json(path / "progress.json"))
+    except (OSError, ValueError):
+        return None
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """Versions, host, device, argv, git and data set; empty when unreadable."""
+    try:
+        return read_json(path / "meta.json")
+    except (OSError, ValueError):
+        return {}
+
+
+def read_epochs(path: Path) -> list[dict[str, Any]]:
+    """The epoch events in order; an epoch trained again after a resume counts once, the last."""
+    return epochs_of(LineReader(path / "events.jsonl").read())
+
+
+def epochs_of(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The epoch events among `events`, one per epoch, in order."""
+    found: dict[int, dict[str, Any]] = {}
+    for event in events:
+        epoch = event.get("epoch")
+        if event.get("event") == "epoch" and isinstance(epoch, int):
+            found[epoch] = event
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def best_run(runs: list[Run]) -> Run | None:
+    """The run with the highest best val_acc; demo runs count only where there are no others."""
+    trained = [r for r in runs if r.best_val_acc >= 0]
+    real = [r for r in trained if not r.synthetic]
+    return max(real or trained, key=lambda r: r.best_val_acc, default=None)
+
+
+def find_run(runs: list[Run], wanted: str, folder: Path) -> Run:
+    """The run meant by `wanted`; raises UserError when none or several are."""
+    if not runs:
+        raise UserError(f"There are no runs in {folder}; `cifar-tui train` makes one.")
+    for run in runs:
+        if run.id == wanted:
+            return run
+    if wanted == "last":
+        return runs[-1]
+    if wanted == "best":
+        best = best_run(runs)
+        if best is None:
+            raise UserError(f"No run in {folder} has finished an epoch yet.")
+        return best
+    matches = [r for r in runs if r.name == wanted] or [r for r in runs if r.id.startswith(wanted)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        some = ", ".join(r.id for r in matches[-3:])
+        raise UserError(f"'{wanted}' means {len(matches)} runs; use one of their ids: {some}.")
+    raise UserError(
+        f"There is no run '{wanted}' in {folder}; `cifar-tui runs list` shows them, "
+        "and `last` or `best` always name one."
+    )
+
+
+def annotate(run: Run, **changes: Any) -> None:
+    """Change the user's name, tags, note or pin of a run."""
+    RunFolder(run.path).write_notes(run.notes.model_copy(update=changes))
+
+
+def clean_notes(
+    name: str | None = None, tags: str | None = None, note: str | None = None
+) -> dict[str, Any]:
+    """What to change in the notes, from texts as typed; None is left alone; raises UserError."""
+    changes: dict[str, Any] = {}
+    if name is not None:
+        changes["name"] = make_spec({"name": name}).name
+    if tags is not None:
+        changes["tags"] = make_spec({"tags": tags}).tags
+    if note is not None:
+        if not note.isprintable():
+            raise UserError("note must be one line of printable characters.")
+        changes["note"] = note.strip()
+    return changes

@@ -1,0 +1,138 @@
+"""What a run folder says about its run: summary, notes and the events of its epochs."""
+
+import functools
+import os
+import socket
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal[
+    "queued",
+    "running",
+    "paused",
+    "finished",
+    "stopped",
+    "diverged",
+    "failed",
+    "crashed",
+    "stale",
+]
+ENDED: frozenset[str] = frozenset({"finished", "stopped", "diverged", "failed", "crashed"})
+
+
+class Point(BaseModel):
+    """Validation figures at one epoch; accuracies are fractions from 0 to 1."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    epoch: int
+    val_acc: float | None = None
+    val_loss: float | None = None
+    train_acc: float | None = None
+    train_loss: float | None = None
+
+
+class Worker(BaseModel):
+    """The process that trains a run, told apart from any other that ever had its pid."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    host: str
+    boot: str
+    pid: int
+    started: float
+
+
+class Summary(BaseModel):
+    """summary.json: what lists show of a run, written anew after each epoch."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    name: str = ""
+    status: Status = "queued"
+    reason: str = ""
+    epochs_done: int = 0
+    epochs: int = 0
+    best: Point | None = None
+    last: Point | None = None
+    initial_loss: float | None = None
+    parameters: int | None = None
+    device: str = ""
+    source: str = ""
+    seconds: float = 0.0
+    spec: dict[str, Any] = Field(default_factory=dict)
+
+
+class Notes(BaseModel):
+    """notes.json: what the user says of a run; empty values leave the spec's in force."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str = ""
+    tags: tuple[str, ...] | None = None
+    note: str = ""
+    pinned: bool = False
+
+
+class Progress(BaseModel):
+    """progress.json: where a run is inside its epoch; `counter` is the heartbeat."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    worker: Worker
+    counter: int = 0
+    phase: Literal["starting", "train", "val", "paused"] = "starting"
+    epoch: int = 0
+    images_done: int = 0
+    images: int = 0
+    images_per_second: float | None = None
+    seconds_left: float | None = None
+
+
+@functools.lru_cache(maxsize=1)
+def this_host() -> str:
+    """This machine's name."""
+    return socket.gethostname()
+
+
+@functools.lru_cache(maxsize=1)
+def boot_id() -> str:
+    """What changes with each start of this machine."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return str(int(psutil.boot_time()))
+
+
+def this_worker() -> Worker:
+    """The identity of this process."""
+    pid = os.getpid()
+    return Worker(host=this_host(), boot=boot_id(), pid=pid, started=_start_time(pid) or 0.0)
+
+
+def is_alive(worker: Worker) -> bool | None:
+    """Whether that process still runs; None when it is on another host and cannot be asked."""
+    if worker.host != this_host():
+        return None
+    return worker.boot == boot_id() and _start_time(worker.pid) == worker.started
+
+
+def _start_time(pid: int) -> float | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except (psutil.Error, ValueError, OverflowError):
+        return None
+
+
+def started_at(run_id: str) -> datetime | None:
+    """When the run was created, read from its id; None for a foreign id."""
+    try:
+        return datetime.strptime(run_id[:15], "%Y%m%d-%H%M%S")
+    except ValueError:
+        return None

@@ -1,0 +1,24 @@
+"""What a person may ask of a run, from any process: stop, pause, go on, resume."""
+
+from cifar_tui.errors import UserError
+from cifar_tui.runs.folder import Order, RunFolder
+from cifar_tui.runs.listing import Run
+
+
+def order(run: Run, wanted: Order) -> None:
+    """Leave an order in the run's control file; raises UserError when nobody would obey it."""
+    if run.status not in ("running", "paused", "queued"):
+        raise UserError(f"{run.name} is {run.status}; there is nothing to {wanted}.")
+    RunFolder(run.path).write_order(wanted)
+
+
+def requeue(run: Run) -> RunFolder:
+    """Mark an unfinished run as queued, to go on from its last whole epoch."""
+    if run.status in ("running", "paused"):
+        raise UserError(f"{run.name} is {run.status} already.")
+    if run.status in ("finished", "diverged", "unreadable"):
+        raise UserError(f"{run.name} is {run.status}; there is nothing to resume.")
+    folder = RunFolder(run.path)
+    folder.clear_order()
+    folder.write_summary(run.summary.model_copy(update={"status": "queued", "reason": ""}))
+    return folder

@@ -1,0 +1,147 @@
+"""predictions.csv from a run's best checkpoint."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cifar_tui.data import Dataset, find, open_dataset
+from cifar_tui.data.batches import PlainBatches
+from cifar_tui.errors import UserError
+from cifar_tui.formats import accuracy, plain
+from cifar_tui.models import build_model
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Run, read_meta
+from cifar_tui.runs.predictions import check_output, output_path, write_predictions
+from cifar_tui.spec import CLASSES
+from cifar_tui.training.checkpoint import Checkpoint, load
+from cifar_tui.training.step import predict
+
+BATCH = 250
+"""Images per batch; changes no result."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was exported: the file, from which epoch, and how often each label occurs.
+
+    `classes` names the labels where the images came with names.
+    """
+
+    run: str
+    output: str
+    rows: int
+    epoch: int
+    val_acc: float | None
+    counts: dict[str, int]
+    classes: tuple[str, ...]
+    synthetic: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for programs."""
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """What was written, for people, with the label counts in two columns."""
+        lines = [
+            f"{self.rows:,} predictions are in {plain(self.output)}.",
+            f"best val_acc {accuracy(self.val_acc)} @ {self.epoch}",
+        ]
+        if self.synthetic:
+            lines.append("The images were the demo set's (synthetic): nothing to hand in.")
+        return "\n".join([*lines, "", "label counts", *self._count_lines()])
+
+    def _count_lines(self) -> list[str]:
+        names = [
+            f"{label} {plain(name)}".rstrip()
+            for label, name in zip(self.counts, self.classes or ("",) * CLASSES, strict=True)
+        ]
+        width = max(map(len, names))
+        counts = self.counts.values()
+        cells = [f"{n:<{width}}  {count:>6,}" for n, count in zip(names, counts, strict=True)]
+        half = CLASSES // 2
+        return [f"{a}     {b}" for a, b in zip(cells[:half], cells[half:], strict=True)]
+
+
+def export_predictions(
+    run: Run,
+    output: Path | None = None,
+    *,
+    data: str | None = None,
+    overwrite: bool = False,
+    tick: Callable[[int, int], None] = lambda done, images: None,
+) -> Export:
+    """Predict the test split with best.pt and write it; raises UserError.
+
+    `data` is a folder of images, by default the one the run was trained on. `tick` is told the
+    images done and in all between batches; what it raises ends the export with nothing written.
+    """
+    path = output_path(output, run.synthetic)
+    check_output(path, overwrite)
+    checkpoint = load(RunFolder(run.path).best)
+    dataset = _images(run, data)
+    labels = _labels(run, checkpoint, dataset, tick)
+    write_predictions(path, labels)
+    counts = Counter(labels)
+    return Export(
+        run=run.id,
+        output=str(path),
+        rows=len(labels),
+        epoch=checkpoint.epoch,
+        val_acc=(checkpoint.best or {}).get("val_acc"),
+        counts={str(label): counts[label] for label in range(CLASSES)},
+        classes=dataset.classes,
+        synthetic=dataset.synthetic,
+    )
+
+
+def _labels(
+    run: Run, checkpoint: Checkpoint, dataset: Dataset, tick: Callable[[int, int], None]
+) -> list[int]:
+    """Predict on the CPU, so that a run in training keeps its GPU to itself.
+
+    The model is built without weights, as drawing them would disturb that run's chance.
+    """
+    spec = checkpoint.spec.model_copy(update={"val_batch_size": BATCH})
+    with torch.device("meta"):
+        model = build_model(spec)
+    try:
+        model.load_state_dict(checkpoint.state_dict, assign=True)
+    except RuntimeError:
+        raise UserError(f"best.pt of {run.id} does not fit the model in its settings.") from None
+    model.to(memory_format=torch.channels_last)
+    images = len(dataset.test)
+    batches = PlainBatches(dataset.test, spec, torch.device("cpu"))
+    return predict(model, batches, spec, lambda done: tick(done, images))
+
+
+def _images(run: Run, data: str | None) -> Dataset:
+    """The images asked for, else those the run was trained on; their labels must mean the same."""
+    where = _trained_on(run) if data is None else data
+    source = run.summary.source or "unknown"
+    try:
+        if find(where).source != source:
+            raise UserError(
+                f"{run.id} was trained on {source} images, and there are none in {where}."
+            )
+        dataset = open_dataset(where)
+        if not len(dataset.test):
+            raise UserError(f"There is no test split in {dataset.folder}.")
+    except UserError as error:
+        hint = f"`cifar-tui export {run.id} --data DIR` takes another folder."
+        raise UserError(f"{str(error).removesuffix('.')}; {hint}") from None
+    return dataset
+
+
+def _trained_on(run: Run) -> str:
+    """Where the run's images were when it was trained."""
+    if run.synthetic:
+        return "demo"
+    dataset = read_meta(run.path).get("dataset")
+    folder = dataset.get("folder") if isinstance(dataset, dict) else None
+    if isinstance(folder, str):
+        return folder
+    return run.spec.data if run.spec else "data"

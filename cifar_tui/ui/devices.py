@@ -1,0 +1,208 @@
+"""The devices screen: who uses which GPU, and the proof that a run's model is there."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Static
+
+from cifar_tui.devices import (
+    GIB,
+    Gpu,
+    Snapshot,
+    cpu_lines,
+    gpu_lines,
+    memory_of_process,
+    resident_memory,
+    snapshot,
+)
+from cifar_tui.errors import UserError
+from cifar_tui.formats import at_epoch, clock, plain, rate
+from cifar_tui.runs.listing import Run
+from cifar_tui.runs.record import this_host
+from cifar_tui.ui.keyline import KeyLine
+from cifar_tui.ui.keys import bindings
+from cifar_tui.ui.topline import TopLine
+
+if TYPE_CHECKING:
+    from cifar_tui.ui.app import CifarApp
+
+LOOK_EVERY = 1.0
+WIDE = 120
+"""Columns from which on a run's row has its best epoch, speed and time left as well."""
+
+
+class DevicesScreen(Screen[None]):
+    """GPUs with their processes, the CPU, and the runs in training with the memory they hold."""
+
+    CSS_PATH = "devices.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("devices")
+
+    def __init__(self, read: Callable[[], Snapshot] = snapshot) -> None:
+        super().__init__()
+        self._snapshot = read
+        self._reading = False
+
+    def compose(self) -> ComposeResult:
+        """The answer first, then what it is made from."""
+        yield TopLine("devices")
+        yield Static("", id="answer", classes="line", markup=False)
+        with VerticalScroll():
+            yield Lines(id="gpus")
+            yield Lines(id="cpu")
+            yield Lines(id="runs")
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Look each second while the screen is shown."""
+        self.set_interval(LOOK_EVERY, self._look)
+
+    def on_screen_resume(self) -> None:
+        """Look at once when the screen comes back."""
+        self._look()
+
+    def _look(self) -> None:
+        if self.is_current and not self._reading:
+            self._reading = True
+            self._read()
+
+    @work(thread=True, exclusive=True)
+    def _read(self) -> None:
+        app = cast("CifarApp", self.app)
+        machine = self._snapshot()
+        try:
+            runs = [run for run in app.runs.all() if run.status in ("running", "paused")]
+        except UserError:
+            runs = []
+        width = self.size.width
+        held = [held_memory(run, machine) for run in runs]
+        gpus = gpu_lines(machine, width) if machine.gpus else []
+        app.call_from_thread(
+            self._show,
+            answer(machine, runs),
+            gpus,
+            cpu_lines(machine, width),
+            run_lines(runs, held, width),
+        )
+
+    def _show(self, first: str, gpus: list[str], cpu: list[str], runs: list[str]) -> None:
+        self._reading = False
+        line = self.query_one("#answer", Static)
+        if line.content != first:
+            line.update(first, layout=False)
+        for name, lines in (("#gpus", gpus), ("#cpu", cpu), ("#runs", runs)):
+            self.query_one(name, Lines).show(lines)
+
+
+class Lines(Vertical):
+    """Lines of text, each a widget of its own, so that only those that changed are drawn."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._rows: list[Static] = []
+        self.display = False
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Have these lines; takes no room when there are none."""
+        for row, line in zip(self._rows, lines, strict=False):
+            if row.content != line:
+                row.update(line, layout=False)
+        for row in self._rows[len(lines) :]:
+            row.remove()
+        more = [Static(line, classes="line", markup=False) for line in lines[len(self._rows) :]]
+        if more:
+            self.mount(*more)
+        self._rows = [*self._rows[: len(lines)], *more]
+        self.display = bool(lines)
+
+
+def answer(machine: Snapshot, runs: Sequence[Run]) -> str:
+    """Who is using what: `1 GPU, 87% busy, 2.1 of 80 GB; training lab2-bn on cuda:0`."""
+    if machine.reason:
+        return machine.reason
+    gpus = machine.gpus
+    used = sum(gpu.memory_used or 0 for gpu in gpus) / GIB
+    total = sum(gpu.memory_total or 0 for gpu in gpus) / GIB
+    use = f"{_busy(gpus[0])} busy" if len(gpus) == 1 else _free(gpus)
+    number = "1 GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"
+    return f"{number}, {use}, {used:.1f} of {total:.0f} GB{_training(runs)}"
+
+
+def _busy(gpu: Gpu) -> str:
+    return "n/a" if gpu.utilisation is None else f"{gpu.utilisation}%"
+
+
+def _free(gpus: Sequence[Gpu]) -> str:
+    """Which GPUs nobody uses: idle, without processes, and less than 1 GB in use."""
+    free = [
+        str(gpu.index)
+        for gpu in gpus
+        if gpu.utilisation == 0 and not gpu.processes and (gpu.memory_used or 0) < GIB
+    ]
+    return f"{len(free)} free ({', '.join(free)})" if free else "none free"
+
+
+def _training(runs: Sequence[Run]) -> str:
+    """What this machine's runs do, to end the first line with."""
+    here = [run for run in runs if _is_here(run)]
+    if not here:
+        return ""
+    if len(here) > 1:
+        return f"; {len(here)} runs of ours"
+    (run,) = here
+    name = plain(run.name)
+    device = plain(run.summary.device)
+    if run.status == "paused":
+        return f"; {name} is paused on {device}"
+    return f"; training {name} on {device}"
+
+
+def _is_here(run: Run) -> bool:
+    return run.progress is not None and run.progress.worker.host == this_host()
+
+
+def held_memory(run: Run, machine: Snapshot) -> str:
+    """The memory that the run's process holds: on GPUs by NVML, else its resident memory."""
+    if run.progress is None or not _is_here(run):
+        return "on another host"
+    pid = run.progress.worker.pid
+    if run.summary.device.startswith("cuda"):
+        held = memory_of_process(pid, machine)
+        on = ", ".join(f"{size / GIB:5.1f} GB on GPU {index}" for index, size in held.items())
+        return on or "NVML: not listed"
+    resident = resident_memory(pid)
+    return "  n/a" if resident is None else f"{resident / GIB:5.1f} GB resident"
+
+
+def run_lines(runs: Sequence[Run], held: Sequence[str], width: int) -> list[str]:
+    """A row per run in training: where it computes, how far it is, and the memory it holds."""
+    if not runs:
+        return ["No run is in training."]
+    head = f"{'run':<24}  {'status':<7}  {'device':<7}  {'pid':>7}  {'epoch':>7}"
+    more = f"  {'best val_acc':<12}  {'img/s':>6}  {'left':>7}"
+    lines = [f"{head}{more if width >= WIDE else ''}  memory held"]
+    for run, memory in zip(runs, held, strict=True):
+        more = _more(run) if width >= WIDE else ""
+        lines.append(f"{_where(run)}{more}  {memory}")
+    return lines
+
+
+def _where(run: Run) -> str:
+    name = plain(run.name)
+    name = name if len(name) <= 24 else name[:23] + "…"
+    progress = run.progress
+    pid = progress.worker.pid if progress else "-"
+    epoch = f"{progress.epoch if progress else '-'}/{run.summary.epochs}"
+    device = plain(run.summary.device) or "-"
+    return f"{name:<24}  {run.status:<7}  {device:<7}  {pid:>7}  {epoch:>7}"
+
+
+def _more(run: Run) -> str:
+    progress = run.progress
+    speed = rate(progress.images_per_second if progress else None)
+    left = clock(progress.seconds_left if progress else None)
+    return f"  {at_epoch(run.summary.best):<12}  {speed:>6}  {left:>7}"

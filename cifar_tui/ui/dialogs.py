@@ -1,0 +1,33 @@
+"""Small questions over a screen: yes or no."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+
+class Ask(ModalScreen[bool]):
+    """A question whose text names the consequence; `y` agrees, Esc or `n` does not."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("y", "answer(True)", "yes"),
+        ("n,escape", "answer(False)", "no"),
+    ]
+
+    def __init__(self, question: str, *, yes: str) -> None:
+        super().__init__()
+        self._question = question
+        self._yes = yes
+
+    def compose(self) -> ComposeResult:
+        """The question and its two keys."""
+        with Vertical(classes="dialog"):
+            yield Static(self._question, markup=False)
+            yield Static(f"\ny {self._yes}   n or Esc cancel", markup=False)
+
+    def action_answer(self, sure: bool) -> None:
+        """Close with the answer."""
+        self.dismiss(sure)

@@ -1,0 +1,119 @@
+"""The one table of keys: footer, command palette and help screen are all made from it."""
+
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+
+@dataclass(frozen=True)
+class Key:
+    """One action: its keys (the first is shown), where it works, and its words."""
+
+    keys: str
+    action: str
+    label: str
+    help: str
+    where: str
+    shown: bool = True
+
+    @property
+    def display(self) -> str:
+        """The keys as a person reads them."""
+        return " ".join(key_name(name) for name in self.keys.split(","))
+
+
+NAMES = {
+    "question_mark": "?",
+    "slash": "/",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "escape": "Esc",
+    "enter": "Enter",
+    "space": "Space",
+    "ctrl+p": "Ctrl+P",
+}
+
+
+def key_name(name: str) -> str:
+    """A key as a person reads it."""
+    return NAMES.get(name, name.upper() if _is_function_key(name) else name)
+
+
+EVERYWHERE = "everywhere"
+
+KEYS: tuple[Key, ...] = (
+    Key("f5,enter", "launch", "launch", "Start the run or grid, or queue it", "new"),
+    Key("f7,y", "layers", "layers", "Show the model layer by layer", "new"),
+    Key("f8,g", "get_data", "get CIFAR-10", "Download the real images (170 MB)", "new"),
+    Key("f9,r", "reset", "reset", "Set every field to its default", "new"),
+    Key("p", "pause", "pause", "Pause the run, or go on", "live"),
+    Key("s", "stop", "stop", "Stop the run and hold the queue", "live"),
+    Key("k", "skip", "skip", "Stop the run and go on with the next", "live"),
+    Key("left_square_bracket", "watch_before", "before", "Watch the run before", "live"),
+    Key("right_square_bracket", "watch_next", "next run", "Watch the next run", "live"),
+    Key("i", "info", "info", "Settings, versions, device and data of the run", "live"),
+    Key("e", "export", "export", "Write predictions.csv from the best checkpoint", "live"),
+    Key("f", "new_from", "new from", "Fill the form with this run's settings", "live"),
+    Key("enter", "open", "open", "Open the run's curves and epochs", "history"),
+    Key("slash", "filter", "filter", "Show only runs with these words", "history"),
+    Key("o", "sort", "sort", "Sort by the next column", "history"),
+    Key("O", "reverse", "reverse", "Turn the order round", "history"),
+    Key("space", "mark", "mark", "Mark the run for comparison", "history"),
+    Key("u", "unmark", "unmark", "Take all marks away", "history"),
+    Key("c", "compare", "compare", "Lay the marked runs over each other", "history"),
+    Key("e", "export", "export", "Write predictions.csv from the best checkpoint", "history"),
+    Key("f", "new_from", "new from", "Fill the form with this run's settings", "history"),
+    Key("a", "annotate", "name", "Rename, tag or annotate the run", "history"),
+    Key("r", "resume", "resume", "Go on from the last whole epoch", "history"),
+    Key("x", "trash", "trash", "Move the run to the trash", "history"),
+    Key("t", "show_trash", "show trash", "Show the trash, or the runs again", "history"),
+    Key("z", "restore", "restore", "Move the run back from the trash", "history"),
+    Key("m", "metric", "metric", "Show the next metric", "compare"),
+    Key("escape,c", "app.back", "back", "Back to History", "compare"),
+    Key("n,f2", "app.go('new')", "new", "Set up a new run", EVERYWHERE, False),
+    Key("l,f3", "app.go('live')", "live", "Watch training", EVERYWHERE, False),
+    Key("h,f4", "app.go('history')", "history", "See and compare all runs", EVERYWHERE, False),
+    Key("d,f6", "app.go('devices')", "devices", "See GPUs and processes", EVERYWHERE, False),
+    Key("escape", "app.back", "back", "Go back one step; nothing is lost", EVERYWHERE, False),
+    Key("question_mark,f1", "app.help", "help", "Show all keys", EVERYWHERE),
+    Key("ctrl+p", "app.command_palette", "palette", "Find any action by name", EVERYWHERE, False),
+    Key("q,f10", "app.quit", "quit", "Leave the program", EVERYWHERE),
+)
+
+
+def keys_for(where: str) -> list[Key]:
+    """The keys of one screen, in order."""
+    return [key for key in KEYS if key.where == where]
+
+
+def bindings(where: str) -> list[BindingType]:
+    """The same as Textual's bindings; only an action's first key is shown in the footer."""
+    return [b for key in keys_for(where) for b in _bindings_of(key, key.keys.split(",")[0])]
+
+
+def function_keys(where: str) -> list[BindingType]:
+    """The same with function keys shown, for a screen whose text fields take the letters."""
+    found: list[BindingType] = []
+    for key in keys_for(where):
+        shown = next((k for k in key.keys.split(",") if _is_function_key(k)), None)
+        if shown:
+            found += [b for b in _bindings_of(key, shown) if _is_function_key(b.key)]
+    return found
+
+
+def _is_function_key(name: str) -> bool:
+    return name[0] == "f" and name[1:].isdigit()
+
+
+def _bindings_of(key: Key, shown: str) -> list[Binding]:
+    return [
+        Binding(
+            name,
+            key.action,
+            key.label,
+            show=key.shown and name == shown,
+            key_display=key_name(name),
+            tooltip=key.help,
+        )
+        for name in key.keys.split(",")
+    ]

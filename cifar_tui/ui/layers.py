@@ -1,0 +1,52 @@
+"""The model layer by layer, with what each layer costs."""
+
+from typing import ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from cifar_tui.spec import RunSpec
+from cifar_tui.wording import model_name
+
+
+def layer_table(spec: RunSpec) -> Table:
+    """Shapes, parameters and multiply-adds of each layer with weights; imports torch."""
+    from cifar_tui.models.summary import rows, summarise_spec
+
+    table = Table(box=None, pad_edge=False, title=model_name(spec.model_dump()))
+    for column in ("layer", "input", "output", "weight", "params", "mult-adds"):
+        right = column in ("params", "mult-adds")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    for row in rows(summarise_spec(spec)):
+        table.add_row(*(Text(cell.replace(", ", ",")) for cell in row))
+    return table
+
+
+class LayersScreen(ModalScreen[None]):
+    """The layer table over the form, for windows without room beside it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("escape,y,f7,enter", "app.back", "back")]
+
+    def __init__(self, spec: RunSpec) -> None:
+        super().__init__()
+        self._spec = spec
+
+    def compose(self) -> ComposeResult:
+        """The table, once torch is there."""
+        with VerticalScroll(classes="dialog"):
+            yield Static("Loading torch ...", id="layer-table", markup=False)
+
+    def on_mount(self) -> None:
+        """Make the table in a thread, as torch may still be loading."""
+        self._draw()
+
+    @work(thread=True)
+    def _draw(self) -> None:
+        table = layer_table(self._spec)
+        self.app.call_from_thread(self.query_one("#layer-table", Static).update, table)

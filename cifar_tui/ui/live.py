@@ -1,0 +1,273 @@
+"""The live screen: one run watched through its folder, whoever trains it."""
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.widgets import Static
+
+from cifar_tui.errors import UserError
+from cifar_tui.formats import at_epoch, clock, loss, plain, rate
+from cifar_tui.runs.follow import Follower, Look
+from cifar_tui.runs.listing import Run
+from cifar_tui.runs.steer import order
+from cifar_tui.spec import changed
+from cifar_tui.ui.dialogs import Ask
+from cifar_tui.ui.epochs import EpochTable
+from cifar_tui.ui.info import InfoScreen
+from cifar_tui.ui.keyline import KeyLine
+from cifar_tui.ui.keys import bindings
+from cifar_tui.ui.plot import Curve, Curves
+from cifar_tui.ui.topline import TopLine
+from cifar_tui.wording import brief, model_name
+
+if TYPE_CHECKING:
+    from cifar_tui.ui.app import CifarApp
+
+LOOK_EVERY = 0.25
+PLOT_EVERY = 1.0
+"""Seconds between two redraws of the curves, which cost most on a slow line."""
+
+
+class LiveScreen(Screen[None]):
+    """Progress, curves and epochs of the watched run."""
+
+    CSS_PATH = "live.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("live")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._follower: Follower | None = None
+        self._look: Look | None = None
+        self._plotted_at = 0.0
+        self._plotted: tuple[object, ...] = ()
+
+    @property
+    def cifar(self) -> "CifarApp":
+        """The app with its type."""
+        return cast("CifarApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Lines that tick, curves that move at each epoch, the epochs, what is next."""
+        yield TopLine("live")
+        yield Static("", id="run", classes="line", markup=False)
+        yield Static("", id="progress", classes="line", markup=False)
+        with Horizontal(id="plots"):
+            yield Curves(id="loss")
+            yield Curves(id="accuracy")
+        yield EpochTable(id="epochs")
+        yield Static("", id="foot", classes="line muted", markup=False)
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Look at the run four times a second while the screen is shown."""
+        self.set_interval(LOOK_EVERY, self._tick)
+
+    def on_screen_resume(self) -> None:
+        """Look at once when the screen comes back."""
+        self._tick()
+
+    def _tick(self) -> None:
+        if not self.is_current:
+            return
+        run_id = self._choose()
+        if run_id is None:
+            self._show_nothing()
+            return
+        if self._follower is None or self._follower.run_id != run_id:
+            self._follower = Follower(self.cifar.runs, run_id)
+            self._plotted = ()
+        self._show(self._follower.look())
+
+    def _choose(self) -> str | None:
+        """The watched run, else the one in training, else the one shown before."""
+        wanted = self.cifar.watched or self.cifar.worker.current
+        if wanted is not None:
+            return wanted
+        if self._follower is not None:
+            return self._follower.run_id
+        waiting = self.cifar.worker.queued
+        return waiting[0] if waiting else None
+
+    def _show_nothing(self) -> None:
+        self._line("run", "Nothing is in training. n sets up a run; h shows the runs so far.")
+
+    def _show(self, look: Look) -> None:
+        self._look = look
+        self._line("run", self._headline(look.run))
+        self._line("progress", progress_line(look, self.size.width))
+        self._line("foot", self._footline(look.run))
+        self.query_one(EpochTable).show(look.epochs, look.run.summary.best)
+        state = (look.run.id, len(look.epochs))
+        now = time.monotonic()
+        if state != self._plotted and (not self._plotted or now - self._plotted_at >= PLOT_EVERY):
+            self._plotted, self._plotted_at = state, now
+            self._plot(look.epochs)
+
+    def _plot(self, epochs: list[dict[str, Any]]) -> None:
+        for name in ("loss", "acc"):
+            curves = [
+                Curve(part, [(e["epoch"], e.get(f"{part}_{name}")) for e in epochs])
+                for part in ("train", "val")
+            ]
+            widget = self.query_one("#loss" if name == "loss" else "#accuracy", Curves)
+            widget.show(curves, "loss" if name == "loss" else "accuracy")
+
+    def _headline(self, run: Run) -> Text:
+        best = f"best val_acc {at_epoch(run.summary.best)} "
+        name = plain(run.name)
+        if run.synthetic:
+            name += " (synthetic demo images)"
+        if run.spec is not None and not run.name.startswith(model_name(run.spec.model_dump())):
+            settings = f"{model_name(run.spec.model_dump())} {brief(changed(run.spec))}"
+            name += f"  {plain(settings)}"
+        return _apart(f" {name}", best, self.size.width)
+
+    def _footline(self, run: Run) -> Text:
+        before = run.summary.initial_loss
+        left = "" if before is None else f" before training: loss {loss(before)} (ln 10 = 2.3026)"
+        queued = self.cifar.worker.queued
+        if not queued:
+            right = ""
+        else:
+            name = plain(self.cifar.runs.get(queued[0]).name)
+            held = "held, " if self.cifar.worker.held else ""
+            more = f" +{len(queued) - 1}" if len(queued) > 1 else ""
+            right = f"{held}next: {name}{more} "
+        return _apart(left, right, self.size.width)
+
+    def _line(self, name: str, content: Text | str) -> None:
+        """Update a one-line widget only when its text changed."""
+        widget = self.query_one(f"#{name}", Static)
+        text = content if isinstance(content, Text) else Text(f" {content}")
+        if str(widget.content) != str(text):
+            widget.update(text)
+
+    def _watched(self) -> Run | None:
+        return self._look.run if self._look else None
+
+    def _order(self, wanted: Any) -> None:
+        run = self._watched()
+        if run is None:
+            return
+        try:
+            order(run, wanted)
+        except UserError as error:
+            self.cifar.complain(error)
+
+    def action_pause(self) -> None:
+        """Pause the run or go on; with nothing running, let a held queue go on."""
+        run = self._watched()
+        if self.cifar.worker.held and (run is None or run.ended):
+            self.cifar.worker.go_on()
+            self.cifar.watched = None
+        elif run is not None:
+            self._order("go" if run.status == "paused" else "pause")
+
+    def action_stop(self) -> None:
+        """Stop the run and hold the queue, after asking."""
+        self._ask_to_stop(hold=True)
+
+    def action_skip(self) -> None:
+        """Stop the run and go on with the next, after asking."""
+        self._ask_to_stop(hold=False)
+
+    def _ask_to_stop(self, *, hold: bool) -> None:
+        run = self._watched()
+        if run is None or run.ended:
+            self.notify("There is no running run to stop here.")
+            return
+        waiting = len(self.cifar.worker.queued)
+        then = f" {waiting} queued {'wait' if hold else 'go on'}." if waiting else ""
+        question = (
+            f"Stop {plain(run.name)}? {run.summary.epochs_done} of {run.summary.epochs} epochs "
+            f"are kept and it can be resumed.{then}"
+        )
+
+        def stop(sure: bool | None) -> None:
+            if sure:
+                if hold:
+                    self.cifar.worker.hold()
+                else:
+                    self.cifar.watched = None
+                self._order("stop")
+
+        self.app.push_screen(Ask(question, yes="stop"), stop)
+
+    def action_watch_before(self) -> None:
+        """Watch the run before this one."""
+        self._watch(-1)
+
+    def action_watch_next(self) -> None:
+        """Watch the run after this one."""
+        self._watch(1)
+
+    def _watch(self, step: int) -> None:
+        """Go on among the runs that have not ended, or the latest where all have."""
+        runs = self.cifar.runs.all()
+        near = [r.id for r in runs if not r.ended] or [r.id for r in runs[-20:]]
+        shown = self._look.run.id if self._look else None
+        if shown is not None and shown not in near:
+            near = sorted([*near, shown])
+        if not near:
+            return
+        place = near.index(shown) if shown in near else -1
+        self.cifar.watched = near[(place + step) % len(near)]
+        self._tick()
+
+    def action_info(self) -> None:
+        """Show the run's settings, versions, device and data."""
+        run = self._watched()
+        if run is not None:
+            self.app.push_screen(InfoScreen(run))
+
+    def action_export(self) -> None:
+        """Write predictions.csv from the best checkpoint."""
+        from cifar_tui.ui.export import ExportDialog
+
+        run = self._watched()
+        if run is not None:
+            self.app.push_screen(ExportDialog(run))
+
+    def action_new_from(self) -> None:
+        """Fill the form with this run's settings."""
+        run = self._watched()
+        if run is not None:
+            self.cifar.new_from(run)
+
+
+def progress_line(look: Look, width: int) -> Text:
+    """Where the run is: epoch, bar of the whole run, speed and time left, at fixed widths."""
+    summary, progress = look.run.summary, look.progress
+    reason = f": {plain(summary.reason)}" if summary.reason else ""
+    epochs = summary.epochs
+    digits = len(str(epochs))
+    if look.run.ended or progress is None or not progress.images:
+        where = f" {look.run.status}{reason}"
+        done = f"epoch {summary.epochs_done}/{epochs}  {clock(summary.seconds)} "
+        return _apart(where, done, width)
+    part = progress.images_done / progress.images if progress.phase == "train" else 1.0
+    share = min(1.0, (progress.epoch - 1 + part) / max(1, epochs))
+    word = {"paused": "paused ", "val": "validating "}.get(progress.phase, "")
+    if look.run.status == "paused":
+        word = "paused "
+    left = f" epoch {progress.epoch:>{digits}}/{epochs} {part:4.0%} "
+    right = (
+        f" {share:4.0%}  {word}{rate(progress.images_per_second):>6} img/s  "
+        f"{clock(progress.seconds_left):>7} left "
+    )
+    cells = max(4, width - len(left) - len(right) - 2)
+    filled = int(cells * share)
+    return Text(f"{left}[{'#' * filled}{'.' * (cells - filled)}]{right}", no_wrap=True)
+
+
+def _apart(left: str, right: str, width: int) -> Text:
+    """Two texts at both ends of a line; the left one gives way."""
+    room = max(0, width - len(right) - 1)
+    if len(left) > room:
+        left = left[: max(0, room - 1)] + "…"
+    return Text(left + " " * max(1, width - len(left) - len(right)) + right, no_wrap=True)

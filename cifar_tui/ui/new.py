@@ -1,0 +1,207 @@
+"""The form for a new run or grid, made from the declared settings."""
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from cifar_tui.errors import UserError
+from cifar_tui.grid import as_texts, grid_errors, grid_size, make_grid
+from cifar_tui.spec import GROUPS, SETTINGS, RunSpec, settings_in
+from cifar_tui.ui.field import Field
+from cifar_tui.ui.keyline import KeyLine
+from cifar_tui.ui.keys import EVERYWHERE, bindings, function_keys
+from cifar_tui.ui.layers import LayersScreen, layer_table
+from cifar_tui.ui.topline import TopLine
+from cifar_tui.wording import model_name
+
+if TYPE_CHECKING:
+    from cifar_tui.ui.app import CifarApp
+
+COLUMNS = (("Data", "Optimiser", "Schedule"), ("Model", "Training", "Record"))
+MODEL_SETTINGS = ("model", "depth", "shortcut", "batch_norm", "activation", "dropout")
+
+
+class NewScreen(Screen[None]):
+    """Every setting on one screen; Enter launches from any field."""
+
+    CSS_PATH = "new.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("new"), *function_keys(EVERYWHERE)]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._errors: dict[str, str] = {}
+        self._summarised: tuple[str, ...] = ()
+
+    @property
+    def cifar(self) -> "CifarApp":
+        """The app with its type."""
+        return cast("CifarApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """What Enter does, what the images are, the fields, the help of the one in focus."""
+        yield TopLine("new")
+        yield Static("", id="plan", classes="line", markup=False)
+        yield Static("", id="images", classes="line muted", markup=False)
+        with Horizontal(id="body"):
+            with VerticalScroll(id="form", can_focus=False), Horizontal(id="columns"):
+                for groups in COLUMNS:
+                    with Vertical(classes="column"):
+                        for group in groups:
+                            yield Static(group, classes="group")
+                            for setting in settings_in(group):
+                                yield Field(setting)
+            with VerticalScroll(id="side", can_focus=False):
+                yield Static("", id="layer-table", markup=False)
+        yield Static("", id="message", markup=False)
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Begin with the defaults, on the images the program was started with."""
+        assert {g for groups in COLUMNS for g in groups} == set(GROUPS)
+        self.fill(RunSpec(data=self.cifar.data))
+        self.query_one("#field-model", Field).input.focus()
+        self.set_interval(0.5, self._summarise)
+
+    def fill(self, spec: RunSpec) -> None:
+        """Put a spec's settings into the fields."""
+        for name, text in as_texts(spec).items():
+            self.query_one(f"#field-{name}", Field).text = text
+        self._check()
+
+    def texts(self) -> dict[str, str]:
+        """What stands in the fields."""
+        return {name: self.query_one(f"#field-{name}", Field).text for name in SETTINGS}
+
+    @on(Input.Changed)
+    def _changed(self) -> None:
+        self._check()
+
+    def on_descendant_focus(self) -> None:
+        """Show the help of the field in focus."""
+        self._show_message()
+
+    def _check(self) -> None:
+        """Mark what is wrong and what has no effect, and say what Enter would do."""
+        texts = self.texts()
+        self._errors = grid_errors(texts)
+        for field in self.query(Field):
+            field.show_state(
+                self._errors.get(field.setting.name, ""), applies=_applies(field, texts)
+            )
+        self._show_images(texts["data"])
+        self._show_plan(texts)
+        self._show_message()
+        self._summarise()
+
+    def _show_plan(self, texts: dict[str, str]) -> None:
+        if self._errors:
+            wrong = len(self._errors)
+            text = f" {wrong} {'fields need' if wrong > 1 else 'thing needs'} mending first"
+        else:
+            size = grid_size(texts)
+            what = model_name(texts) if size == 1 else f"grid of {size} runs"
+            verb = "queues" if self.cifar.worker.current else "launches"
+            text = f" Enter {verb} {'1 run' if size == 1 else what}: "
+            text += f"{model_name(texts)}, {texts['epochs']} epochs, lr {texts['lr']}"
+        plan = Text(text, "bold", no_wrap=True)
+        plan.append("   0.1, 0.01 in a field makes a grid", "dim not bold")
+        self.query_one("#plan", Static).update(plan)
+
+    def _show_images(self, where: str) -> None:
+        try:
+            from cifar_tui.data import find
+
+            found = find(where)
+            text = found.note.replace("`cifar-tui data download` gets", "F8 gets")
+        except UserError as error:
+            text = str(error)
+        self.query_one("#images", Static).update(Text(f" {text}", no_wrap=True))
+
+    def _show_message(self) -> None:
+        field = self._focused_field()
+        name = field.setting.name if field else ""
+        error = self._errors.get(name) or next(iter(self._errors.values()), "")
+        widget = self.query_one("#message", Static)
+        widget.set_class(bool(error), "error")
+        if error:
+            widget.update(Text(f" ! {error}"))
+        elif field is not None:
+            setting = field.setting
+            choose = "; Space changes it" if field.choices else ""
+            widget.update(Text(f" {setting.help} ({setting.expected}{choose})"))
+        else:
+            widget.update(Text(" Tab or an arrow goes to a field; Esc leaves it."))
+
+    def _focused_field(self) -> Field | None:
+        focused = self.focused
+        return focused.parent if focused and isinstance(focused.parent, Field) else None
+
+    def _summarise(self) -> None:
+        """Bring the layer table up to date once torch is there."""
+        if not self.is_current or not self.cifar.worker.ready.is_set():
+            return
+        spec = self._first_spec()
+        if spec is None or not self.query_one("#side").display:
+            return
+        key = tuple(str(getattr(spec, name)) for name in MODEL_SETTINGS)
+        if key != self._summarised:
+            self._summarised = key
+            self._draw_layers(spec)
+
+    @work(thread=True, exclusive=True, group="layers")
+    def _draw_layers(self, spec: RunSpec) -> None:
+        table = layer_table(spec)
+        self.app.call_from_thread(self.query_one("#layer-table", Static).update, table)
+
+    def _first_spec(self) -> RunSpec | None:
+        try:
+            return make_grid(self.texts())[0]
+        except UserError:
+            return None
+
+    @on(Input.Submitted)
+    def action_launch(self) -> None:
+        """Start the run or grid, or queue it behind the one in training."""
+        try:
+            specs = make_grid(self.texts())
+            from cifar_tui.data import find
+
+            find(specs[0].data)
+        except UserError as error:
+            self.cifar.complain(error)
+            return
+        self.cifar.launch(specs)
+
+    def action_layers(self) -> None:
+        """Show the model layer by layer."""
+        spec = self._first_spec()
+        if spec is not None:
+            self.app.push_screen(LayersScreen(spec))
+
+    def action_reset(self) -> None:
+        """Set every field to its default."""
+        self.fill(RunSpec(data=self.cifar.data))
+
+    def action_get_data(self) -> None:
+        """Download the official images into the data folder."""
+        from cifar_tui.ui.download import DownloadDialog
+
+        where = self.texts()["data"]
+        folder = "data" if where == "demo" else where
+        self.app.push_screen(DownloadDialog(folder), lambda done: self._check())
+
+
+def _applies(field: Field, texts: dict[str, str]) -> bool:
+    """Whether a field has an effect; in a grid, whether it has one in some run."""
+    for name, allowed in field.setting.extra["when"].items():
+        words = {word.strip().lower() for word in texts[name].split(",")}
+        yes = {"yes", "true", "on", "1"}
+        if not any((bool(words & yes) if value is True else value in words) for value in allowed):
+            return False
+    return True

@@ -1,0 +1,68 @@
+"""The first line of every screen: where you are, and the device in one strip."""
+
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Static
+
+from cifar_tui.devices import Snapshot, snapshot, strip_line
+from cifar_tui.runs.record import ENDED
+from cifar_tui.ui.keys import EVERYWHERE, Key, key_name, keys_for
+
+SCREENS = [key for key in keys_for(EVERYWHERE) if key.action.startswith("app.go")]
+EVERY = 2.0
+"""Seconds between two looks at the device."""
+
+
+class TopLine(Horizontal):
+    """The names of the screens, this one marked, and the one-line device strip."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self._mode = mode
+        self._shown = ""
+
+    def compose(self) -> ComposeResult:
+        """Names on the left, the device on the right."""
+        letters = self._mode != "new"
+        yield Static(" " + "  ".join(self._tab(key, letters) for key in SCREENS), id="tabs")
+        yield Static("", id="device", markup=False)
+
+    def _tab(self, key: Key, letter: bool) -> str:
+        """One screen with its letter, or its function key where text fields take letters."""
+        first, function = (key_name(name) for name in key.keys.split(","))
+        name = key.label.upper() if f"'{self._mode}'" in key.action else key.label.capitalize()
+        shown = first if letter else function
+        return f"[@click={key.action}][dim]{shown}[/dim] [b]{name}[/b][/]"
+
+    def on_mount(self) -> None:
+        """Look at the device now and every two seconds while the screen is shown."""
+        self.set_interval(EVERY, self._look)
+        self.call_after_refresh(self._look)
+
+    def _look(self) -> None:
+        if self.screen.is_current:
+            self._read()
+
+    @work(thread=True, exclusive=True)
+    def _read(self) -> None:
+        found = snapshot()
+        self.app.call_from_thread(self._show, found)
+
+    def _show(self, found: Snapshot) -> None:
+        line = strip_line(found, self._device(found)) + " "
+        if line != self._shown:
+            self._shown = line
+            self.query_one("#device", Static).update(line)
+
+    def _device(self, found: Snapshot) -> str:
+        """The device of the run in training, else the one `auto` would take."""
+        from cifar_tui.ui.app import CifarApp
+
+        assert isinstance(self.app, CifarApp)
+        current = self.app.worker.current
+        if current:
+            run = self.app.runs.get(current)
+            if run.summary.device and run.status not in ENDED:
+                return run.summary.device
+        return "cuda:0" if found.gpus else "cpu"

@@ -1,0 +1,56 @@
+"""Small real things that many tests use: a tiny course folder and a way to run the command."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cifar_tui.data.demo import draw_demo
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(scope="session")
+def tiny_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the course's layout: 600/200/100 images cut from the demo set."""
+    folder = tmp_path_factory.mktemp("course")
+    demo = draw_demo()
+    for name, count in (("train", 600), ("val", 200), ("test", 100)):
+        split = getattr(demo, name)
+        np.save(folder / f"{name}-images-batch.npy", split.images[:count])
+        if name != "test":
+            np.save(folder / f"{name}-labels-batch.npy", split.labels[:count].astype(np.uint8))
+    return folder
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def cifar(tmp_path: Path) -> Command:
+    """Run `python -m cifar_tui` as a process, in an empty folder."""
+
+    def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cifar_tui", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            cwd=options.pop("cwd", tmp_path),
+            timeout=300,
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """The JSON objects of a text, one per line."""
+    return [json.loads(line) for line in text.splitlines()]
