@@ -5,16 +5,29 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pynvml
 import pytest
 
 from cifar_tui import devices
-from cifar_tui.devices import Gpu, Snapshot, gpu_for, memory_of_process, strip_line
+from cifar_tui.devices import (
+    Gpu,
+    Process,
+    Snapshot,
+    cpu_lines,
+    gpu_for,
+    gpu_lines,
+    memory_of_process,
+    resident_memory,
+    strip_line,
+    text_lines,
+)
+from tests.conftest import Command
 
 GIB = 2**30
 
@@ -282,6 +295,112 @@ def test_a_snapshot_is_kept_for_half_a_second(monkeypatch: pytest.MonkeyPatch) -
     assert devices.snapshot() is first
     now += 0.2
     assert devices.snapshot() is not first
+
+
+class FakeTimes:
+    """psutil.cpu_times of a machine that is busy for a quarter of each two seconds."""
+
+    def __init__(self) -> None:
+        self.readings = 0
+
+    def __call__(self) -> Any:
+        self.readings += 1
+        n = float(self.readings)
+        return self.Times(user=10 + 0.4 * n, system=5 + 0.1 * n, idle=90 + n, iowait=0.5 * n)
+
+    class Times(NamedTuple):
+        user: float
+        system: float
+        idle: float
+        iowait: float
+        guest: float = 3.0
+
+
+def test_cpu_percent_is_right_whichever_threads_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "cpu_times", FakeTimes())
+    monkeypatch.setattr(devices, "_cpu", devices._Cpu())
+    for _ in range(3):
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(devices.snapshot, FakeNvml()).result()
+        assert found.cpu_percent == pytest.approx(25)
+
+
+def test_a_clock_that_stands_still_keeps_the_last_cpu_percent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = FakeTimes()
+    monkeypatch.setattr(psutil, "cpu_times", times)
+    monkeypatch.setattr(devices, "_cpu", devices._Cpu())
+    first = devices.snapshot(FakeNvml()).cpu_percent
+    times.readings -= 1
+    assert devices.snapshot(FakeNvml()).cpu_percent == first > 0
+
+
+def test_resident_memory_of_a_process() -> None:
+    here = resident_memory(os.getpid())
+    assert here is not None
+    assert 2**20 < here < psutil.virtual_memory().total
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    assert resident_memory(ended.pid) is None
+
+
+@pytest.fixture
+def shared(two: Snapshot) -> Snapshot:
+    """The two GPUs with this process, another user's, and one of which little is known."""
+    processes = (
+        Process(4242, "alice-with-a-very-long-name", "python3.11", 12 * GIB, mine=False),
+        Process(os.getpid(), "me", "cifar-tui", 3 * GIB, mine=True),
+        Process(7, "?", "\x1b[2Jevil", None, mine=False),
+    )
+    first, second = two.gpus
+    return replace(
+        two,
+        gpus=(replace(first, processes=processes), second),
+        cpu_name="Imaginary CPU",
+        cpu_count=16,
+        cpu_percent=63.4,
+        memory_used=int(3.1 * GIB),
+        memory_total=24 * GIB,
+        load=(0.5, 11.25, 3.0),
+    )
+
+
+def test_the_lines_of_a_shared_machine(shared: Snapshot) -> None:
+    assert text_lines(shared) == [
+        "gpu  name                      driver      busy %  memory GB  temp C  power W",
+        "  0  H100 80GB HBM3            570.86.15       87    2.1/80       61  412/700",
+        "          4242  alice-with-a…  python3.11           12.0",
+        f"     *{os.getpid():>8}  me             cifar-tui             3.0",
+        "             7  ?              \\x1b[2Jevil           n/a",
+        "  1  A100-SXM4-40GB            570.86.15      n/a    2.1/40       61  n/a/700",
+        "     * this program",
+        "",
+        "cpu  Imaginary CPU",
+        "     16 cores    63% busy   load 0.50 11.25 3.00   memory 3.1/24 GB",
+    ]
+
+
+def test_a_wide_window_has_room_for_names(shared: Snapshot) -> None:
+    assert "alice-with-a-very-long-name" in gpu_lines(shared, 120)[2]
+    assert max(len(line) for line in gpu_lines(shared, 120)) <= 120
+
+
+def test_without_a_driver_the_lines_say_why(shared: Snapshot) -> None:
+    reason = "No NVIDIA driver here (NVML library not found): runs use the CPU."
+    lines = text_lines(replace(shared, gpus=(), reason=reason))
+    assert lines == [reason, "", *cpu_lines(shared)]
+
+
+def test_the_command_prints_the_machine(cifar: Command) -> None:
+    said = cifar("devices")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert all(len(line) <= 80 for line in said.stdout.splitlines())
+    assert f"{psutil.cpu_count()} core" in said.stdout
+    read = json.loads(cifar("devices", "--json").stdout)
+    assert read["memory_total"] == psutil.virtual_memory().total
+    if read["reason"]:
+        assert said.stdout.splitlines()[0] == read["reason"]
 
 
 def test_a_snapshot_is_json_ready(two: Snapshot) -> None:

@@ -27,7 +27,7 @@ class RunFolder:
     @classmethod
     def create(cls, runs: Path, spec: RunSpec) -> "RunFolder":
         """Make a queued run's folder; raises UserError where none can be made."""
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
         base = f"{stamp}-{slug(title(spec))}"
         try:
             runs.mkdir(parents=True, exist_ok=True)

@@ -99,7 +99,8 @@ class Runs:
         except OSError as error:
             raise UserError(f"Cannot read the runs in {self.folder}: {error.strerror}.") from None
         found = [self._read(self.folder / name) for name in names]
-        self._known = {run.id: self._known[run.id] for run in found}
+        kept = set(names)
+        self._known = {run_id: known for run_id, known in self._known.items() if run_id in kept}
         return [self._with_liveness(run) for run in found]
 
     def get(self, run_id: str) -> Run:

@@ -51,7 +51,7 @@ class Export:
             f"best val_acc {accuracy(self.val_acc)} @ {self.epoch}",
         ]
         if self.synthetic:
-            lines.append("The images were the demo set's (synthetic): nothing to hand in.")
+            lines.append("That is the demo set (synthetic): nothing to hand in.")
         return "\n".join([*lines, "", "label counts", *self._count_lines()])
 
     def _count_lines(self) -> list[str]:

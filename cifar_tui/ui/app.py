@@ -10,6 +10,7 @@ from typing import ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
+from textual.widgets import Input
 
 from cifar_tui.data import Found, find
 from cifar_tui.errors import UserError
@@ -112,16 +113,16 @@ class CifarApp(App[None]):
         self.switch_mode(mode)
 
     async def action_back(self) -> None:
-        """Close what is open on top, else give up the focus."""
+        """Close what is open on top, else leave the text field."""
         if len(self.screen_stack) > 1:
             self.pop_screen()
-        else:
+        elif isinstance(self.focused, Input):
             self.screen.set_focus(None)
 
     def action_help(self) -> None:
         """Show the keys of this screen and those that work everywhere."""
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self.current_mode))
+            self.push_screen(HelpScreen(self.screen.id or self.current_mode))
 
     async def action_quit(self) -> None:
         """Leave, asking first when training would be stopped."""
@@ -148,8 +149,7 @@ class CifarApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: what applies on this screen, from the table of keys."""
-        mode = self.current_mode if screen in self.screen_stack else EVERYWHERE
-        for key in [*keys_for(screen.id or mode), *keys_for(EVERYWHERE)]:
+        for key in [*keys_for(screen.id or self.current_mode), *keys_for(EVERYWHERE)]:
             if key.action not in ("app.command_palette", "app.back"):
                 title = key.label.capitalize()
                 action = partial(self._run_on, screen, key.action)

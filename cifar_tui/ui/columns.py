@@ -1,7 +1,7 @@
 """The columns of the list of runs: what each shows, how it sorts, and when there is room."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -115,19 +115,16 @@ COLUMNS: tuple[RunColumn, ...] = (
     ),
 )
 BY_NAME = {column.name: column for column in COLUMNS}
+AGE = list(BY_NAME).index("age")
 SORT_CYCLE = ("age", "best val_acc", "name", "epochs", "status")
 
 
 def make_line(run: Run, before: Line | None, now: datetime) -> Line:
     """The run's line; `before` itself where nothing changed."""
-    if before is None or before.run is not run:
-        line = Line(run, searchable(run), started_at(run.id), settings_text(run))
-    else:
-        line = before
-    texts = tuple(column.text(line, now) for column in COLUMNS)
-    if texts == line.texts:
-        return line
-    return Line(run, line.searched, line.started, line.settings, texts)
+    if before is not None and before.run is run and before.texts[AGE] == age(before.started, now):
+        return before
+    line = Line(run, searchable(run), started_at(run.id), settings_text(run))
+    return replace(line, texts=tuple(column.text(line, now) for column in COLUMNS))
 
 
 def in_order(lines: Iterable[Line], column: RunColumn, backwards: bool) -> list[Line]:

@@ -83,7 +83,7 @@ class CompareScreen(Screen[None]):
             self._looking = True
             self._look()
 
-    @work(thread=True, exclusive=True)
+    @work(thread=True)
     def _look(self) -> None:
         looks = [follower.look() for follower in self._followers]
         self.app.call_from_thread(self._take, looks)
@@ -173,12 +173,8 @@ def telling(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 def labels(runs: Sequence[Run]) -> list[str]:
     """A short label per run that tells them apart: what differs, else the names, else the ids."""
-    rows: list[dict[str, Any]] = [
-        {name: values[i] for name, values in telling(runs).items() if values[i] is not None}
-        for i in range(len(runs))
-    ]
     choices = [
-        [_settings_label(row) for row in rows],
+        _settings_labels(runs),
         [run.name for run in runs],
         [run.id for run in runs],
     ]
@@ -186,13 +182,19 @@ def labels(runs: Sequence[Run]) -> list[str]:
         short = [_cut(plain(text)) for text in texts]
         if all(short) and len(set(short)) == len(short):
             break
-    demo = [" demo" if run.synthetic else "" for run in runs]
-    return [text + word for text, word in zip(short, demo, strict=True)]
+    return [
+        f"{text} demo" if run.synthetic else text for text, run in zip(short, runs, strict=True)
+    ]
 
 
-def _settings_label(values: dict[str, Any]) -> str:
-    model = [model_name(values)] if "model" in values else []
-    return " ".join([*model, brief(values)]).strip()
+def _settings_labels(runs: Sequence[Run]) -> list[str]:
+    different = telling(runs)
+    found = []
+    for i, run in enumerate(runs):
+        values = {name: row[i] for name, row in different.items() if row[i] is not None}
+        model = model_name(run.spec.model_dump()) if run.spec and "model" in values else ""
+        found.append(f"{model} {brief(values)}".strip())
+    return found
 
 
 def _cut(text: str) -> str:

@@ -46,15 +46,14 @@ class DevicesScreen(Screen[None]):
         super().__init__()
         self._snapshot = read
         self._reading = False
+        self._answer = Static("", id="answer", markup=False)
+        self._gpus, self._cpu, self._runs = (Lines(id=name) for name in ("gpus", "cpu", "runs"))
 
     def compose(self) -> ComposeResult:
         """The answer first, then what it is made from."""
         yield TopLine("devices")
-        yield Static("", id="answer", classes="line", markup=False)
-        with VerticalScroll():
-            yield Lines(id="gpus")
-            yield Lines(id="cpu")
-            yield Lines(id="runs")
+        yield self._answer
+        yield VerticalScroll(self._gpus, self._cpu, self._runs)
         yield KeyLine()
 
     def on_mount(self) -> None:
@@ -91,11 +90,11 @@ class DevicesScreen(Screen[None]):
 
     def _show(self, first: str, gpus: list[str], cpu: list[str], runs: list[str]) -> None:
         self._reading = False
-        line = self.query_one("#answer", Static)
-        if line.content != first:
-            line.update(first, layout=False)
-        for name, lines in (("#gpus", gpus), ("#cpu", cpu), ("#runs", runs)):
-            self.query_one(name, Lines).show(lines)
+        if self._answer.content != first:
+            self._answer.update(first)
+        self._gpus.show(gpus)
+        self._cpu.show(cpu)
+        self._runs.show(runs)
 
 
 class Lines(Vertical):
@@ -107,7 +106,9 @@ class Lines(Vertical):
         self.display = False
 
     def show(self, lines: Sequence[str]) -> None:
-        """Have these lines; takes no room when there are none."""
+        """Have these lines; takes no room when there are none, does nothing when it is closed."""
+        if not self.is_attached:
+            return
         for row, line in zip(self._rows, lines, strict=False):
             if row.content != line:
                 row.update(line, layout=False)

@@ -30,6 +30,7 @@ class ExportDialog(ModalScreen[None]):
     """predictions.csv from a run's best checkpoint; Esc closes at any time."""
 
     CSS_PATH = "export.tcss"
+    AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "leave", "close"),
         ("enter", "leave_when_done", "close"),
@@ -41,21 +42,21 @@ class ExportDialog(ModalScreen[None]):
         self._run = run
         self._in_the_way: Path | None = None
         self._done = False
+        self._path = Input(str(output_path(None, run.synthetic)), compact=True)
+        self._bar = ProgressBar(total=1, show_eta=False)
+        self._bar.display = False
+        self._outcome = Static("Enter writes the file, Esc leaves.", id="outcome", markup=False)
 
     def compose(self) -> ComposeResult:
         """What is exported, the path, the bar while it moves, and what comes of it."""
         best = at_epoch(self._run.summary.best)
-        with VerticalScroll(classes="dialog", can_focus=False):
-            yield Static(f"Export {plain(self._run.name)}, best val_acc {best}", markup=False)
-            yield Input(str(output_path(None, self._run.synthetic)), compact=True)
-            yield ProgressBar(show_eta=False)
-            yield Static("Enter writes the file, Esc leaves.", id="outcome", markup=False)
+        title = Static(f"Export {plain(self._run.name)}, best val_acc {best}", markup=False)
+        yield VerticalScroll(title, self._path, self._bar, self._outcome, classes="dialog")
 
     def on_mount(self) -> None:
         """Refuse at once where there is nothing to predict with."""
-        self.query_one(ProgressBar).display = False
         if not RunFolder(self._run.path).best.exists():
-            self.query_one(Input).display = False
+            self._path.display = False
             self._say(f"{plain(self._run.name)} has no best.pt: no epoch was finished.")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -67,7 +68,7 @@ class ExportDialog(ModalScreen[None]):
         except UserError as error:
             self._say(plain(str(error)))
             return
-        event.input.disabled = True
+        self._path.disabled = True
         if path.exists():
             self._in_the_way = path
             self._say(f"{plain(str(path))} exists. y replaces it, Esc keeps it.")
@@ -90,8 +91,8 @@ class ExportDialog(ModalScreen[None]):
             self.dismiss()
 
     def _begin(self, path: Path, *, overwrite: bool = False) -> None:
-        self.query_one(ProgressBar).display = True
-        self._say("Predicting the test split. Esc leaves, and nothing is written.")
+        self._bar.display = True
+        self._say("Predicting. Esc leaves, and nothing is written.")
         self._export(path, overwrite)
 
     @work(thread=True)
@@ -118,17 +119,18 @@ class ExportDialog(ModalScreen[None]):
         except UserError as error:
             outcome = plain(str(error))
         except Exception as error:
-            outcome = f"The export failed, training goes on: {plain(repr(error))}"
+            outcome = f"The export failed: {plain(repr(error))}"
         if not worker.is_cancelled:
             app.call_from_thread(self._end, outcome)
 
     def _move(self, done: int, images: int) -> None:
-        self.query_one(ProgressBar).update(progress=done, total=images)
+        self._bar.update(progress=done, total=images)
 
     def _end(self, outcome: str) -> None:
         self._done = True
-        self.query_one(ProgressBar).display = False
+        self._bar.display = False
+        self.query(VerticalScroll).focus()
         self._say(outcome)
 
     def _say(self, text: str) -> None:
-        self.query_one("#outcome", Static).update(text)
+        self._outcome.update(text)

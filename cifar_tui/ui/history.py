@@ -107,11 +107,11 @@ class HistoryScreen(Screen[None]):
             self._look_again = True
             return
         self._looking = True
-        self._read(self._bin or self.cifar.runs, self._found)
+        self._read()
 
-    @work(thread=True, exclusive=True)
-    def _read(self, runs: Runs, before: dict[str, Line]) -> None:
-        now = datetime.now()
+    @work(thread=True)
+    def _read(self) -> None:
+        runs, before, now = self._bin or self.cifar.runs, self._found, datetime.now()
         try:
             found = {run.id: make_line(run, before.get(run.id), now) for run in runs.all()}
             problem = ""

@@ -9,7 +9,7 @@ from textual.widgets import Static
 class KeyLine(Static):
     """Keys and labels from the active bindings; a click runs the action."""
 
-    DEFAULT_CSS = "KeyLine { height: auto; max-height: 2; dock: bottom; background: $panel; }"
+    DEFAULT_CSS = "KeyLine { height: 1; dock: bottom; background: $panel; }"
 
     def __init__(self) -> None:
         super().__init__("")
@@ -21,8 +21,8 @@ class KeyLine(Static):
         self.call_after_refresh(self._draw)
 
     def on_resize(self) -> None:
-        """Wrap to the new width."""
-        self._draw()
+        """Wrap to the new width, once this layout is done: the new one may need another height."""
+        self.call_after_refresh(self._draw)
 
     def _bindings_updated(self, screen: Screen[object]) -> None:
         self._draw()
@@ -33,7 +33,9 @@ class KeyLine(Static):
         items = self._items()
         if (items, self.size.width) != self._shown:
             self._shown = (items, self.size.width)
-            self.update(_wrapped(items, self.size.width))
+            content = _wrapped(items, self.size.width)
+            self.styles.height = content.plain.count("\n") + 1
+            self.update(content)
 
     def _items(self) -> list[tuple[str, str, str]]:
         """(key, label, action) of each shown action that applies now."""

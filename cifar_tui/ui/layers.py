@@ -36,11 +36,12 @@ class LayersScreen(ModalScreen[None]):
     def __init__(self, spec: RunSpec) -> None:
         super().__init__()
         self._spec = spec
+        self._table = Static("Loading torch ...", id="layer-table", markup=False)
 
     def compose(self) -> ComposeResult:
         """The table, once torch is there."""
         with VerticalScroll(classes="dialog"):
-            yield Static("Loading torch ...", id="layer-table", markup=False)
+            yield self._table
 
     def on_mount(self) -> None:
         """Make the table in a thread, as torch may still be loading."""
@@ -49,4 +50,4 @@ class LayersScreen(ModalScreen[None]):
     @work(thread=True)
     def _draw(self) -> None:
         table = layer_table(self._spec)
-        self.app.call_from_thread(self.query_one("#layer-table", Static).update, table)
+        self.app.call_from_thread(self._table.update, table)

@@ -148,7 +148,8 @@ class LiveScreen(Screen[None]):
             widget.update(text)
 
     def _watched(self) -> Run | None:
-        return self._look.run if self._look else None
+        """The run on the screen as it is now, so that no key acts on what was."""
+        return self.cifar.runs.get(self._look.run.id) if self._look else None
 
     def _order(self, wanted: Any) -> None:
         run = self._watched()

@@ -37,6 +37,7 @@ class NewScreen(Screen[None]):
         super().__init__()
         self._errors: dict[str, str] = {}
         self._summarised: tuple[str, ...] = ()
+        self._layers = Static("", id="layer-table", markup=False)
 
     @property
     def cifar(self) -> "CifarApp":
@@ -57,7 +58,7 @@ class NewScreen(Screen[None]):
                             for setting in settings_in(group):
                                 yield Field(setting)
             with VerticalScroll(id="side", can_focus=False):
-                yield Static("", id="layer-table", markup=False)
+                yield self._layers
         yield Static("", id="message", markup=False)
         yield KeyLine()
 
@@ -157,7 +158,7 @@ class NewScreen(Screen[None]):
     @work(thread=True, exclusive=True, group="layers")
     def _draw_layers(self, spec: RunSpec) -> None:
         table = layer_table(spec)
-        self.app.call_from_thread(self.query_one("#layer-table", Static).update, table)
+        self.app.call_from_thread(self._layers.update, table)
 
     def _first_spec(self) -> RunSpec | None:
         try:

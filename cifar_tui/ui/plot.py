@@ -41,7 +41,7 @@ def mark(number: int) -> str:
 class Curves(Static):
     """Curves over each other with a one-line legend; drawn again only when something changed."""
 
-    DEFAULT_CSS = "Curves { height: 1fr; width: 1fr; }"
+    DEFAULT_CSS = "Curves { height: 1fr; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)

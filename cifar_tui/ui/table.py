@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
@@ -24,10 +25,11 @@ class TableColumn:
 
     def cell(self, text: str, key: str = "") -> "_Cell":
         """Text cut and aligned to the width, shown literally."""
-        cell = _Cell(plain(text), no_wrap=True)
-        cell.truncate(self.width - 1, overflow="ellipsis")
-        if self.right:
-            cell.pad_left(self.width - 1 - cell.cell_len)
+        room = self.width - 1
+        shown = text if text.isprintable() else plain(text)
+        if cell_len(shown) > room:
+            shown = set_cell_size(shown, room - 1) + "…"
+        cell = _Cell(shown.rjust(room) if self.right else shown, no_wrap=True)
         cell.key = key
         return cell
 
@@ -56,6 +58,14 @@ class RowTable(DataTable[Text], inherit_bindings=False):
     def cursor_key(self) -> str | None:
         """Key of the cursor's row; None in an empty table."""
         return self._order[self.cursor_row] if self._order else None
+
+    def action_scroll_home(self) -> None:
+        """Home goes to the first row, as there is no cursor in a row."""
+        self.action_scroll_top()
+
+    def action_scroll_end(self) -> None:
+        """End goes to the last row."""
+        self.action_scroll_bottom()
 
     def set_columns(self, columns: Sequence[TableColumn]) -> None:
         """Have these columns; when that changes anything, the rows must be shown again."""

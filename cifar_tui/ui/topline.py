@@ -21,12 +21,13 @@ class TopLine(Horizontal):
         super().__init__()
         self._mode = mode
         self._shown = ""
+        self._device_strip = Static("", id="device", markup=False)
 
     def compose(self) -> ComposeResult:
         """Names on the left, the device on the right."""
         letters = self._mode != "new"
         yield Static(" " + "  ".join(self._tab(key, letters) for key in SCREENS), id="tabs")
-        yield Static("", id="device", markup=False)
+        yield self._device_strip
 
     def _tab(self, key: Key, letter: bool) -> str:
         """One screen with its letter, or its function key where text fields take letters."""
@@ -53,7 +54,7 @@ class TopLine(Horizontal):
         line = strip_line(found, self._device(found)) + " "
         if line != self._shown:
             self._shown = line
-            self.query_one("#device", Static).update(line)
+            self._device_strip.update(line)
 
     def _device(self, found: Snapshot) -> str:
         """The device of the run in training, else the one `auto` would take."""

@@ -1,0 +1,225 @@
+"""Run folders as they are found, whole or damaged, live or dead; and the run that is meant."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cifar_tui.errors import UserError
+from cifar_tui.runs.compare import differing
+from cifar_tui.runs.files import LineReader, finite, write_atomic
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Runs, annotate, clean_notes, read_epochs, read_run
+from cifar_tui.runs.record import Point, Progress, Worker, boot_id, this_host, this_worker
+from cifar_tui.spec import RunSpec
+
+
+def make(
+    runs: Path, *, status: str = "finished", acc: float = 0.5, **settings: object
+) -> RunFolder:
+    folder = RunFolder.create(runs, RunSpec(**settings))
+    best = Point(epoch=1, val_acc=acc, val_loss=1.0)
+    summary = read_run(folder.path).summary
+    changes = {"status": status, "best": best, "source": settings.get("data", "course")}
+    folder.write_summary(summary.model_copy(update=changes))
+    return folder
+
+
+def ids(runs: Path) -> list[str]:
+    return [run.id for run in Runs(runs).all()]
+
+
+def test_ids_sort_by_time_and_never_collide(tmp_path: Path) -> None:
+    made = [RunFolder.create(tmp_path, RunSpec(name="same")).id for _ in range(3)]
+    assert len(set(made)) == 3
+    assert ids(tmp_path) == made, "runs of one second must keep their order"
+
+
+def test_a_name_cannot_leave_the_runs_folder(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "runs", RunSpec(name="../../evil/x"))
+    assert folder.path.parent == tmp_path / "runs"
+    assert [p.name for p in tmp_path.iterdir()] == ["runs"]
+
+
+def test_the_whole_spec_comes_back(tmp_path: Path) -> None:
+    spec = RunSpec(lr=0.05, model="resnet", milestones=(1, 2), tags=("x",))
+    folder = RunFolder.create(tmp_path, spec)
+    assert folder.spec() == spec
+    assert read_run(folder.path).spec == spec
+    (folder.path / "summary.json").unlink()
+    assert "summary.json is missing" in read_run(folder.path).problem
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"id": 3, "status": "dancing"}', b"null"],
+)
+def test_one_bad_folder_is_listed_with_its_reason_and_hides_no_other(
+    tmp_path: Path, content: bytes
+) -> None:
+    good = make(tmp_path)
+    bad = tmp_path / "20260101-000000-bad"
+    bad.mkdir()
+    (bad / "summary.json").write_bytes(content)
+    found = {run.id: run for run in Runs(tmp_path).all()}
+    assert found[good.id].status == "finished"
+    assert found[bad.name].status == "unreadable"
+    assert found[bad.name].problem
+
+
+def test_liveness_follows_the_process_and_not_its_pid_alone(tmp_path: Path) -> None:
+    folder = make(tmp_path, status="running")
+    runs = Runs(tmp_path)
+
+    def status(worker: Worker) -> str:
+        folder.write_progress(Progress(worker=worker, counter=1))
+        return runs.get(folder.id).status
+
+    me = this_worker()
+    assert status(me) == "running"
+    assert status(me.model_copy(update={"started": me.started - 5})) == "crashed"
+    assert status(me.model_copy(update={"boot": "another"})) == "crashed"
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    assert status(me.model_copy(update={"pid": gone.pid})) == "crashed"
+
+
+def test_a_run_elsewhere_is_stale_only_when_its_heartbeat_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make(tmp_path, status="running")
+    elsewhere = Worker(host="elsewhere", boot="b", pid=1, started=1.0)
+    runs = Runs(tmp_path)
+    now = 1000.0
+    monkeypatch.setattr("cifar_tui.runs.listing.time.monotonic", lambda: now)
+    for counter in (1, 2):
+        folder.write_progress(Progress(worker=elsewhere, counter=counter))
+        assert runs.get(folder.id).status == "running"
+        now += 29
+    assert runs.get(folder.id).status == "running"
+    now += 10
+    assert runs.get(folder.id).status == "stale"
+    folder.write_progress(Progress(worker=elsewhere, counter=3))
+    assert runs.get(folder.id).status == "running"
+
+
+def test_an_ended_run_stays_ended_whatever_its_process_does(tmp_path: Path) -> None:
+    folder = make(tmp_path, status="finished")
+    dead = Worker(host=this_host(), boot=boot_id(), pid=2**22 - 1, started=0.0)
+    folder.write_progress(Progress(worker=dead))
+    assert Runs(tmp_path).get(folder.id).status == "finished"
+
+
+def test_readers_take_whole_lines_only_and_pass_over_rubbish(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    reader = LineReader(path)
+    assert reader.read() == []
+    path.write_bytes(b'{"event": "start"}\nrubbish\n{"event": "ep')
+    assert reader.read() == [{"event": "start"}]
+    with path.open("ab") as file:
+        file.write(b'och", "epoch": 1}\n')
+    assert reader.read() == [{"event": "epoch", "epoch": 1}]
+    assert reader.read() == []
+
+
+def test_numbers_that_are_not_finite_are_null_and_flagged(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    folder.append({"event": "epoch", "epoch": 1, "train_loss": float("nan"), "val_acc": 0.1})
+    (event,) = read_epochs(folder.path)
+    assert event["train_loss"] is None
+    assert event["not_finite"] == ["train_loss"]
+    assert finite({"a": 1.0}) == {"a": 1.0}
+
+
+def test_an_epoch_trained_again_counts_once(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    for epoch, acc in ((1, 0.1), (2, 0.2), (2, 0.25), (3, 0.3)):
+        folder.append({"event": "epoch", "epoch": epoch, "val_acc": acc})
+    assert [e["val_acc"] for e in read_epochs(folder.path)] == [0.1, 0.25, 0.3]
+
+
+def test_atomic_writes_leave_the_old_file_when_they_fail(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_atomic(path, b"old")
+    tmp_path.chmod(0o500)
+    try:
+        if os.geteuid() != 0:
+            with pytest.raises(OSError):
+                write_atomic(path, b"new")
+    finally:
+        tmp_path.chmod(0o700)
+    with pytest.raises(TypeError):
+        write_atomic(path, "not bytes")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_runs_are_meant_by_id_prefix_name_last_and_best(tmp_path: Path) -> None:
+    one = make(tmp_path, name="one", acc=0.9)
+    two = make(tmp_path, name="two", acc=0.4)
+    demo = make(tmp_path, name="zdemo", acc=0.99, data="demo")
+    runs = Runs(tmp_path)
+    assert runs.find(one.id).id == one.id
+    assert runs.find("two").id == two.id
+    assert runs.find("last").id == demo.id
+    assert runs.find("best").id == one.id, "a demo run must not beat a real one"
+    assert runs.find(two.id[:-1]).id == two.id
+    with pytest.raises(UserError, match="means 3 runs"):
+        runs.find(one.id[:4])
+    with pytest.raises(UserError, match="no run 'nothing'"):
+        runs.find("nothing")
+
+
+def test_trash_and_restore_move_the_whole_folder(tmp_path: Path) -> None:
+    folder = make(tmp_path, name="x")
+    runs = Runs(tmp_path)
+    runs.delete(runs.get(folder.id))
+    assert ids(tmp_path) == []
+    assert [run.id for run in runs.trashed()] == [folder.id]
+    runs.restore(runs.trashed()[0])
+    assert ids(tmp_path) == [folder.id]
+
+
+def test_a_running_run_is_not_deleted(tmp_path: Path) -> None:
+    folder = make(tmp_path, status="running")
+    folder.write_progress(Progress(worker=this_worker()))
+    runs = Runs(tmp_path)
+    with pytest.raises(UserError, match="stop it before"):
+        runs.delete(runs.get(folder.id))
+    assert folder.path.exists()
+
+
+def test_notes_win_over_the_spec_and_leave_it_alone(tmp_path: Path) -> None:
+    folder = make(tmp_path, name="old", tags=("a",))
+    before = (folder.path / "spec.toml").read_bytes()
+    runs = Runs(tmp_path)
+    annotate(runs.get(folder.id), **clean_notes(name="new", tags="b, c", note="good"))
+    run = runs.get(folder.id)
+    assert (run.name, run.tags, run.notes.note) == ("new", ("b", "c"), "good")
+    assert (folder.path / "spec.toml").read_bytes() == before
+    (folder.path / "notes.json").write_text("{broken")
+    assert runs.get(folder.id).name == "old"
+
+
+def test_comparison_shows_only_settings_that_differ_and_have_effect(tmp_path: Path) -> None:
+    make(tmp_path, lr=0.1, model="resnet", depth=20)
+    make(tmp_path, lr=0.01, model="resnet", depth=32)
+    make(tmp_path, lr=0.01, depth=32)
+    found = differing(Runs(tmp_path).all())
+    assert found["lr"] == [0.1, 0.01, 0.01]
+    assert found["depth"] == [20, 32, None]
+    assert "momentum" not in found
+    assert set(found) == {"lr", "model", "depth", "shortcut", "batch_norm"}
+
+
+def test_a_foreign_summary_with_more_fields_is_still_read(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    path = folder.path / "summary.json"
+    content = json.loads(path.read_text())
+    content["invented_later"] = {"x": 1}
+    content["spec"]["new_setting"] = 3
+    path.write_text(json.dumps(content))
+    assert read_run(folder.path).problem == ""

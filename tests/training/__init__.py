@@ -1,0 +1,18 @@
+"""One finished run on the demo set, trained once for all tests that need its checkpoint."""
+
+from pathlib import Path
+
+import pytest
+
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.spec import RunSpec
+from cifar_tui.training.perform import perform
+
+
+def demo_runs(factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with one epoch of SimpleNN on the demo set, made on the first call."""
+    runs = factory.getbasetemp() / "demo-runs"
+    if not runs.exists():
+        spec = RunSpec(data="demo", epochs=1, lr=0.05, device="cpu", name="tiny")
+        assert perform(RunFolder.create(runs, spec)).status == "finished"
+    return runs

@@ -1,0 +1,124 @@
+"""The program in a real terminal: first paint, a dropped line, no terminal at all."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import psutil
+import pytest
+
+from cifar_tui.runs.listing import Runs
+
+COMMAND = [sys.executable, "-m", "cifar_tui"]
+
+
+def open_in_pty(folder: Path, *arguments: str, **environment: str) -> pexpect.spawn:
+    return pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], *arguments],
+        cwd=str(folder),
+        dimensions=(24, 80),
+        timeout=60,
+        env={**os.environ, "TERM": "xterm-256color", **environment},
+    )
+
+
+def trained_epochs(runs: Path) -> int:
+    found = Runs(runs).all()
+    return found[0].summary.epochs_done if found else 0
+
+
+def read_until(child: pexpect.spawn, condition) -> None:
+    """Keep reading what the screen sends until the condition holds."""
+    for _ in range(1200):
+        if condition():
+            return
+        try:
+            child.read_nonblocking(65536, timeout=0.05)
+        except pexpect.TIMEOUT:
+            continue
+    raise AssertionError("it did not happen within a minute")
+
+
+def test_enter_trains_the_demo_set_and_q_leaves(tmp_path: Path) -> None:
+    child = open_in_pty(tmp_path)
+    child.expect("Enter launches 1 run")
+    child.expect("synthetic")
+    child.send("\r")
+    read_until(child, lambda: trained_epochs(tmp_path / "saved_model") >= 1)
+    child.send("q")
+    child.expect("it can be resumed")
+    child.send("y")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    (run,) = Runs(tmp_path / "saved_model").all()
+    assert run.status == "stopped"
+    assert run.synthetic
+
+
+def test_a_dropped_line_ends_the_screen_and_not_the_training(
+    tmp_path: Path, tiny_course: Path
+) -> None:
+    child = open_in_pty(
+        tmp_path, "train", "--app", "--data", str(tiny_course), "--epochs", "150", "--name", "mine"
+    )
+    runs = tmp_path / "saved_model"
+    read_until(child, lambda: trained_epochs(runs) >= 1)
+    process = psutil.Process(child.pid)
+    os.close(child.child_fd)
+    for _ in range(600):
+        if Runs(runs).all()[0].ended:
+            break
+        psutil.wait_procs([process], timeout=0.1)
+    (run,) = Runs(runs).all()
+    assert run.status == "finished", run.summary.reason
+    assert run.summary.epochs_done == 150
+    psutil.wait_procs([process], timeout=30)
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_no_color_leaves_no_colour_on_the_screen(tmp_path: Path) -> None:
+    child = open_in_pty(tmp_path, NO_COLOR="1")
+    child.expect("Enter launches 1 run")
+    child.send("\x1b[21~")
+    child.expect(pexpect.EOF)
+    seen = child.before
+    assert isinstance(seen, bytes)
+    colours = [code for code in seen.split(b"\x1b[") if b"38;2;" in code[:20]]
+    grey = [code for code in colours if len(set(code.split(b"m")[0].split(b";")[-3:])) == 1]
+    assert len(grey) == len(colours)
+
+
+def test_without_a_terminal_one_sentence_says_how_to_train(tmp_path: Path) -> None:
+    done = subprocess.run(
+        COMMAND, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "cifar-tui train" in done.stderr
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_train_shows_a_bar_on_a_terminal_and_ends_with_the_result(
+    tmp_path: Path, tiny_course: Path, width: int
+) -> None:
+    child = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], "train", "--data", str(tiny_course), "--epochs", "2"],
+        cwd=str(tmp_path),
+        dimensions=(24, width),
+        timeout=120,
+        env={**os.environ, "TERM": "xterm-256color"},
+    )
+    child.expect("epoch 2/2")
+    child.expect("finished: best val_acc")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    summary = json.loads(next((tmp_path / "saved_model").glob("*/summary.json")).read_text())
+    assert summary["status"] == "finished"

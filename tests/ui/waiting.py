@@ -1,0 +1,17 @@
+"""Waiting for what a thread or a process shows, without guessing how long it takes."""
+
+from collections.abc import Callable
+
+from textual.pilot import Pilot
+
+PATIENCE = 1200
+STEP = 0.05
+
+
+async def wait_for(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    """Let the app work until the condition holds; fails after a minute."""
+    for _ in range(PATIENCE):
+        if condition():
+            return
+        await pilot.pause(STEP)
+    raise AssertionError("it did not happen within a minute")
