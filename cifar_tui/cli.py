@@ -12,7 +12,8 @@ from cifar_tui import __version__, printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import spec_flags
 from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.spec import RunSpec, make_spec
+from cifar_tui.settings import make_spec
+from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml, to_toml
 
 RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")]
@@ -115,6 +116,7 @@ def train(
 ) -> int:
     """Train one run, or a grid of runs one after another."""
     from cifar_tui.headless import plan, train_all
+    from cifar_tui.progress import train_printer
 
     given = {} if spec is None else read_toml(spec)
     flags = dataclasses.asdict(settings)
@@ -123,7 +125,7 @@ def train(
     if app:
         _open(runs, specs[0].data, specs)
         return 0
-    return train_all(specs, runs, printing.train_printer(json))
+    return train_all(specs, runs, train_printer(json))
 
 
 @runs_app.command(name="list")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from cifar_tui.spec import GROUPS, SETTINGS, Setting
+from cifar_tui.settings import GROUPS, SETTINGS, Setting
 from cifar_tui.wording import format_value
 
 

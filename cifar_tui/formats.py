@@ -1,5 +1,6 @@
 """Figures as they are shown everywhere: fixed precision, so that numbers do not jump."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -60,3 +61,30 @@ def age(then: datetime | None, now: datetime) -> str:
 def plain(text: str) -> str:
     """Text with terminal escapes and other control characters shown, not obeyed."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+EPOCH_COLUMNS = (
+    "epoch",
+    "lr",
+    "train_loss",
+    "train_acc",
+    "val_loss",
+    "val_acc",
+    "img/s",
+    "seconds",
+)
+
+
+def epoch_cells(event: Mapping[str, Any]) -> list[str]:
+    """One epoch event as a row of fixed precision."""
+    seconds = (event.get("train_seconds") or 0) + (event.get("val_seconds") or 0)
+    return [
+        str(event.get("epoch")),
+        f"{event.get('lr') or 0:g}",
+        loss(event.get("train_loss")),
+        accuracy(event.get("train_acc")),
+        loss(event.get("val_loss")),
+        accuracy(event.get("val_acc")),
+        rate(event.get("images_per_second")),
+        f"{seconds:.1f}",
+    ]

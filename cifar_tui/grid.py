@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cifar_tui.errors import UserError
-from cifar_tui.spec import SETTINGS, SHOWN_NAME_LENGTH, RunSpec, errors_of, make_spec
+from cifar_tui.settings import SETTINGS, errors_of, make_spec
+from cifar_tui.spec import SHOWN_NAME_LENGTH, RunSpec
 from cifar_tui.wording import brief, format_value, model_name
 
 MOST_RUNS = 1000

@@ -13,7 +13,8 @@ from cifar_tui.grid import as_texts, make_grid
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.follow import Follower, Look
 from cifar_tui.runs.listing import Runs
-from cifar_tui.spec import SETTINGS, RunSpec, make_spec, unknown_setting
+from cifar_tui.settings import SETTINGS, make_spec, unknown_setting
+from cifar_tui.spec import RunSpec
 from cifar_tui.training.worker import Worker
 
 LOOK_EVERY = 0.1

@@ -11,16 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cifar_tui.formats import accuracy, at_epoch, clock, loss, plain, rate
+from cifar_tui.formats import EPOCH_COLUMNS, at_epoch, clock, epoch_cells, loss, plain
 from cifar_tui.runs.compare import differing
-from cifar_tui.runs.follow import Look
 from cifar_tui.runs.listing import Run, best_run, read_epochs, read_meta
-from cifar_tui.spec import RunSpec, changed, format_value
+from cifar_tui.settings import changed, format_value
+from cifar_tui.spec import RunSpec
 from cifar_tui.wording import brief, model_name
 
 if TYPE_CHECKING:
     from cifar_tui.devices import Snapshot
-    from cifar_tui.headless import TrainPrinter
     from cifar_tui.models.summary import Answer, Summary
 
 
@@ -114,33 +113,6 @@ def print_run(run: Run) -> None:
     _show(*(plain(line) for line in lines), "", table)
 
 
-EPOCH_COLUMNS = (
-    "epoch",
-    "lr",
-    "train_loss",
-    "train_acc",
-    "val_loss",
-    "val_acc",
-    "img/s",
-    "seconds",
-)
-
-
-def epoch_cells(event: Mapping[str, Any]) -> list[str]:
-    """One epoch event as a row of fixed precision."""
-    seconds = (event.get("train_seconds") or 0) + (event.get("val_seconds") or 0)
-    return [
-        str(event.get("epoch")),
-        f"{event.get('lr') or 0:g}",
-        loss(event.get("train_loss")),
-        accuracy(event.get("train_acc")),
-        loss(event.get("val_loss")),
-        accuracy(event.get("val_acc")),
-        rate(event.get("images_per_second")),
-        f"{seconds:.1f}",
-    ]
-
-
 def print_comparison(runs: Sequence[Run]) -> None:
     """Only what differs, then the figures, a column per run."""
     table = _table("", *(run.name for run in runs))
@@ -189,35 +161,6 @@ def print_devices(snapshot: "Snapshot") -> None:
     from cifar_tui.devices import text_lines
 
     _show(*text_lines(snapshot))
-
-
-def train_printer(as_json: bool) -> "TrainPrinter":
-    """JSON lines, a progress bar on a terminal, or a line per epoch elsewhere."""
-    from cifar_tui.progress import BarPrinter, JsonPrinter, LinePrinter
-
-    if as_json:
-        return JsonPrinter()
-    return BarPrinter() if sys.stdout.isatty() else LinePrinter()
-
-
-def epoch_line(event: Mapping[str, Any], epochs: int) -> str:
-    """One epoch on one line of fixed width."""
-    _, lr, *figures, speed, seconds = epoch_cells(event)
-    names = ("train_loss", "train_acc", "val_loss", "val_acc")
-    shown = "  ".join(f"{name} {value}" for name, value in zip(names, figures, strict=True))
-    width = len(str(epochs))
-    return f"epoch {event['epoch']:>{width}}/{epochs}  {shown}  lr {lr}  {speed} img/s  {seconds} s"
-
-
-def end_line(look: Look) -> str:
-    """How a run ended, on one line."""
-    run = look.run
-    reason = f" ({run.summary.reason})" if run.summary.reason else ""
-    demo = ", synthetic demo images" if run.synthetic else ""
-    return (
-        f"{run.status}{reason}: best val_acc {at_epoch(run.summary.best)} "
-        f"in {clock(run.summary.seconds)}{demo}; kept in {run.path}"
-    )
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from cifar_tui.formats import at_epoch, clock, loss, plain, rate
-from cifar_tui.printing import end_line, epoch_line
+from cifar_tui.formats import at_epoch, clock, epoch_cells, loss, plain, rate
+from cifar_tui.headless import TrainPrinter
 from cifar_tui.runs.follow import Look
 
 
@@ -94,3 +95,30 @@ class BarPrinter(LinePrinter):
 
     def _print(self, line: str) -> None:
         self._console.print(plain(line), markup=False, soft_wrap=True)
+
+
+def train_printer(as_json: bool) -> TrainPrinter:
+    """JSON lines, a progress bar on a terminal, or a line per epoch elsewhere."""
+    if as_json:
+        return JsonPrinter()
+    return BarPrinter() if sys.stdout.isatty() else LinePrinter()
+
+
+def epoch_line(event: Mapping[str, Any], epochs: int) -> str:
+    """One epoch on one line of fixed width."""
+    _, lr, *figures, speed, seconds = epoch_cells(event)
+    names = ("train_loss", "train_acc", "val_loss", "val_acc")
+    shown = "  ".join(f"{name} {value}" for name, value in zip(names, figures, strict=True))
+    width = len(str(epochs))
+    return f"epoch {event['epoch']:>{width}}/{epochs}  {shown}  lr {lr}  {speed} img/s  {seconds} s"
+
+
+def end_line(look: Look) -> str:
+    """How a run ended, on one line."""
+    run = look.run
+    reason = f" ({run.summary.reason})" if run.summary.reason else ""
+    demo = ", synthetic demo images" if run.synthetic else ""
+    return (
+        f"{run.status}{reason}: best val_acc {at_epoch(run.summary.best)} "
+        f"in {clock(run.summary.seconds)}{demo}; kept in {run.path}"
+    )

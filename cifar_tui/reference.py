@@ -1,9 +1,9 @@
-"""Writes the tables of keys and settings into README.md: `python -m cifar_tui.reference README.md`."""
+"""`python -m cifar_tui.reference README.md` writes the tables of keys and settings into it."""
 
 import sys
 from pathlib import Path
 
-from cifar_tui.spec import GROUPS, format_value, settings_in
+from cifar_tui.settings import GROUPS, format_value, settings_in
 from cifar_tui.ui.keys import EVERYWHERE, KEYS
 
 PLACES = {

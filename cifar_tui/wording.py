@@ -9,7 +9,8 @@ from typing import Any
 import tomli_w
 
 from cifar_tui.errors import UserError
-from cifar_tui.spec import GROUPS, RunSpec, changed, format_value, settings_in
+from cifar_tui.settings import GROUPS, changed, format_value, settings_in
+from cifar_tui.spec import RunSpec
 
 
 def title(spec: RunSpec) -> str:

@@ -7,7 +7,7 @@ from cifar_tui.data import course, official
 from cifar_tui.data.dataset import NAMES, Dataset, Source, Split, describe
 from cifar_tui.data.demo import draw_demo
 from cifar_tui.errors import UserError
-from cifar_tui.spec import SETTINGS
+from cifar_tui.settings import SETTINGS
 
 __all__ = ["NAMES", "Dataset", "Found", "Split", "describe", "find", "open_dataset"]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cifar_tui.runs.listing import Run, read_epochs
-from cifar_tui.spec import SETTINGS
+from cifar_tui.settings import SETTINGS
 
 
 def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:

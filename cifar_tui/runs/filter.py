@@ -1,7 +1,7 @@
 """The filter of a list of runs: plain words that must occur, or with a minus must not."""
 
 from cifar_tui.runs.listing import Run
-from cifar_tui.spec import changed
+from cifar_tui.settings import changed
 from cifar_tui.wording import brief, model_name
 
 

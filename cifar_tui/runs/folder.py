@@ -8,7 +8,8 @@ from typing import Any, Literal
 from cifar_tui.errors import UserError
 from cifar_tui.runs.files import dump_json, finite, write_atomic, write_json
 from cifar_tui.runs.record import Notes, Progress, Summary
-from cifar_tui.spec import RunSpec, make_spec
+from cifar_tui.settings import make_spec
+from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml, slug, title, to_toml
 
 Order = Literal["stop", "pause", "go"]

@@ -13,7 +13,8 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.files import LineReader, read_json
 from cifar_tui.runs.folder import TRASH, RunFolder
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, is_alive
-from cifar_tui.spec import SETTINGS, RunSpec, make_spec
+from cifar_tui.settings import SETTINGS, make_spec
+from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml
 
 STALE_AFTER = 30.0

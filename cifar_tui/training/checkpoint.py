@@ -10,7 +10,8 @@ import torch
 
 from cifar_tui.errors import UserError
 from cifar_tui.runs.files import write_atomic
-from cifar_tui.spec import RunSpec, make_spec
+from cifar_tui.settings import make_spec
+from cifar_tui.spec import RunSpec
 
 FORMAT = 1
 

@@ -1,30 +1,27 @@
 """The comparison: curves of some runs over each other, what differs, and their figures."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.widgets import Static
 
 from cifar_tui.formats import accuracy, at_epoch, clock, plain
 from cifar_tui.runs.compare import differing
 from cifar_tui.runs.follow import Follower, Look
 from cifar_tui.runs.listing import Run, best_run
-from cifar_tui.spec import SETTINGS, format_value
+from cifar_tui.settings import SETTINGS, format_value
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
 from cifar_tui.ui.plot import Curve, Curves, mark
+from cifar_tui.ui.screen import CifarScreen
 from cifar_tui.ui.table import RowTable, TableColumn
 from cifar_tui.ui.topline import TopLine
 from cifar_tui.wording import brief, model_name
-
-if TYPE_CHECKING:
-    from cifar_tui.ui.app import CifarApp
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at the runs while the screen is shown."""
@@ -35,7 +32,7 @@ NAME_CELLS = (12, 32)
 RIGHT = ("epochs", "time")
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(CifarScreen):
     """Some runs beside each other: a curve and a row for each."""
 
     CSS_PATH = "compare.tcss"
@@ -49,11 +46,6 @@ class CompareScreen(Screen[None]):
         self._looks: list[Look] = []
         self._metric = METRICS[0]
         self._looking = False
-
-    @property
-    def cifar(self) -> "CifarApp":
-        """The app with its type."""
-        return cast("CifarApp", self.app)
 
     def compose(self) -> ComposeResult:
         """What differs and which is best, the curves, a row for each run."""
@@ -128,16 +120,10 @@ class CompareScreen(Screen[None]):
     def _show_head(self, runs: list[Run]) -> None:
         settings = ", ".join(telling(runs)) or "no setting"
         best = best_run(runs)
-        self._say("summary", f" {len(runs)} runs that differ in {settings}")
-        self._say(
+        self.say("summary", f" {len(runs)} runs that differ in {settings}")
+        self.say(
             "best", f"best {mark(runs.index(best))} {at_epoch(best.summary.best)} " if best else ""
         )
-
-    def _say(self, name: str, text: str) -> None:
-        """Update a one-line widget only when its text changed."""
-        widget = self.query_one(f"#{name}", Static)
-        if str(widget.content) != text:
-            widget.update(text)
 
 
 def figures_of(runs: Sequence[Run]) -> dict[str, list[str]]:

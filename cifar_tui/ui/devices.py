@@ -1,13 +1,12 @@
 """The devices screen: who uses which GPU, and the proof that a run's model is there."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Static
 
 from cifar_tui.devices import (
@@ -26,17 +25,15 @@ from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import this_host
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
+from cifar_tui.ui.screen import CifarScreen
 from cifar_tui.ui.topline import TopLine
-
-if TYPE_CHECKING:
-    from cifar_tui.ui.app import CifarApp
 
 LOOK_EVERY = 1.0
 WIDE = 120
 """Columns from which on a run's row has its best epoch, speed and time left as well."""
 
 
-class DevicesScreen(Screen[None]):
+class DevicesScreen(CifarScreen):
     """GPUs with their processes, the CPU, and the runs in training with the memory they hold."""
 
     CSS_PATH = "devices.tcss"
@@ -71,7 +68,7 @@ class DevicesScreen(Screen[None]):
 
     @work(thread=True, exclusive=True)
     def _read(self) -> None:
-        app = cast("CifarApp", self.app)
+        app = self.cifar
         machine = self._snapshot()
         try:
             runs = [run for run in app.runs.all() if run.status in ("running", "paused")]

@@ -8,7 +8,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from cifar_tui.printing import epoch_cells
+from cifar_tui.formats import epoch_cells
 from cifar_tui.runs.record import Point
 
 HEADER = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "img/s", "s")

@@ -5,7 +5,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
-from cifar_tui.spec import Setting
+from cifar_tui.settings import Setting
 
 
 class FieldInput(Input):

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.events import Key
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from cifar_tui.errors import UserError
@@ -33,11 +32,9 @@ from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
+from cifar_tui.ui.screen import CifarScreen
 from cifar_tui.ui.table import RowTable, TableColumn
 from cifar_tui.ui.topline import TopLine
-
-if TYPE_CHECKING:
-    from cifar_tui.ui.app import CifarApp
 
 READ_EVERY = 2.0
 """Seconds between two looks at the run folders while the screen is shown."""
@@ -45,7 +42,7 @@ MARK = "*"
 MARK_WIDTH = 2
 
 
-class HistoryScreen(Screen[None]):
+class HistoryScreen(CifarScreen):
     """All runs of the app's folder, or those in its trash."""
 
     CSS_PATH = "history.tcss"
@@ -63,11 +60,6 @@ class HistoryScreen(Screen[None]):
         """The trash while it is shown."""
         self._looking = False
         self._look_again = False
-
-    @property
-    def cifar(self) -> "CifarApp":
-        """The app with its type."""
-        return cast("CifarApp", self.app)
 
     def compose(self) -> ComposeResult:
         """How many runs and which is best, the filter while it is used, the runs."""
@@ -144,8 +136,8 @@ class HistoryScreen(Screen[None]):
             }
         )
         best = best_run([line.run for line in lines])
-        self._say("summary", f" {problem or self._summary(len(lines))}")
-        self._say("best", f"{_best_words(best, self.size.width // 4)} " if best else "")
+        self.say("summary", f" {problem or self._summary(len(lines))}")
+        self.say("best", f"{_best_words(best, self.size.width // 4)} " if best else "")
 
     def _summary(self, shown: int) -> str:
         if not self._found:
@@ -163,12 +155,6 @@ class HistoryScreen(Screen[None]):
             parts.append(f"filter '{query}'")
         parts.append(f"by {self._column}{' reversed' if self._backwards else ''}")
         return ", ".join(parts)
-
-    def _say(self, name: str, text: str) -> None:
-        """Update a one-line widget only when its text changed."""
-        widget = self.query_one(f"#{name}", Static)
-        if str(widget.content) != text:
-            widget.update(text)
 
     def _cursor_run(self) -> Run | None:
         key = self.query_one(RowTable).cursor_key

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from cifar_tui.formats import at_epoch, clock, plain
 from cifar_tui.runs.listing import Run, read_meta
-from cifar_tui.spec import SETTINGS, format_value
+from cifar_tui.settings import SETTINGS, format_value
 
 
 class InfoScreen(ModalScreen[None]):

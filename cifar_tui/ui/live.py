@@ -1,13 +1,12 @@
 """The live screen: one run watched through its folder, whoever trains it."""
 
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.widgets import Static
 
 from cifar_tui.errors import UserError
@@ -15,25 +14,23 @@ from cifar_tui.formats import at_epoch, clock, loss, plain, rate
 from cifar_tui.runs.follow import Follower, Look
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.steer import order
-from cifar_tui.spec import changed
+from cifar_tui.settings import changed
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.epochs import EpochTable
 from cifar_tui.ui.info import InfoScreen
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
 from cifar_tui.ui.plot import Curve, Curves
+from cifar_tui.ui.screen import CifarScreen
 from cifar_tui.ui.topline import TopLine
 from cifar_tui.wording import brief, model_name
-
-if TYPE_CHECKING:
-    from cifar_tui.ui.app import CifarApp
 
 LOOK_EVERY = 0.25
 PLOT_EVERY = 1.0
 """Seconds between two redraws of the curves, which cost most on a slow line."""
 
 
-class LiveScreen(Screen[None]):
+class LiveScreen(CifarScreen):
     """Progress, curves and epochs of the watched run."""
 
     CSS_PATH = "live.tcss"
@@ -45,11 +42,6 @@ class LiveScreen(Screen[None]):
         self._look: Look | None = None
         self._plotted_at = 0.0
         self._plotted: tuple[object, ...] = ()
-
-    @property
-    def cifar(self) -> "CifarApp":
-        """The app with its type."""
-        return cast("CifarApp", self.app)
 
     def compose(self) -> ComposeResult:
         """Lines that tick, curves that move at each epoch, the epochs, what is next."""
@@ -94,13 +86,13 @@ class LiveScreen(Screen[None]):
         return waiting[0] if waiting else None
 
     def _show_nothing(self) -> None:
-        self._line("run", "Nothing is in training. n sets up a run; h shows the runs so far.")
+        self.say("run", " Nothing is in training. n sets up a run; h shows the runs so far.")
 
     def _show(self, look: Look) -> None:
         self._look = look
-        self._line("run", self._headline(look.run))
-        self._line("progress", progress_line(look, self.size.width))
-        self._line("foot", self._footline(look.run))
+        self.say("run", self._headline(look.run))
+        self.say("progress", progress_line(look, self.size.width))
+        self.say("foot", self._footline(look.run))
         self.query_one(EpochTable).show(look.epochs, look.run.summary.best)
         state = (look.run.id, len(look.epochs))
         now = time.monotonic()
@@ -139,13 +131,6 @@ class LiveScreen(Screen[None]):
             more = f" +{len(queued) - 1}" if len(queued) > 1 else ""
             right = f"{held}next: {name}{more} "
         return _apart(left, right, self.size.width)
-
-    def _line(self, name: str, content: Text | str) -> None:
-        """Update a one-line widget only when its text changed."""
-        widget = self.query_one(f"#{name}", Static)
-        text = content if isinstance(content, Text) else Text(f" {content}")
-        if str(widget.content) != str(text):
-            widget.update(text)
 
     def _watched(self) -> Run | None:
         """The run on the screen as it is now, so that no key acts on what was."""

@@ -1,33 +1,31 @@
 """The form for a new run or grid, made from the declared settings."""
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from cifar_tui.errors import UserError
 from cifar_tui.grid import as_texts, grid_errors, grid_size, make_grid
-from cifar_tui.spec import GROUPS, SETTINGS, RunSpec, settings_in
+from cifar_tui.settings import GROUPS, SETTINGS, settings_in
+from cifar_tui.spec import RunSpec
 from cifar_tui.ui.field import Field
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import EVERYWHERE, bindings, function_keys
 from cifar_tui.ui.layers import LayersScreen, layer_table
+from cifar_tui.ui.screen import CifarScreen
 from cifar_tui.ui.topline import TopLine
 from cifar_tui.wording import model_name
-
-if TYPE_CHECKING:
-    from cifar_tui.ui.app import CifarApp
 
 COLUMNS = (("Data", "Optimiser", "Schedule"), ("Model", "Training", "Record"))
 MODEL_SETTINGS = ("model", "depth", "shortcut", "batch_norm", "activation", "dropout")
 
 
-class NewScreen(Screen[None]):
+class NewScreen(CifarScreen):
     """Every setting on one screen; Enter launches from any field."""
 
     CSS_PATH = "new.tcss"
@@ -38,11 +36,6 @@ class NewScreen(Screen[None]):
         self._errors: dict[str, str] = {}
         self._summarised: tuple[str, ...] = ()
         self._layers = Static("", id="layer-table", markup=False)
-
-    @property
-    def cifar(self) -> "CifarApp":
-        """The app with its type."""
-        return cast("CifarApp", self.app)
 
     def compose(self) -> ComposeResult:
         """What Enter does, what the images are, the fields, the help of the one in focus."""
@@ -112,7 +105,7 @@ class NewScreen(Screen[None]):
             text += f"{model_name(texts)}, {texts['epochs']} epochs, lr {texts['lr']}"
         plan = Text(text, "bold", no_wrap=True)
         plan.append("   0.1, 0.01 in a field makes a grid", "dim not bold")
-        self.query_one("#plan", Static).update(plan)
+        self.say("plan", plan)
 
     def _show_images(self, where: str) -> None:
         try:
@@ -122,7 +115,7 @@ class NewScreen(Screen[None]):
             text = found.note.replace("`cifar-tui data download` gets", "F8 gets")
         except UserError as error:
             text = str(error)
-        self.query_one("#images", Static).update(Text(f" {text}", no_wrap=True))
+        self.say("images", f" {text}")
 
     def _show_message(self) -> None:
         field = self._focused_field()

@@ -8,6 +8,7 @@ from textual.widgets import Static
 from cifar_tui.devices import Snapshot, snapshot, strip_line
 from cifar_tui.runs.record import ENDED
 from cifar_tui.ui.keys import EVERYWHERE, Key, key_name, keys_for
+from cifar_tui.ui.screen import CifarScreen
 
 SCREENS = [key for key in keys_for(EVERYWHERE) if key.action.startswith("app.go")]
 EVERY = 2.0
@@ -58,12 +59,11 @@ class TopLine(Horizontal):
 
     def _device(self, found: Snapshot) -> str:
         """The device of the run in training, else the one `auto` would take."""
-        from cifar_tui.ui.app import CifarApp
-
-        assert isinstance(self.app, CifarApp)
-        current = self.app.worker.current
+        assert isinstance(self.screen, CifarScreen)
+        cifar = self.screen.cifar
+        current = cifar.worker.current
         if current:
-            run = self.app.runs.get(current)
+            run = cifar.runs.get(current)
             if run.summary.device and run.status not in ENDED:
                 return run.summary.device
         return "cuda:0" if found.gpus else "cpu"

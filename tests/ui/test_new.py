@@ -5,7 +5,8 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from cifar_tui.runs.listing import Runs
-from cifar_tui.spec import SETTINGS, RunSpec
+from cifar_tui.settings import SETTINGS
+from cifar_tui.spec import RunSpec
 from cifar_tui.ui.app import CifarApp
 from cifar_tui.ui.field import Field
 from cifar_tui.ui.new import NewScreen
