@@ -9,7 +9,16 @@ from textual.widgets import Static
 class KeyLine(Static):
     """Keys and labels from the active bindings; a click runs the action."""
 
-    DEFAULT_CSS = "KeyLine { height: 1; dock: bottom; background: $panel; }"
+    DEFAULT_CSS = """
+    KeyLine {
+        height: 1;
+        dock: bottom;
+        background: $panel;
+        link-style: none;
+        link-color: $foreground;
+        link-background: $panel;
+    }
+    """
 
     def __init__(self) -> None:
         super().__init__("")
