@@ -11,7 +11,9 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from cifar_tui import __version__, printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import spec_flags
+from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.steer import order
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml, to_toml
@@ -111,21 +113,40 @@ def train(
         ),
     ] = (),
     app: Annotated[bool, Parameter(negative=(), help="Watch it in the app.")] = False,
+    detach: Annotated[
+        bool, Parameter(negative=(), help="Train in the background and return at once.")
+    ] = False,
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> int:
     """Train one run, or a grid of runs one after another."""
-    from cifar_tui.headless import plan, train_all
+    from cifar_tui import headless
     from cifar_tui.progress import train_printer
 
     given = {} if spec is None else read_toml(spec)
     flags = dataclasses.asdict(settings)
     given |= {name: value for name, value in flags.items() if value is not None}
-    specs = plan(given, grid)
+    specs = headless.plan(given, grid)
     if app:
         _open(runs, specs[0].data, specs)
         return 0
-    return train_all(specs, runs, train_printer(json))
+    if detach:
+        ids = headless.detach(specs, runs)
+        hint = "`cifar-tui runs watch RUN` shows one, `cifar-tui` all."
+        printing.say({"runs": ids}, f"In the background: {', '.join(ids)}.\n{hint}", json)
+        return 0
+    return headless.train_all(specs, runs, train_printer(json))
+
+
+@app.command(show=False)
+def worker(*run: str, runs: RunsDir = RUNS) -> int:
+    """Train queued runs without a terminal: what a run in the background is."""
+    from cifar_tui import headless
+    from cifar_tui.progress import SilentPrinter
+
+    known = Runs(runs)
+    folders = [RunFolder(known.find(wanted).path) for wanted in run]
+    return headless.train_folders(folders, runs, SilentPrinter())
 
 
 @runs_app.command(name="list")
@@ -187,6 +208,43 @@ def runs_compare(
         printing.print_json(compare(found))
     else:
         printing.print_comparison(found)
+
+
+@runs_app.command(name="watch")
+def runs_watch(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> int:
+    """Follow a run until it ends, whoever trains it; Ctrl-C leaves it alone."""
+    from cifar_tui import headless
+    from cifar_tui.progress import train_printer
+
+    return headless.watch(Runs(runs).find(run), runs, train_printer(json))
+
+
+@runs_app.command(name="stop")
+def runs_stop(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
+    """Stop a run between two batches; it can be resumed from its last whole epoch."""
+    _order(run, "stop", json, runs)
+
+
+@runs_app.command(name="pause")
+def runs_pause(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
+    """Hold a run until it is resumed or stopped."""
+    _order(run, "pause", json, runs)
+
+
+def _order(wanted: str, what: Order, json: bool, runs: Path) -> None:
+    found = Runs(runs).find(wanted)
+    order(found, what)
+    printing.say({"id": found.id, "order": what}, f"{found.name} was asked to {what}.", json)
+
+
+@runs_app.command(name="resume")
+def runs_resume(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
+    """Let a paused run go on, or train an unfinished one further in the background."""
+    from cifar_tui import headless
+
+    found = Runs(runs).find(run)
+    sentence = headless.resume(found, runs)
+    printing.say({"id": found.id, "from_epoch": found.summary.epochs_done}, sentence, json)
 
 
 @runs_app.command(name="delete")

@@ -12,9 +12,11 @@ from cifar_tui.errors import UserError
 from cifar_tui.grid import as_texts, make_grid
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.follow import Follower, Look
-from cifar_tui.runs.listing import Runs
+from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.steer import order, requeue
 from cifar_tui.settings import SETTINGS, make_spec, unknown_setting
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.detached import start
 from cifar_tui.training.worker import Worker
 
 LOOK_EVERY = 0.1
@@ -26,7 +28,7 @@ class TrainPrinter(Protocol):
     def note(self, sentence: str) -> None:
         """Say something about the data."""
 
-    def begin(self, look: Look, number: int, total: int) -> None:
+    def begin(self, run: Run, number: int, total: int) -> None:
         """A run begins."""
 
     def show(self, look: Look) -> None:
@@ -64,7 +66,11 @@ def train_all(specs: Sequence[RunSpec], runs: Path, printer: TrainPrinter) -> in
             printer.note(note)
     for spec in specs:
         check_run(spec)
-    folders = [RunFolder.create(runs, spec) for spec in specs]
+    return train_folders([RunFolder.create(runs, spec) for spec in specs], runs, printer)
+
+
+def train_folders(folders: Sequence[RunFolder], runs: Path, printer: TrainPrinter) -> int:
+    """Train queued runs one after another in this process; returns 1 if one failed, else 0."""
     worker = Worker()
     for folder in folders:
         worker.add(folder)
@@ -81,15 +87,54 @@ def train_all(specs: Sequence[RunSpec], runs: Path, printer: TrainPrinter) -> in
     return 1 if "failed" in statuses else 0
 
 
+def detach(specs: Sequence[RunSpec], runs: Path) -> list[str]:
+    """Make the runs and train them in a process of their own; returns their ids."""
+    for where in dict.fromkeys(spec.data for spec in specs):
+        find(where)
+    ids = [RunFolder.create(runs, spec).id for spec in specs]
+    start(runs, ids)
+    return ids
+
+
+def resume(run: Run, runs: Path) -> str:
+    """Let a paused run go on, or train an unfinished one in the background; says which."""
+    if run.status == "paused":
+        order(run, "go")
+        return f"{run.name} goes on."
+    if run.status == "queued" and not run.left_behind:
+        raise UserError(f"{run.name} is queued already; it starts when its turn comes.")
+    folder = requeue(run)
+    start(runs, [folder.id])
+    return f"{run.name} goes on in the background from epoch {run.summary.epochs_done}."
+
+
+def watch(run: Run, runs: Path, printer: TrainPrinter) -> int:
+    """Show a run through its folder until it ends; leaving does nothing to the run."""
+    follower = Follower(Runs(runs), run.id)
+    printer.begin(run, 1, 1)
+    look = None
+    while look is None or not (look.run.ended or look.run.left_behind):
+        look = follower.look()
+        printer.show(look)
+        time.sleep(LOOK_EVERY)
+    return 1 if look.run.status in ("failed", "crashed") else 0
+
+
 def _follow(
     runs: Path, folder: RunFolder, number: int, total: int, worker: Worker, printer: TrainPrinter
 ) -> str:
-    follower = Follower(Runs(runs), folder.id)
-    printer.begin(follower.look(), number, total)
+    known = Runs(runs)
+    follower = Follower(known, folder.id)
+    printer.begin(known.get(folder.id), number, total)
+    told = ""
     while True:
         working = worker.alive and (worker.current == folder.id or folder.id in worker.queued)
         look = follower.look()
         printer.show(look)
+        problem = worker.problem or look.run.summary.reason * (not look.run.ended)
+        if problem and problem != told:
+            printer.note(problem)
+        told = problem
         if look.run.ended or not working:
             return look.run.status
         time.sleep(LOOK_EVERY)

@@ -11,6 +11,21 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from cifar_tui.formats import at_epoch, clock, epoch_cells, loss, plain, rate
 from cifar_tui.headless import TrainPrinter
 from cifar_tui.runs.follow import Look
+from cifar_tui.runs.listing import Run
+
+
+class SilentPrinter:
+    """Shows nothing: the folder says it all. Remarks go to stderr, the background's log."""
+
+    def note(self, sentence: str) -> None:
+        """Keep a remark."""
+        print(sentence, file=sys.stderr, flush=True)
+
+    def begin(self, run: Run, number: int, total: int) -> None:
+        """Nothing."""
+
+    def show(self, look: Look) -> None:
+        """Nothing."""
 
 
 class JsonPrinter:
@@ -20,7 +35,7 @@ class JsonPrinter:
         """Notes go to stderr, out of a program's way."""
         print(sentence, file=sys.stderr)
 
-    def begin(self, look: Look, number: int, total: int) -> None:
+    def begin(self, run: Run, number: int, total: int) -> None:
         """The start event says it all."""
 
     def show(self, look: Look) -> None:
@@ -36,9 +51,9 @@ class LinePrinter:
         """Notes go to stderr."""
         print(sentence, file=sys.stderr)
 
-    def begin(self, look: Look, number: int, total: int) -> None:
+    def begin(self, run: Run, number: int, total: int) -> None:
         """Name the run."""
-        self._print(f"run {number}/{total}  {look.run.id}")
+        self._print(f"run {number}/{total}  {run.id}")
 
     def show(self, look: Look) -> None:
         """Print the new epochs, and how the run ended."""
@@ -67,9 +82,9 @@ class BarPrinter(LinePrinter):
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
-    def begin(self, look: Look, number: int, total: int) -> None:
+    def begin(self, run: Run, number: int, total: int) -> None:
         """Name the run and draw its bar."""
-        super().begin(look, number, total)
+        super().begin(run, number, total)
         columns = (BarColumn(), TextColumn("{task.description}"))
         self._bar = Progress(*columns, console=self._console, transient=True)
         self._task = self._bar.add_task("starting", total=1.0)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,14 @@ def tiny_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name != "test":
             np.save(folder / f"{name}-labels-batch.npy", split.labels[:count].astype(np.uint8))
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Take turns on the device among these tests only, not with what else runs here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("locks")))
+        yield
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

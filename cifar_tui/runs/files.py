@@ -80,6 +80,8 @@ class LineReader:
         """The JSON objects on lines completed since the last call; other lines are passed over."""
         try:
             with self._path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._offset:
+                    self._offset = 0
                 file.seek(self._offset)
                 content = file.read()
         except FileNotFoundError:

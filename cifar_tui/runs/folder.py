@@ -67,6 +67,15 @@ class RunFolder:
         finally:
             os.close(handle)
 
+    def mend_events(self) -> None:
+        """End a line that a crash left half-written, so that the next event gets its own."""
+        path = self.path / "events.jsonl"
+        if path.exists() and path.stat().st_size:
+            with path.open("r+b") as file:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+
     def write_summary(self, summary: Summary) -> None:
         """Replace summary.json."""
         write_json(self.path / "summary.json", summary.model_dump(mode="json"))

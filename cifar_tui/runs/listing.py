@@ -31,6 +31,8 @@ class Run:
     spec: RunSpec | None = None
     progress: Progress | None = None
     problem: str = ""
+    left_behind: bool = False
+    """Queued in a process that is gone."""
 
     @property
     def id(self) -> str:
@@ -138,9 +140,12 @@ class Runs:
         return run
 
     def _with_liveness(self, run: Run) -> Run:
-        if run.problem or run.summary.status not in ("running", "paused"):
+        if run.problem or run.summary.status in ENDED:
             return run
         progress = read_progress(run.path)
+        if run.summary.status == "queued":
+            waits = progress is not None and is_alive(progress.worker) is not False
+            return replace(run, progress=progress, left_behind=not waits)
         if progress is None:
             return _as(run, "crashed")
         run = replace(run, progress=progress)

@@ -1,5 +1,7 @@
 """What a person may ask of a run, from any process: stop, pause, go on, resume."""
 
+from collections.abc import Sequence
+
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run
@@ -9,7 +11,10 @@ def order(run: Run, wanted: Order) -> None:
     """Leave an order in the run's control file; raises UserError when nobody would obey it."""
     if run.status not in ("running", "paused", "queued"):
         raise UserError(f"{run.name} is {run.status}; there is nothing to {wanted}.")
-    RunFolder(run.path).write_order(wanted)
+    try:
+        RunFolder(run.path).write_order(wanted)
+    except OSError as error:
+        raise UserError(f"Cannot leave an order in {run.path}: {error.strerror}.") from None
 
 
 def requeue(run: Run) -> RunFolder:
@@ -19,6 +24,19 @@ def requeue(run: Run) -> RunFolder:
     if run.status in ("finished", "diverged", "unreadable"):
         raise UserError(f"{run.name} is {run.status}; there is nothing to resume.")
     folder = RunFolder(run.path)
-    folder.clear_order()
-    folder.write_summary(run.summary.model_copy(update={"status": "queued", "reason": ""}))
+    try:
+        folder.clear_order()
+        folder.write_summary(run.summary.model_copy(update={"status": "queued", "reason": ""}))
+    except OSError as error:
+        raise UserError(f"Cannot write {run.path}: {error.strerror}.") from None
     return folder
+
+
+def left_behind(runs: Sequence[Run]) -> list[Run]:
+    """The queued runs whose process is gone, oldest first."""
+    return [run for run in runs if run.status == "queued" and run.left_behind]
+
+
+def in_training(runs: Sequence[Run]) -> list[Run]:
+    """The runs that some process trains at this moment."""
+    return [run for run in runs if run.status in ("running", "paused")]

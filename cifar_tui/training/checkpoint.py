@@ -1,7 +1,6 @@
 """best.pt and last.pt: plain Python types and tensors, read with weights_only=True."""
 
 import io
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ def load(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"There is no checkpoint {path}: no epoch was finished.") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+    except Exception:  # the reader of a damaged file raises whatever it stumbles over
         raise UserError(f"{path} is not a checkpoint that can be read safely.") from None
     try:
         if content["format"] != FORMAT:

@@ -1,8 +1,8 @@
 """Carries one run out: from its folder's spec to its last event, obeying its control file."""
 
+import contextlib
 import math
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,29 @@ import torch
 
 from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.errors import UserError
-from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.record import Point, Progress, Summary, this_worker
+from cifar_tui.runs.lock import Lock, device_lock
+from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load, save
 from cifar_tui.training.device import choose_device, set_precision
 from cifar_tui.training.environment import describe_environment
+from cifar_tui.training.faults import (
+    DeviceLost,
+    Stopped,
+    Unwritable,
+    explain,
+    is_device_lost,
+    storage_reason,
+)
+from cifar_tui.training.rate import Rate
 from cifar_tui.training.trainer import Event, Phase, train
 
 BEAT = 0.25
 """Seconds between two looks at the control file and two writes of the progress file."""
-
-
-class Stopped(Exception):
-    """The run was asked to stop."""
+TRY_AGAIN = 1.0
+"""Seconds between two attempts to write a folder that refuses."""
 
 
 class _Images:
@@ -58,100 +66,179 @@ def check_run(spec: RunSpec) -> Dataset:
     return IMAGES.open(spec.data)
 
 
-def perform(folder: RunFolder, emit: Callable[[Event], None] = lambda event: None) -> Summary:
-    """Train the run of `folder` from its start, or from last.pt where there is one.
+def perform(
+    folder: RunFolder,
+    stopping: Callable[[], bool] = lambda: False,
+    blocked: Callable[[str], None] = lambda reason: None,
+) -> Summary:
+    """Train the run of `folder` from its start, or from its last checkpoint where there is one.
 
-    All it does is written into the folder and handed to `emit`; returns the last summary.
-    Whatever goes wrong ends the run as failed with its reason; nothing but a failure to write
-    the folder itself is raised.
+    All it does is written into the folder; returns the last summary. A run that another process
+    trains, or that has ended, is left alone. While the folder cannot be written, training waits
+    and `blocked` is told why (and told "" when it goes on). Whatever else goes wrong ends the run
+    as failed with its reason. Raises Unwritable when asked to stop while the folder cannot be
+    written, OSError when it cannot even be locked, and DeviceLost when no further run can use the
+    device in this process.
     """
-    return _Performance(folder, emit).carry_out()
+    with Lock(folder.path / "lock") as mine:
+        summary = read_run(folder.path).summary
+        if summary.status in ENDED or not mine.take():
+            return summary
+        return _Performance(folder, summary, stopping, blocked).carry_out()
 
 
 class _Performance:
-    def __init__(self, folder: RunFolder, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        summary: Summary,
+        stopping: Callable[[], bool],
+        blocked: Callable[[str], None],
+    ) -> None:
         self._folder = folder
-        self._emit = emit
-        self._summary = read_run(folder.path).summary
+        self._summary = summary
+        self._stopping = stopping
+        self._blocked = blocked
         self._progress = Progress(worker=this_worker())
         self._next_beat = 0.0
-        self._rate = _Rate()
+        self._rate = Rate()
         self._spec: RunSpec | None = None
         self._began = time.monotonic()
-        self._seconds_before = self._summary.seconds
+        self._seconds_before = summary.seconds
 
     def carry_out(self) -> Summary:
         """Run the trainer to its end and record how it ended."""
         self._beat()
-        self._update(status="running", reason="")
+        self._store(self._folder.mend_events)
         try:
-            for event in self._events():
-                self._record(event)
+            spec = self._spec = self._folder.spec()
+            device = choose_device(spec)
+            with device_lock(str(device)) as turn:
+                self._wait_for(turn, str(device))
+                for event in self._events(spec, device):
+                    self._record(event)
         except Stopped:
             self._record({"event": "end", "status": "stopped", "reason": "stopped by the user"})
+        except Unwritable:
+            raise
         except Exception as error:
-            reason, trace = _explain(error, self._spec)
+            reason, trace = explain(error, self._spec)
             self._record({"event": "end", "status": "failed", "reason": reason, **trace})
+            if is_device_lost(error):
+                raise DeviceLost(reason) from error
         return self._summary
 
-    def _events(self) -> Iterator[Event]:
-        spec = self._spec = self._folder.spec()
-        device = choose_device(spec)
+    def _wait_for(self, turn: Lock, device: str) -> None:
+        """Wait until no other run of this user trains on the device."""
+        told = ""
+        while not turn.take(self._folder.id):
+            reason = f"waits for {device}, which {turn.word() or 'another run'} uses"
+            if reason != told:
+                told = reason
+                self._update(status="queued", reason=reason)
+            self._beat()
+            if self._order() == "stop":
+                raise Stopped
+            time.sleep(BEAT)
+        self._update(status="running", reason="")
+
+    def _events(self, spec: RunSpec, device: torch.device) -> Iterator[Event]:
         dataset = IMAGES.open(spec.data)
-        self._folder.write_meta(describe_environment(dataset, device))
+        meta = describe_environment(dataset, device)
+        self._store(lambda: self._folder.write_meta(meta))
         self._update(device=str(device), source=dataset.source)
-        checkpoint = load(self._folder.last) if self._folder.last.exists() else None
+        checkpoint, remark = resume_point(self._folder)
+        if remark:
+            self._record({"event": "remark", "text": remark})
         return train(spec, dataset, device, self._tick, self._keep, checkpoint)
 
     def _keep(self, checkpoint: Checkpoint, is_best: bool) -> None:
+        """Write best.pt before last.pt: a crash in between repeats this epoch and writes both."""
         content = checkpoint.to_bytes()
-        save(self._folder.last, content)
         if is_best:
-            save(self._folder.best, content)
+            self._store(lambda: save(self._folder.best, content))
+        self._store(lambda: save(self._folder.last, content))
 
     def _record(self, event: Event) -> None:
+        """Append the event first, then the summary: an ended run's events are complete."""
         kind = event["event"]
         event = {**event, "time": round(time.time(), 3)}
+        changes: dict[str, Any] = {}
         if kind == "start":
             event["id"] = self._folder.id
-            self._update(
-                initial_loss=event["initial_loss"],
-                parameters=event["parameters"],
-                epochs=event["epochs"],
-            )
+            changes = {k: event[k] for k in ("initial_loss", "parameters", "epochs")}
+            changes |= {"best": None, "last": None, "epochs_done": 0}
+        elif kind == "resume":
+            best = event.get("best")
+            changes = {"epochs_done": event["epoch"], "best": Point(**best) if best else None}
         elif kind == "epoch":
             point = Point(**{k: _finite(event.get(k)) for k in Point.model_fields})
-            best = self._summary.best
-            if _better(point, best):
-                best = point
-            self._update(epochs_done=event["epoch"], last=point, best=best)
+            changes = {"epochs_done": event["epoch"], "last": point}
+            if _better(point, self._summary.best):
+                changes["best"] = point
         elif kind == "end":
-            self._update(status=event["status"], reason=event["reason"])
+            changes = {"status": event["status"], "reason": event["reason"]}
+        self._summary = self._changed(changes)
+        if kind == "end":
             event["summary"] = self._summary.model_dump(mode="json")
-            self._folder.clear_order()
-        self._folder.append(event, durable=kind in ("epoch", "end"))
-        self._emit(event)
+            with contextlib.suppress(OSError):
+                self._folder.clear_order()
+        self._store(lambda: self._folder.append(event, durable=kind in ("epoch", "end")))
+        self._store(lambda: self._folder.write_summary(self._summary))
+
+    def _changed(self, changes: dict[str, Any]) -> Summary:
+        seconds = self._seconds_before + time.monotonic() - self._began
+        return self._summary.model_copy(update={**changes, "seconds": seconds})
 
     def _update(self, **changes: Any) -> None:
-        changes["seconds"] = self._seconds_before + time.monotonic() - self._began
-        self._summary = self._summary.model_copy(update=changes)
-        self._folder.write_summary(self._summary)
+        self._summary = self._changed(changes)
+        self._store(lambda: self._folder.write_summary(self._summary))
+
+    def _store(self, write: Callable[[], object]) -> None:
+        """Do one write; where the folder refuses it, wait until it does not, and say why."""
+        told = ""
+        while True:
+            try:
+                write()
+                break
+            except OSError as error:
+                reason = storage_reason(error)
+                if self._order() == "stop":
+                    raise Unwritable(reason) from None
+            if reason != told:
+                told = reason
+                self._blocked(reason)
+                waiting = self._summary.model_copy(update={"status": "paused", "reason": reason})
+                with contextlib.suppress(OSError):
+                    self._folder.write_summary(waiting)
+            self._beat(phase="paused")
+            time.sleep(TRY_AGAIN)
+        if told:
+            self._blocked("")
+            self._rate.forget()
+            self._store(lambda: self._folder.write_summary(self._summary))
+
+    def _order(self) -> Order | None:
+        return "stop" if self._stopping() else self._folder.read_order()
 
     def _tick(self, phase: Phase, epoch: int, done: int, images: int) -> float:
         """Between two batches: beat a few times a second and obey; returns seconds held."""
         now = time.monotonic()
         if now < self._next_beat:
             return 0.0
-        self._rate.count(phase, epoch, done, now)
+        training = phase == "train"
+        self._rate.count(training, epoch, done, now)
         self._beat(
             phase=phase,
             epoch=epoch,
             images_done=done,
             images=images,
             images_per_second=self._rate.value,
-            seconds_left=self._seconds_left(epoch, phase, done, images),
+            seconds_left=self._rate.seconds_left(
+                self._summary.epochs - epoch, images - done if training else 0, images
+            ),
         )
-        order = self._folder.read_order()
+        order = self._order()
         if order == "stop":
             raise Stopped
         return self._pause(phase) if order == "pause" else 0.0
@@ -159,7 +246,7 @@ class _Performance:
     def _pause(self, phase: Phase) -> float:
         began = time.monotonic()
         self._update(status="paused")
-        while (order := self._folder.read_order()) == "pause":
+        while (order := self._order()) == "pause":
             self._beat(phase="paused")
             time.sleep(BEAT)
         if order == "stop":
@@ -170,49 +257,28 @@ class _Performance:
         return time.monotonic() - began
 
     def _beat(self, **changes: Any) -> None:
+        """Write the heartbeat; a disk that refuses it refuses what matters soon enough."""
         changes["counter"] = self._progress.counter + 1
         self._progress = self._progress.model_copy(update=changes)
-        self._folder.write_progress(self._progress)
+        with contextlib.suppress(OSError):
+            self._folder.write_progress(self._progress)
         self._next_beat = time.monotonic() + BEAT
 
-    def _seconds_left(self, epoch: int, phase: Phase, done: int, images: int) -> float | None:
-        if not self._rate.value:
-            return None
-        left = self._summary.epochs - epoch
-        in_epoch = (images - done) if phase == "train" else 0
-        per_epoch = self._rate.epoch_seconds or self._rate.images / self._rate.value
-        return left * per_epoch + in_epoch / self._rate.value
 
+def resume_point(folder: RunFolder) -> tuple[Checkpoint | None, str]:
+    """The checkpoint to go on from, if any, and a remark when it is not last.pt.
 
-class _Rate:
-    """Training speed over the last seconds, and the length of a whole epoch."""
-
-    def __init__(self) -> None:
-        self.value: float | None = None
-        self.epoch_seconds: float | None = None
-        self.images = 0
-        self._epoch = 0
-        self._epoch_began = 0.0
-        self._mark: tuple[float, int] | None = None
-
-    def count(self, phase: Phase, epoch: int, done: int, now: float) -> None:
-        """Take note of one look between two batches."""
-        if epoch != self._epoch:
-            if epoch == self._epoch + 1 and self._epoch_began:
-                self.epoch_seconds = now - self._epoch_began
-            self._epoch, self._epoch_began, self._mark = epoch, now, None
-        if phase != "train":
-            return
-        self.images = max(self.images, done)
-        if self._mark and now > self._mark[0] and done > self._mark[1]:
-            fresh = (done - self._mark[1]) / (now - self._mark[0])
-            self.value = fresh if self.value is None else 0.7 * self.value + 0.3 * fresh
-        self._mark = (now, done)
-
-    def forget(self) -> None:
-        """Begin anew after a pause."""
-        self._mark = None
-        self._epoch_began = 0.0
+    Raises UserError when there are checkpoints and none can be read.
+    """
+    if not folder.last.exists():
+        return None, ""
+    try:
+        return load(folder.last), ""
+    except UserError as error:
+        if not folder.best.exists():
+            raise
+        checkpoint = load(folder.best)
+        return checkpoint, f"{error} Resumed from best.pt of epoch {checkpoint.epoch} instead."
 
 
 def _better(point: Point, best: Point | None) -> bool:
@@ -223,17 +289,3 @@ def _better(point: Point, best: Point | None) -> bool:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _explain(error: Exception, spec: RunSpec | None) -> tuple[str, dict[str, str]]:
-    if isinstance(error, UserError):
-        return str(error), {}
-    if isinstance(error, torch.OutOfMemoryError) and spec is not None:
-        return (
-            f"out of memory with batch_size {spec.batch_size}; try a smaller batch_size "
-            "or precision bf16",
-            {},
-        )
-    text = " ".join(str(error).split())[:300]
-    reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return reason, {"traceback": traceback.format_exc()}

@@ -55,7 +55,7 @@ def train(
         model.load_state_dict(resume.state_dict)
         optimiser.load_state_dict(resume.optimiser)
         best, first, steps = resume.best, resume.epoch + 1, resume.step
-        yield {"event": "resume", "epoch": resume.epoch}
+        yield {"event": "resume", "epoch": resume.epoch, "best": best}
 
     for epoch in range(first, spec.epochs + 1):
         lr = lr_at(spec, epoch)

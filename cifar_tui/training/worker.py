@@ -1,9 +1,10 @@
 """The worker: one plain thread that trains queued run folders one after another."""
 
+import contextlib
 import threading
-from collections import deque
 
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.record import Progress, this_worker
 
 
 class Worker:
@@ -13,7 +14,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._queue: deque[RunFolder] = deque()
+        self._queue: list[RunFolder] = []
         self._current: RunFolder | None = None
         self._held = False
         self._closing = False
@@ -29,7 +30,12 @@ class Worker:
         self._thread.start()
 
     def add(self, folder: RunFolder) -> None:
-        """Queue a run; it starts as soon as those before it have ended."""
+        """Queue a run; it starts as soon as those before it have ended.
+
+        Its progress file says whose queue it is in, so that others know when it was left behind.
+        """
+        with contextlib.suppress(OSError):
+            folder.write_progress(Progress(worker=this_worker()))
         with self._changed:
             self._queue.append(folder)
             self._held = False
@@ -60,7 +66,7 @@ class Worker:
 
     @property
     def problem(self) -> str:
-        """Why the last run's folder could not be written, or nothing."""
+        """Why training waits or the queue is held, beyond what the run folders can say."""
         with self._changed:
             return self._problem
 
@@ -79,15 +85,24 @@ class Worker:
         """Take a waiting run out of the queue; tells whether it was there."""
         with self._changed:
             before = len(self._queue)
-            self._queue = deque(f for f in self._queue if f.id != run_id)
+            self._queue = [folder for folder in self._queue if folder.id != run_id]
             return len(self._queue) < before
+
+    def move(self, run_id: str, step: int) -> bool:
+        """Move a waiting run forwards (-1) or backwards (1); tells whether it moved."""
+        with self._changed:
+            ids = [folder.id for folder in self._queue]
+            if run_id not in ids or not 0 <= ids.index(run_id) + step < len(ids):
+                return False
+            place = ids.index(run_id)
+            folder = self._queue.pop(place)
+            self._queue.insert(place + step, folder)
+            return True
 
     def close(self) -> None:
         """Stop the current run between two batches, start no other, end the thread."""
         with self._changed:
             self._closing = True
-            if self._current:
-                self._current.write_order("stop")
             self._changed.notify_all()
 
     def finish(self) -> None:
@@ -103,23 +118,32 @@ class Worker:
             self._thread.join()
 
     def _work(self) -> None:
+        from cifar_tui.training.faults import DeviceLost, Unwritable, storage_reason
         from cifar_tui.training.perform import perform
 
         self.ready.set()
         while (folder := self._next()) is not None:
             try:
-                perform(folder)
-                problem = ""
+                perform(folder, lambda: self._closing, self._say)
+            except DeviceLost as error:
+                self._say(str(error))
+                self.hold()
+            except Unwritable as error:
+                self._say(str(error))
             except OSError as error:
-                problem = f"Cannot write {folder.path}: {error.strerror or error}."
+                self._say(storage_reason(error))
             with self._changed:
-                self._current, self._problem = None, problem
+                self._current = None
+
+    def _say(self, problem: str) -> None:
+        with self._changed:
+            self._problem = problem
 
     def _next(self) -> RunFolder | None:
         with self._changed:
             while not self._closing:
                 if self._queue and not self._held:
-                    self._current = self._queue.popleft()
+                    self._current = self._queue.pop(0)
                     return self._current
                 if self._finishing and not self._queue:
                     break

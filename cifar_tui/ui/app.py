@@ -7,19 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
-from cifar_tui.data import Found, find
 from cifar_tui.errors import UserError
+from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.steer import in_training, left_behind, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.worker import Worker
 from cifar_tui.ui.devices import DevicesScreen
-from cifar_tui.ui.dialogs import Ask
+from cifar_tui.ui.dialogs import Ask, AskToLeave
 from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
@@ -54,21 +56,58 @@ class CifarApp(App[None]):
         self.watched: str | None = watch
         """Id of the run that the live screen shows; None for the one in training."""
         self.line_dropped = False
+        self.keep_training = False
+        """Whether the runs of this process are to be trained on in the background."""
 
     def on_mount(self) -> None:
         """Show the first screen, then let torch load behind it."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._drop_line)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._drop_line)
+        loop.add_signal_handler(signal.SIGTERM, self.exit)
         self.switch_mode("live" if self.watched else "new")
         self.call_after_refresh(self.worker.start)
+        self.call_after_refresh(self._greet)
 
     def _drop_line(self) -> None:
         """The terminal is gone: end the screen, not the training."""
         self.line_dropped = True
         self.exit()
 
-    def images(self) -> Found:
-        """Which images `data` means at this moment; raises UserError."""
-        return find(self.data)
+    @work(thread=True)
+    def _greet(self) -> None:
+        """Say what trains already, and offer to go on with runs that were left behind."""
+        try:
+            runs = self.runs.all()
+        except UserError as error:
+            self.call_from_thread(self.complain, error)
+            return
+        own = {self.worker.current, *self.worker.queued}
+        training = [run for run in in_training(runs) if run.id not in own]
+        left = [run for run in left_behind(runs) if run.id not in own]
+        if training:
+            many = "1 run" if len(training) == 1 else f"{len(training)} runs"
+            self.call_from_thread(self.notify, f"{many} still training: F3 watches.", timeout=10)
+        if left:
+            self.call_from_thread(self._offer, left)
+
+    def _offer(self, left: list[Run]) -> None:
+        names = ", ".join(plain(run.name) for run in left[:3]) + (" ..." if len(left) > 3 else "")
+        many = "1 queued run was" if len(left) == 1 else f"{len(left)} queued runs were"
+        question = f"{many} left by a program that ended ({names}). Train now?"
+
+        def go_on(sure: bool | None) -> None:
+            if sure:
+                self.resume(left)
+
+        self.push_screen(Ask(question, yes="train"), go_on)
+
+    def resume(self, runs: Iterable[Run]) -> None:
+        """Queue unfinished runs, each to go on from its last whole epoch."""
+        for run in runs:
+            try:
+                self.worker.add(requeue(run))
+            except UserError as error:
+                self.complain(error)
 
     def launch(self, specs: Iterable[RunSpec]) -> None:
         """Make the run folders, queue them, and watch the first if nothing else trains."""
@@ -130,7 +169,7 @@ class CifarApp(App[None]):
         if current is None and not self.worker.queued:
             self.exit()
             return
-        self.push_screen(Ask(self._quit_question(current), yes="stop and quit"), self._quit)
+        self.push_screen(AskToLeave(self._quit_question(current)), self._leave)
 
     def _quit_question(self, current: str | None) -> str:
         waiting = len(self.worker.queued)
@@ -138,13 +177,17 @@ class CifarApp(App[None]):
         if current is not None:
             run = self.runs.get(current)
             done, epochs = run.summary.epochs_done, run.summary.epochs
-            parts.append(f"Stop {run.name}? {done} of {epochs} epochs are kept; it can be resumed.")
+            parts.append(
+                f"{plain(run.name)} is in training. If stopped, {done} of {epochs} epochs are kept "
+                "and it can be resumed."
+            )
         if waiting:
-            parts.append(f"{waiting} queued {'runs stay' if waiting > 1 else 'run stays'} queued.")
-        return " ".join(parts)
+            parts.append(f"{waiting} {'runs wait' if waiting > 1 else 'run waits'} in the queue.")
+        return "\n".join(parts)
 
-    def _quit(self, sure: bool | None) -> None:
-        if sure:
+    def _leave(self, choice: str | None) -> None:
+        if choice:
+            self.keep_training = choice == "background"
             self.exit()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

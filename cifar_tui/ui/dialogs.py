@@ -9,6 +9,33 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 
+class AskToLeave(ModalScreen[str]):
+    """Leaving while runs are trained: `b` keeps them training, `s` stops them, Esc stays."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("b", "answer('background')", "background"),
+        ("s,y", "answer('stop')", "stop"),
+        ("n,escape", "answer('')", "stay"),
+    ]
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        """What would happen, and the keys."""
+        with Vertical(classes="dialog"):
+            yield Static(self._question, markup=False)
+            yield Static(
+                "\nb keep training in the background   s stop   n or Esc stay here",
+                markup=False,
+            )
+
+    def action_answer(self, choice: str) -> None:
+        """Close with the choice, empty for none."""
+        self.dismiss(choice)
+
+
 class Ask(ModalScreen[bool]):
     """A question whose text names the consequence; `y` agrees, Esc or `n` does not."""
 

@@ -302,6 +302,26 @@ class HistoryScreen(CifarScreen):
             done, epochs = run.summary.epochs_done, run.summary.epochs
             self._tell(f"{name} is queued and goes on after epoch {done} of {epochs}.")
 
+    def action_sooner(self) -> None:
+        """Move a queued run forwards in the queue."""
+        self._move(-1)
+
+    def action_later(self) -> None:
+        """Move a queued run backwards in the queue."""
+        self._move(1)
+
+    def _move(self, step: int) -> None:
+        run = self._chosen()
+        if run is None:
+            return
+        worker = self.cifar.worker
+        if run.id not in worker.queued:
+            self._tell(f"{plain(run.name)} does not wait in this program's queue.")
+            return
+        worker.move(run.id, step)
+        place = worker.queued.index(run.id) + 1 if run.id in worker.queued else 0
+        self._tell(f"{plain(run.name)} is number {place} of {len(worker.queued)} in the queue.")
+
     def action_trash(self) -> None:
         """Move the run to the trash, after asking; a run in training is refused at once."""
         run = self._chosen()

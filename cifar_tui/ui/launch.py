@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Runs
+from cifar_tui.runs.steer import requeue
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.detached import start
 from cifar_tui.training.worker import Worker
 from cifar_tui.ui.app import CifarApp
 
@@ -26,14 +29,27 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = ()) -> None:
     try:
         app.run()
     finally:
+        unfinished = [run for run in (worker.current, *worker.queued) if run is not None]
         if app.line_dropped:
             _let_go_of_terminal()
             worker.finish()
         else:
             worker.close()
         worker.join()
+    if app.keep_training:
+        _hand_over(runs, unfinished)
     if app.return_code:
         sys.exit(app.return_code)
+
+
+def _hand_over(folder: Path, run_ids: Sequence[str]) -> None:
+    """Let a process of its own train on; the run in training goes on from its last whole epoch."""
+    runs = Runs(folder)
+    ids = [requeue(run).id for run in map(runs.get, run_ids) if run.status in ("queued", "stopped")]
+    if ids:
+        start(folder, ids)
+        many = "1 run trains" if len(ids) == 1 else f"{len(ids)} runs train"
+        print(f"{many} on in the background; `cifar-tui` shows them, `runs stop RUN` stops one.")
 
 
 def _let_go_of_terminal() -> None:

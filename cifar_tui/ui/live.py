@@ -13,7 +13,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.formats import at_epoch, clock, loss, plain, rate
 from cifar_tui.runs.follow import Follower, Look
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.steer import order
+from cifar_tui.runs.steer import in_training, order
 from cifar_tui.settings import changed
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.epochs import EpochTable
@@ -40,6 +40,8 @@ class LiveScreen(CifarScreen):
         super().__init__()
         self._follower: Follower | None = None
         self._look: Look | None = None
+        self._elsewhere: str | None = None
+        """Id of a run that another process trains."""
         self._plotted_at = 0.0
         self._plotted: tuple[object, ...] = ()
 
@@ -60,7 +62,9 @@ class LiveScreen(CifarScreen):
         self.set_interval(LOOK_EVERY, self._tick)
 
     def on_screen_resume(self) -> None:
-        """Look at once when the screen comes back."""
+        """Look at once when the screen comes back, also for runs of other processes."""
+        elsewhere = in_training(self.cifar.runs.all())
+        self._elsewhere = elsewhere[-1].id if elsewhere else None
         self._tick()
 
     def _tick(self) -> None:
@@ -76,14 +80,14 @@ class LiveScreen(CifarScreen):
         self._show(self._follower.look())
 
     def _choose(self) -> str | None:
-        """The watched run, else the one in training, else the one shown before."""
+        """The watched run, else the one in training here or elsewhere, else the one before."""
         wanted = self.cifar.watched or self.cifar.worker.current
         if wanted is not None:
             return wanted
         if self._follower is not None:
             return self._follower.run_id
         waiting = self.cifar.worker.queued
-        return waiting[0] if waiting else None
+        return waiting[0] if waiting else self._elsewhere
 
     def _show_nothing(self) -> None:
         self.say("run", " Nothing is in training. n sets up a run; h shows the runs so far.")
@@ -92,7 +96,9 @@ class LiveScreen(CifarScreen):
         self._look = look
         self.say("run", self._headline(look.run))
         self.say("progress", progress_line(look, self.size.width))
-        self.say("foot", self._footline(look.run))
+        problem = self.cifar.worker.problem
+        self.query_one("#foot").set_class(bool(problem), "error")
+        self.say("foot", Text(f" {problem}") if problem else self._footline(look.run))
         self.query_one(EpochTable).show(look.epochs, look.run.summary.best)
         state = (look.run.id, len(look.epochs))
         now = time.monotonic()
@@ -230,6 +236,8 @@ def progress_line(look: Look, width: int) -> Text:
     """Where the run is: epoch, bar of the whole run, speed and time left, at fixed widths."""
     summary, progress = look.run.summary, look.progress
     reason = f": {plain(summary.reason)}" if summary.reason else ""
+    if look.run.left_behind:
+        reason = " in a process that is gone; r in History trains it"
     epochs = summary.epochs
     digits = len(str(epochs))
     if look.run.ended or progress is None or not progress.images:

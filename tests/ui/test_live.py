@@ -10,7 +10,7 @@ from cifar_tui.runs.listing import Runs, read_epochs, read_run
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
 from cifar_tui.ui.app import CifarApp
-from cifar_tui.ui.dialogs import Ask
+from cifar_tui.ui.dialogs import Ask, AskToLeave
 from cifar_tui.ui.epochs import EpochTable
 from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.keys import EVERYWHERE, KEYS, keys_for
@@ -238,12 +238,12 @@ async def test_quitting_while_training_asks_and_keeps_what_was_trained(
         await wait_for(pilot, lambda: app.runs.all()[0].summary.epochs_done >= 1)
         await pilot.press("q")
         await pilot.pause()
-        assert isinstance(app.screen, Ask)
-        assert "Stop mine?" in str(app.screen.query(Static).first().render())
+        assert isinstance(app.screen, AskToLeave)
+        assert "mine is in training" in str(app.screen.query(Static).first().render())
         await pilot.press("n")
         await pilot.pause()
         assert isinstance(app.screen, LiveScreen)
-        await pilot.press("q", "y")
+        await pilot.press("q", "s")
         await wait_for(pilot, lambda: not app.is_running)
     app.worker.close()
     app.worker.join()

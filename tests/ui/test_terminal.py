@@ -50,8 +50,8 @@ def test_enter_trains_the_demo_set_and_q_leaves(tmp_path: Path) -> None:
     child.send("\r")
     read_until(child, lambda: trained_epochs(tmp_path / "saved_model") >= 1)
     child.send("q")
-    child.expect("it can be resumed")
-    child.send("y")
+    child.expect("it can be")
+    child.send("s")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0

@@ -1,0 +1,60 @@
+"""Locks that end with the process that holds them, so that no crash leaves one behind."""
+
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from typing import Self
+
+
+class Lock:
+    """An exclusive lock on a file; whoever holds it writes a word into it for others to read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    def take(self, word: str = "") -> bool:
+        """Try to take the lock without waiting; tells whether it is held now."""
+        if self._handle is not None:
+            return True
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        handle = os.open(self._path, flags, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return False
+        except BaseException:
+            os.close(handle)
+            raise
+        self._handle = handle
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, word.encode()[:200], 0)
+        return True
+
+    def word(self) -> str:
+        """What the holder wrote, as far as it can be read."""
+        try:
+            return self._path.read_bytes()[:200].decode(errors="replace")
+        except OSError:
+            return ""
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def device_lock(device: str) -> Lock:
+    """The lock that this user's runs on one device of this machine take turns by."""
+    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    name = device.replace(":", "-")
+    return Lock(folder / f"cifar-tui-{os.getuid()}-{name}.lock")

@@ -1,0 +1,29 @@
+"""The second backend: a process of its own that outlives the terminal and the app."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cifar_tui.errors import UserError
+
+
+def start(runs: Path, run_ids: Sequence[str]) -> int:
+    """Train the queued runs in a new session, one after another; returns the process's pid.
+
+    It reads and writes the run folders only; what it could not write there is in
+    `.background.log` beside them.
+    """
+    command = [sys.executable, "-m", "cifar_tui", "worker", *run_ids, "--runs", str(runs)]
+    try:
+        with (runs / ".background.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise UserError(f"Cannot start training in the background: {error.strerror}.") from None
+    return process.pid
