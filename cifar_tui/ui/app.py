@@ -1,7 +1,9 @@
 """The app: its screens, the runs they read, and the actions that work everywhere."""
 
 import asyncio
+import select
 import signal
+import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,9 @@ from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
 from cifar_tui.ui.live import LiveScreen
 from cifar_tui.ui.new import NewScreen
+
+LINE_EVERY = 1.0
+"""Seconds between two looks whether the terminal is still there."""
 
 
 class CifarApp(App[None]):
@@ -64,9 +69,18 @@ class CifarApp(App[None]):
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._drop_line)
         loop.add_signal_handler(signal.SIGTERM, self.exit)
+        if not self.is_headless:
+            self.set_interval(LINE_EVERY, self._check_line)
         self.switch_mode("live" if self.watched else "new")
         self.call_after_refresh(self.worker.start)
         self.call_after_refresh(self._greet)
+
+    def _check_line(self) -> None:
+        """Notice a terminal that went away without a signal, as then no key ever comes again."""
+        line = select.poll()
+        line.register(sys.__stdin__ or 0, 0)
+        if line.poll(0):
+            self._drop_line()
 
     def _drop_line(self) -> None:
         """The terminal is gone: end the screen, not the training."""

@@ -1,0 +1,181 @@
+"""Leaving while runs are trained, and coming back to runs that others train or left behind."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import psutil
+import pytest
+from textual.widgets import Static
+
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Runs, read_run
+from cifar_tui.runs.record import Progress, this_worker
+from cifar_tui.spec import RunSpec
+from cifar_tui.ui.dialogs import Ask
+from tests.ui.conftest import MakeApp, SaveRun
+from tests.ui.test_terminal import open_in_pty, read_until, trained_epochs
+from tests.ui.waiting import wait_for
+
+SMALL = (80, 24)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Path]:
+    """The runs folder of a program in a terminal; what still trains at the end is killed."""
+    folder = tmp_path / "saved_model"
+    yield folder
+    for run in Runs(folder).all():
+        if run.progress and not run.ended and run.progress.worker.pid != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(run.progress.worker.pid, signal.SIGKILL)
+
+
+def train_in_app(folder: Path, data: Path, *flags: str) -> pexpect.spawn:
+    return open_in_pty(folder, "train", "--app", "--data", str(data), "--name", "mine", *flags)
+
+
+def until_ended(runs: Path, process: psutil.Process) -> None:
+    for _ in range(1200):
+        if Runs(runs).all()[0].ended:
+            return
+        psutil.wait_procs([process], timeout=0.1)
+    raise AssertionError("the run did not end within two minutes")
+
+
+def test_b_leaves_the_program_and_the_run_trains_on_in_the_background(
+    runs: Path, tmp_path: Path, tiny_course: Path
+) -> None:
+    child = train_in_app(tmp_path, tiny_course, "--epochs", "60")
+    read_until(child, lambda: trained_epochs(runs) >= 2)
+    child.send("q")
+    child.expect("background")
+    child.send("b")
+    child.expect("1 run trains on in the background")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    (run,) = Runs(runs).all()
+    assert run.status in ("queued", "running", "finished")
+    assert run.progress is None or run.progress.worker.pid != child.pid or run.ended
+    until_ended(runs, psutil.Process())
+    (run,) = Runs(runs).all()
+    assert run.status == "finished"
+    assert run.summary.epochs_done == 60
+
+
+def test_sigterm_stops_the_run_and_leaves_with_0(
+    runs: Path, tmp_path: Path, tiny_course: Path
+) -> None:
+    child = train_in_app(tmp_path, tiny_course, "--epochs", "100000")
+    read_until(child, lambda: trained_epochs(runs) >= 1)
+    child.kill(signal.SIGTERM)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    (run,) = Runs(runs).all()
+    assert run.status == "stopped"
+    assert (run.path / "last.pt").exists()
+
+
+def test_a_terminal_that_ends_without_a_signal_ends_the_screen_and_not_the_training(
+    runs: Path, tmp_path: Path, tiny_course: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cifar_tui", "train", "--app", "--data", str(tiny_course)]
+        + ["--epochs", "100"],
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color"},
+    )
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    for _ in range(1200):
+        with contextlib.suppress(BlockingIOError):
+            os.read(ours, 65536)
+        if runs.exists() and trained_epochs(runs) >= 1:
+            break
+        psutil.wait_procs([psutil.Process(process.pid)], timeout=0.05)
+    os.close(ours)
+    until_ended(runs, psutil.Process(process.pid))
+    assert process.wait(timeout=60) == 0
+    (run,) = Runs(runs).all()
+    assert run.status == "finished"
+    assert run.summary.epochs_done == 100
+
+
+async def test_a_run_of_another_process_is_announced_and_one_key_watches_it(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    folder = RunFolder.create(tmp_path / "runs", RunSpec(name="elsewhere", epochs=10))
+    summary = read_run(folder.path).summary
+    folder.write_summary(summary.model_copy(update={"status": "running"}))
+    folder.write_progress(
+        Progress(worker=this_worker(), phase="train", epoch=3, images_done=50, images=100)
+    )
+    app = make_app()
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await wait_for(
+            pilot, lambda: any("1 run still training" in n.message for n in app._notifications)
+        )
+        await pilot.press("f3")
+        line = app.screen.query_one("#progress", Static)
+        await wait_for(pilot, lambda: "epoch  3/10" in str(line.render()))
+        await pilot.press("p")
+        await wait_for(pilot, lambda: folder.read_order() == "pause")
+        await pilot.press("q")
+        await wait_for(pilot, lambda: not app.is_running)
+        assert folder.read_order() == "pause", "leaving must not stop another process's run"
+
+
+async def test_runs_left_behind_in_a_queue_are_offered_and_trained(
+    make_app: MakeApp, tmp_path: Path, tiny_course: Path
+) -> None:
+    folder = RunFolder.create(tmp_path / "runs", RunSpec(data=str(tiny_course), epochs=1, name="q"))
+    gone = this_worker().model_copy(update={"started": 1.0})
+    folder.write_progress(Progress(worker=gone))
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await wait_for(pilot, lambda: isinstance(app.screen, Ask))
+        assert "1 queued run was left" in str(app.screen.query(Static).first().render())
+        await pilot.press("y")
+        await wait_for(pilot, lambda: app.runs.all()[0].status == "finished")
+
+
+async def test_the_order_of_the_queue_can_be_changed_and_entries_dropped(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        app.launch([RunSpec(data="demo", epochs=1, name=name) for name in ("a", "b", "c")])
+        app.worker.hold()
+        await wait_for(pilot, lambda: app.worker.ready.is_set())
+        app.worker.hold()
+        await pilot.pause()
+        a, b, c = (run.id for run in app.runs.all())
+        waiting = app.worker.queued
+        assert waiting[-2:] == [b, c]
+        await pilot.press("h")
+        table = app.screen.query_one("RowTable")
+        await wait_for(pilot, lambda: table.row_count == 3)  # type: ignore[attr-defined]
+        await pilot.press("home", "less_than_sign")
+        await pilot.pause()
+        assert app.worker.queued[-2:] == [c, b]
+        await pilot.press("x", "y")
+        await wait_for(pilot, lambda: c not in app.worker.queued)
+        assert [run.id for run in app.runs.trashed()] == [c]
+        assert {run.id for run in app.runs.all()} == {a, b}
