@@ -24,7 +24,8 @@ Tick = Callable[[Phase, int, int, int], float]
 """Called between batches with (phase, epoch, images done, images in all); returns the seconds it
 held the trainer up, and may raise to end the run."""
 Keep = Callable[[Checkpoint, bool], None]
-"""Called after each epoch with its checkpoint and whether it is the best so far."""
+"""Called before the first epoch (as epoch 0) and after each with its checkpoint and whether it is
+the best so far."""
 
 INITIAL_IMAGES = 1000
 
@@ -51,6 +52,8 @@ def train(
     first, steps = 1, 0
     if resume is None:
         yield _start(spec, model, initial_loss(model, validation, spec, device))
+        state = optimiser.state_dict()
+        keep(Checkpoint(model.state_dict(), 0, lr_at(spec, 1), state, 0, spec, None), False)
     else:
         model.load_state_dict(resume.state_dict)
         optimiser.load_state_dict(resume.optimiser)

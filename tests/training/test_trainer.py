@@ -26,11 +26,12 @@ def dataset(tiny_course: Path) -> Dataset:
 
 
 def run(spec: RunSpec, dataset: Dataset, **options: Any) -> tuple[list[dict], list[Checkpoint]]:
-    """Train, and read each checkpoint back as it was written."""
+    """Train, and read each epoch's checkpoint back as it was written."""
     kept: list[Checkpoint] = []
 
     def keep(checkpoint: Checkpoint, is_best: bool) -> None:
-        kept.append(read(checkpoint.to_bytes()))
+        if checkpoint.epoch:
+            kept.append(read(checkpoint.to_bytes()))
 
     options.setdefault("tick", lambda *_: 0.0)
     events = list(train(spec, dataset, CPU, keep=keep, **options))
@@ -181,6 +182,26 @@ def test_a_loss_that_is_not_finite_ends_the_run_without_a_checkpoint(dataset: Da
     assert (events[-1]["event"], events[-1]["status"]) == ("end", "diverged")
     assert events[-1]["reason"].startswith("diverged at epoch 2:")
     assert kept_after == []
+
+
+def test_a_run_stopped_in_its_first_epoch_resumes_from_its_initial_weights(
+    dataset: Dataset,
+) -> None:
+    spec = RunSpec(epochs=2, augment=True)
+    whole, _ = run(spec, dataset)
+    kept: list[Checkpoint] = []
+
+    def stop(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        for _ in train(spec, dataset, CPU, stop, lambda c, _: kept.append(read(c.to_bytes()))):
+            pass
+    (checkpoint,) = kept
+    assert (checkpoint.epoch, checkpoint.step, checkpoint.best) == (0, 0, None)
+    rest, _ = run(spec, dataset, resume=checkpoint)
+    losses = [e["train_loss"] for e in rest if e["event"] == "epoch"]
+    assert losses == [e["train_loss"] for e in whole if e["event"] == "epoch"]
 
 
 def test_early_stop_waits_its_patience_and_says_so(dataset: Dataset) -> None:

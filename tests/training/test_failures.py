@@ -1,0 +1,102 @@
+"""A device that fails: the run says why, the queue goes on or is kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import read_run
+from cifar_tui.spec import RunSpec
+from cifar_tui.training import perform
+from cifar_tui.training.worker import Worker
+
+Fail = Callable[[Exception], None]
+
+
+@pytest.fixture
+def first_run_fails(monkeypatch: pytest.MonkeyPatch) -> Fail:
+    """Let training raise an error that no machine without a GPU can raise, the first time only."""
+
+    def arrange(error: Exception) -> None:
+        real, failed = perform.train, []
+
+        def train(*arguments: Any) -> Any:
+            if failed:
+                return real(*arguments)
+            failed.append(True)
+            raise error
+
+        monkeypatch.setattr(perform, "train", train)
+
+    return arrange
+
+
+def two_runs(tmp_path: Path, data: Path) -> tuple[Worker, RunFolder, RunFolder]:
+    worker = Worker()
+    spec = RunSpec(data=str(data), epochs=1, batch_size=300)
+    folders = [RunFolder.create(tmp_path, spec) for _ in range(2)]
+    for folder in folders:
+        worker.add(folder)
+    return worker, folders[0], folders[1]
+
+
+def test_out_of_memory_names_the_batch_size_and_the_queue_goes_on(
+    tmp_path: Path, tiny_course: Path, first_run_fails: Fail
+) -> None:
+    first_run_fails(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"))
+    worker, first, second = two_runs(tmp_path, tiny_course)
+    worker.finish()
+    worker.start()
+    worker.join()
+    failed = read_run(first.path).summary
+    assert failed.status == "failed"
+    assert "batch_size 300" in failed.reason
+    assert "smaller batch_size" in failed.reason
+    assert read_run(second.path).status == "finished"
+
+
+def test_a_lost_cuda_context_keeps_the_queue_and_asks_for_a_restart(
+    tmp_path: Path, tiny_course: Path, first_run_fails: Fail
+) -> None:
+    first_run_fails(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    worker, first, second = two_runs(tmp_path, tiny_course)
+    worker.start()
+    while not worker.held:
+        assert worker.alive
+    failed = read_run(first.path).summary
+    assert failed.status == "failed"
+    assert "restart cifar-tui" in failed.reason
+    assert "restart cifar-tui" in worker.problem
+    assert worker.queued == [second.id]
+    assert read_run(second.path).status == "queued"
+    worker.close()
+    worker.join()
+
+
+def test_a_fault_of_the_program_is_kept_with_its_traceback(
+    tmp_path: Path, tiny_course: Path, first_run_fails: Fail
+) -> None:
+    first_run_fails(ZeroDivisionError("division by zero"))
+    worker, first, second = two_runs(tmp_path, tiny_course)
+    worker.finish()
+    worker.start()
+    worker.join()
+    assert read_run(first.path).summary.reason == "ZeroDivisionError: division by zero"
+    assert "Traceback" in (first.path / "events.jsonl").read_text()
+    assert read_run(second.path).status == "finished"
+
+
+def test_a_folder_that_is_gone_ends_its_run_and_not_the_queue(
+    tmp_path: Path, tiny_course: Path
+) -> None:
+    worker, first, second = two_runs(tmp_path, tiny_course)
+    for file in first.path.iterdir():
+        file.unlink()
+    first.path.rmdir()
+    worker.finish()
+    worker.start()
+    worker.join()
+    assert read_run(second.path).status == "finished"
