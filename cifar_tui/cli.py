@@ -11,7 +11,8 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from cifar_tui import __version__, printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import spec_flags
-from cifar_tui.runs.folder import Order, RunFolder
+from cifar_tui.formats import plain
+from cifar_tui.runs.folder import TRASH, Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import order
 from cifar_tui.settings import make_spec
@@ -71,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def complain(sentence: str) -> None:
     """Print one sentence to stderr."""
-    print(f"cifar-tui: {sentence}", file=sys.stderr)
+    print(f"cifar-tui: {plain(sentence)}", file=sys.stderr)
 
 
 if TYPE_CHECKING:
@@ -262,7 +263,10 @@ def runs_restore(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> 
     from cifar_tui.runs.listing import find_run
 
     known = Runs(runs)
-    found = find_run(known.trashed(), run, known.folder / "trash")
+    trashed = known.trashed()
+    if not trashed:
+        raise UserError(f"The trash of {runs} is empty.")
+    found = find_run(trashed, run, runs / TRASH)
     path = known.restore(found)
     printing.say({"id": found.id, "path": str(path)}, f"{found.id} is back.", json)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cifar_tui.runs.record import Point
+if TYPE_CHECKING:
+    from cifar_tui.runs.record import Point
 
 
 def _number(value: Any) -> float | None:
@@ -13,8 +14,7 @@ def _number(value: Any) -> float | None:
 
 def accuracy(value: Any) -> str:
     """A fraction with four digits, as the assignment's report has it."""
-    number = _number(value)
-    return "-" if number is None else f"{number:.4f}"
+    return loss(value)
 
 
 def loss(value: Any) -> str:
@@ -25,7 +25,7 @@ def loss(value: Any) -> str:
     return f"{number:.4f}" if abs(number) < 1e4 else f"{number:.2e}"
 
 
-def at_epoch(point: Point | None) -> str:
+def at_epoch(point: "Point | None") -> str:
     """`0.7182 @ 11`: an accuracy and its epoch."""
     return "-" if point is None else f"{accuracy(point.val_acc)} @ {point.epoch}"
 
@@ -33,16 +33,22 @@ def at_epoch(point: Point | None) -> str:
 def clock(seconds: Any) -> str:
     """Seconds as h:mm:ss."""
     number = _number(seconds)
-    if number is None:
+    if number is None or not 0 <= number < 1e9:
         return "-:--:--"
     whole = int(number + 0.5)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
+def learning_rate(value: Any) -> str:
+    """A learning rate with four digits: `0.01`, `0.009973`, `1e-05`."""
+    number = _number(value)
+    return "-" if number is None else f"{number:.4g}"
+
+
 def rate(images_per_second: Any) -> str:
     """Images per second in three significant places: `950`, `18.2k`."""
     number = _number(images_per_second)
-    if number is None:
+    if number is None or not 0 <= number < 1e9:
         return "-"
     return f"{number:.0f}" if number < 1000 else f"{number / 1000:.1f}k"
 
@@ -71,7 +77,7 @@ EPOCH_COLUMNS = (
     "val_loss",
     "val_acc",
     "img/s",
-    "seconds",
+    "s",
 )
 
 
@@ -80,7 +86,7 @@ def epoch_cells(event: Mapping[str, Any]) -> list[str]:
     seconds = (event.get("train_seconds") or 0) + (event.get("val_seconds") or 0)
     return [
         str(event.get("epoch")),
-        f"{event.get('lr') or 0:g}",
+        learning_rate(event.get("lr")),
         loss(event.get("train_loss")),
         accuracy(event.get("train_acc")),
         loss(event.get("val_loss")),

@@ -70,12 +70,13 @@ def train_all(specs: Sequence[RunSpec], runs: Path, printer: TrainPrinter) -> in
 
 
 def train_folders(folders: Sequence[RunFolder], runs: Path, printer: TrainPrinter) -> int:
-    """Train queued runs one after another in this process; returns 1 if one failed, else 0."""
+    """Train queued runs one after another in this process; returns 1 if one failed, 130 after
+    an interrupt, else 0."""
     worker = Worker()
     for folder in folders:
         worker.add(folder)
     worker.finish()
-    with _stopping(worker):
+    with _stopping(worker) as interrupted:
         worker.start()
         statuses = [
             _follow(runs, folder, i, len(folders), worker, printer)
@@ -84,6 +85,8 @@ def train_folders(folders: Sequence[RunFolder], runs: Path, printer: TrainPrinte
         worker.join()
     if worker.problem:
         raise UserError(worker.problem)
+    if interrupted:
+        return 130
     return 1 if "failed" in statuses else 0
 
 
@@ -141,12 +144,18 @@ def _follow(
 
 
 @contextmanager
-def _stopping(worker: Worker) -> Iterator[None]:
-    """Let SIGINT and SIGTERM close the worker while the block runs."""
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {s: signal.signal(s, lambda *_: worker.close()) for s in signals}
+def _stopping(worker: Worker) -> Iterator[list[bool]]:
+    """Let SIGINT and SIGTERM close the worker while the block runs; the list notes a SIGINT."""
+    interrupted: list[bool] = []
+
+    def stop(number: int, _: object) -> None:
+        if number == signal.SIGINT:
+            interrupted.append(True)
+        worker.close()
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interrupted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

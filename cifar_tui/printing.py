@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    print(json_text(value, indent=2))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Standard JSON in ASCII, so that no text in it can steer a terminal."""
+    return json.dumps(value, indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def one_line(text: str) -> str:
@@ -39,21 +44,26 @@ def say(value: Mapping[str, Any], sentence: str, as_json: bool) -> None:
     if as_json:
         print_json(value)
     else:
-        print(sentence)
+        print("\n".join(map(plain, sentence.split("\n"))))
 
 
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         justify: Any = "right" if column in right else "left"
-        table.add_column(column, justify=justify, overflow="fold")
+        table.add_column(Text(plain(column)), justify=justify, overflow="fold")
     return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    """Add a row whose texts are shown as they are: no markup, no escapes."""
+    table.add_row(*(Text(plain(cell)) for cell in cells))
 
 
 def _show(*things: Any) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     for thing in things:
-        console.print(thing if not isinstance(thing, str) else Text(thing))
+        console.print(thing if not isinstance(thing, str) else Text(plain(thing)))
 
 
 def print_runs(runs: Sequence[Run], folder: Path) -> None:
@@ -61,16 +71,18 @@ def print_runs(runs: Sequence[Run], folder: Path) -> None:
     if not runs:
         print(f"No runs in {folder}. `cifar-tui train` makes one.")
         return
-    table = _table("id", "settings", "best val_acc", "epochs", "status", right=["epochs"])
+    table = _table("id", "name", "settings", "best val_acc", "epochs", "status", right=["epochs"])
     for run in runs:
         settings = "" if run.spec is None else _settings(run.spec)
         demo = " demo" if run.synthetic else ""
-        table.add_row(
-            Text(plain(run.id)),
-            Text(plain(settings)),
+        _row(
+            table,
+            run.id,
+            run.name,
+            settings,
             at_epoch(run.summary.best),
             f"{run.summary.epochs_done}/{run.summary.epochs}",
-            Text(plain(f"{run.status}{demo} {run.problem}".strip())),
+            f"{run.status}{demo} {run.problem}".strip(),
         )
     best = best_run(list(runs))
     line = f"{len(runs)} runs in {folder}"
@@ -109,31 +121,30 @@ def print_run(run: Run) -> None:
         lines.append(f"note      {run.notes.note}")
     table = _table(*EPOCH_COLUMNS, right=EPOCH_COLUMNS)
     for event in read_epochs(run.path):
-        table.add_row(*epoch_cells(event))
-    _show(*(plain(line) for line in lines), "", table)
+        _row(table, *epoch_cells(event))
+    _show(*lines, "", table)
 
 
 def print_comparison(runs: Sequence[Run]) -> None:
     """Only what differs, then the figures, a column per run."""
     table = _table("", *(run.name for run in runs))
     for name, values in differing(runs).items():
-        table.add_row(name, *("" if v is None else format_value(v) for v in values))
-    table.add_row("best val_acc", *(at_epoch(run.summary.best) for run in runs))
-    table.add_row("epochs", *(f"{r.summary.epochs_done}/{r.summary.epochs}" for r in runs))
-    table.add_row("status", *(run.status for run in runs))
-    table.add_row("images", *(f"{r.summary.source}" for r in runs))
-    table.add_row("time", *(clock(run.summary.seconds) for run in runs))
+        _row(table, name, *("" if v is None else format_value(v) for v in values))
+    _row(table, "best val_acc", *(at_epoch(run.summary.best) for run in runs))
+    _row(table, "epochs", *(f"{r.summary.epochs_done}/{r.summary.epochs}" for r in runs))
+    _row(table, "status", *(run.status for run in runs))
+    _row(table, "images", *(f"{r.summary.source}" for r in runs))
+    _row(table, "time", *(clock(run.summary.seconds) for run in runs))
     _show(table)
 
 
 def print_summary(spec: RunSpec, summary: "Summary", answers: Sequence["Answer"]) -> None:
     """The layer table with totals, and the computation answers if asked for."""
-    from cifar_tui.models.summary import rows
+    from cifar_tui.models.summary import ROW, rows
 
-    columns = ("layer", "input", "output", "weight", "parameters", "multiply-adds")
-    table = _table(*columns, right=("parameters", "multiply-adds"))
+    table = _table(*ROW, right=ROW[4:])
     for row in rows(summary):
-        table.add_row(*row)
+        _row(table, *row)
     _show(model_name(spec.model_dump()), table)
     for answer in answers:
         _show(f"{answer.question}  {answer.answer}")
@@ -149,7 +160,7 @@ def print_data(described: Mapping[str, Any]) -> None:
     table = _table("split", "images", *names, right=["images", *names])
     for name, split in described["splits"].items():
         counts = split["counts"] or ["-"] * 10
-        table.add_row(name, f"{split['images']:,}", *(str(c) for c in counts))
+        _row(table, name, f"{split['images']:,}", *(str(c) for c in counts))
     _show(table)
     for key in ("mean", "std"):
         _show(f"{key:4}  " + "  ".join(f"{v:.4f}" for v in described[key]))

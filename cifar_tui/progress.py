@@ -1,6 +1,5 @@
 """Three ways to show headless training: JSON lines, plain lines, a progress bar."""
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from cifar_tui.formats import at_epoch, clock, epoch_cells, loss, plain, rate
 from cifar_tui.headless import TrainPrinter
+from cifar_tui.printing import json_text
 from cifar_tui.runs.follow import Look
 from cifar_tui.runs.listing import Run
 
@@ -41,7 +41,7 @@ class JsonPrinter:
     def show(self, look: Look) -> None:
         """Print the new events."""
         for event in look.events:
-            print(json.dumps(event, ensure_ascii=False), flush=True)
+            print(json_text(event), flush=True)
 
 
 class LinePrinter:

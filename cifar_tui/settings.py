@@ -145,7 +145,7 @@ def unknown_setting(name: str) -> str:
 
 
 def format_value(value: Any) -> str:
-    """A setting's value as people write it: yes/no, 0.0001 as 1e-04, lists with commas."""
+    """A setting's value as people write it: yes/no, 1e-05, lists with commas."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -9,6 +9,8 @@ from typing import Any
 import tomli_w
 
 from cifar_tui.errors import UserError
+from cifar_tui.formats import plain
+from cifar_tui.runs.files import read_small
 from cifar_tui.settings import GROUPS, changed, format_value, settings_in
 from cifar_tui.spec import RunSpec
 
@@ -63,12 +65,12 @@ def to_toml(spec: RunSpec) -> str:
 def read_toml(path: Path) -> dict[str, Any]:
     """Settings from a TOML file, unchecked; raises UserError when it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_small(path).decode())
     except FileNotFoundError:
         raise UserError(
             f"There is no spec file {path}; `runs show RUN --spec` prints one."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read the spec file {path}: {error}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not a TOML file: {error}.") from None
+    except OSError as error:
+        raise UserError(f"Cannot read the spec file {path}: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:  # more than damaged TOML makes tomllib raise
+        raise UserError(f"{path} is not a TOML file: {plain(str(error))[:200]}.") from None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cifar_tui.data.dataset import Dataset, Split, checked_split, empty_split
 from cifar_tui.errors import UserError
+from cifar_tui.formats import plain
 
 NEEDED = tuple(f"{s}-{what}-batch.npy" for s in ("train", "val") for what in ("images", "labels"))
 TEST_IMAGES = "test-images-batch.npy"
@@ -26,7 +27,7 @@ class Place:
     member: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.member}" if self.member else str(self.path)
+        return f"{self.path}: {plain(self.member)}" if self.member else str(self.path)
 
 
 def locate(folder: Path) -> dict[str, Place]:

@@ -1,9 +1,13 @@
 """The official CIFAR-10 (Krizhevsky 2009, python version): its archive, or that unpacked."""
 
+import gzip
 import pickle
 import tarfile
+from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
+from pickletools import genops
 from typing import Any
 
 import numpy as np
@@ -25,6 +29,8 @@ CLASS_NAMES = (
 # fmt: on
 LARGEST_FILE = 64 << 20
 LARGEST_ARCHIVE = 1 << 30
+MOST_PLACES = 1 << 20
+"""Parts of a pickle that it may refer to again; a batch of 10,000 labels has some 10,000."""
 SPLIT_SEED = 10
 
 
@@ -94,12 +100,21 @@ def _from_folder(folder: Path) -> dict[str, bytes]:
     return files
 
 
+class _Gunzip(gzip.GzipFile):
+    """Unpacks an archive without ever holding more of it than the largest file."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= LARGEST_FILE:
+            raise ValueError("a header or member is too large")
+        return super().read(size)
+
+
 def _from_archive(path: Path) -> dict[str, bytes]:
     """The wanted members' bytes; others are passed over and nothing is written to disk."""
     wanted = {f"{FOLDER}/{name}": name for name in (*TRAIN, TEST, META)}
     files: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with _Gunzip(path) as content, tarfile.open(fileobj=content, mode="r:") as archive:
             for member in archive:
                 if member.offset_data + member.size > LARGEST_ARCHIVE:
                     raise UserError(f"{path} unpacks to more than 1 GiB; get the official one.")
@@ -163,7 +178,7 @@ def _encode(text: str, _encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-_ADMITTED = {
+_ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy", "ndarray"): _Array,
@@ -178,16 +193,24 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"{module}.{name} is not admitted")
-        return _ADMITTED[module, name]
+        return partial(_ADMITTED[module, name])  # a pickle may change what it is given
 
 
 def _load(raw: bytes, path: Path) -> dict[str, Any]:
     """The pickled dictionary with its keys as text; raises UserError for anything else."""
     try:
+        _require_few_places(raw)
         loaded = _Unpickler(BytesIO(raw), encoding="bytes").load()
         return {k.decode() if isinstance(k, bytes) else str(k): v for k, v in loaded.items()}
     except Exception:  # whatever damaged or hostile bytes make pickle raise
         raise _not_official(path) from None
+
+
+def _require_few_places(raw: bytes) -> None:
+    """Refuse a pickle that numbers its parts so high that counting them takes all memory."""
+    for code, argument, _ in genops(raw):
+        if "PUT" in code.name and not 0 <= (argument or 0) < MOST_PLACES:
+            raise pickle.UnpicklingError("too many places")
 
 
 def _batch(raw: bytes, path: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
@@ -213,6 +236,6 @@ def _class_names(raw: bytes | None, path: Path) -> tuple[str, ...]:
         return CLASS_NAMES
     listed = _load(raw, path).get("label_names")
     names = listed if isinstance(listed, list) else []
-    texts = [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names]
-    shown = all(text.isprintable() and 0 < len(text) <= 40 for text in texts)
+    texts = [n.decode("utf-8", "replace") if isinstance(n, bytes) else n for n in names]
+    shown = all(isinstance(t, str) and t.isprintable() and 0 < len(t) <= 40 for t in texts)
     return tuple(texts) if shown and len(set(texts)) == CLASSES == len(texts) else CLASS_NAMES

@@ -1,6 +1,6 @@
 """The layer-by-layer table of a network: shapes, parameters and multiply-adds for one image."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -99,25 +99,38 @@ def summarise_spec(spec: RunSpec) -> Summary:
     return summarise(_with_any_weights(model))
 
 
-def rows(summary: Summary) -> list[tuple[str, ...]]:
-    """Layer, input, output, weight, parameters, multiply-adds as text, and a row of totals.
+ROW = ("layer", "input", "output", "weight", "params", "mult-adds", "separable")
 
-    Only the layers with weights, as in the assignment's report.
+
+def rows(summary: Summary) -> list[tuple[str, ...]]:
+    """The columns ROW as text, for each layer with weights as in the report, and their totals.
+
+    Shapes leave out the leading batch of one; `separable` is what a 3x3 convolution would cost as
+    a depthwise separable one.
     """
     table = [
         (
             layer.name,
-            str(layer.input_shape),
-            str(layer.output_shape),
-            str(layer.weight_shape),
+            _shape(layer.input_shape[1:]),
+            _shape(layer.output_shape[1:]),
+            _shape(layer.weight_shape),
             f"{layer.parameters:,}",
             f"{layer.multiply_adds:,}",
+            _thousands(layer.separable_multiply_adds),
         )
         for layer in summary.layers
         if layer.weight_shape is not None
     ]
-    total = ("total", "", "", "", f"{summary.parameters:,}", f"{summary.multiply_adds:,}")
-    return [*table, total]
+    totals = (summary.parameters, summary.multiply_adds, summary.separable_multiply_adds)
+    return [*table, ("total", "", "", "", *map(_thousands, totals))]
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _thousands(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
 
 
 def computation_answers() -> list[Answer]:

@@ -1,13 +1,19 @@
 """Files that are whole or absent: atomic writes, appended lines, JSON that is never trusted."""
 
+import errno
 import json
 import math
 import os
 import secrets
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MAX_JSON_BYTES = 16 * 2**20
+MAX_LINES_BYTES = 64 * 2**20
+"""Most that one look takes from a file of lines; the next look goes on from there."""
+MAX_DEPTH = 20
+"""Deepest nesting of lists and objects in JSON."""
 
 
 def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -37,8 +43,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def dump_json(value: Any, *, indent: int | None = None) -> bytes:
-    """Standard JSON in UTF-8; raises ValueError for a number that is not finite."""
-    return json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+    """Standard JSON in UTF-8; raises ValueError for a number that is not finite.
+
+    Bytes that are no text, as in a file name, become question marks.
+    """
+    text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+    return text.encode(errors="replace") + b"\n"
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
@@ -46,19 +56,57 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     write_atomic(path, dump_json(value, indent=1), durable=durable)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises OSError, or ValueError when it is not one."""
-    with path.open("rb") as file:
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read; raises OSError for what is none, like a pipe that would never end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def read_small(path: Path) -> bytes:
+    """All bytes of a regular file; raises OSError, or ValueError when it is too large."""
+    with open_regular(path) as file:
         content = file.read(MAX_JSON_BYTES + 1)
     if len(content) > MAX_JSON_BYTES:
         raise ValueError(f"{path.name} is larger than {MAX_JSON_BYTES:,} bytes")
+    return content
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises OSError, or ValueError when it is not one."""
     try:
-        value = json.loads(content)
+        value = parse_json(read_small(path))
     except RecursionError:
         raise ValueError(f"{path.name} is nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} does not hold a JSON object")
     return value
+
+
+def parse_json(content: bytes) -> Any:
+    """JSON as values that can be written, compared and shown; raises ValueError, RecursionError.
+
+    Numbers beyond 64 bits or not finite become null, halves of characters question marks.
+    """
+    return _tamed(json.loads(content.decode()), MAX_DEPTH)
+
+
+def _tamed(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return value if value.isprintable() else value.encode(errors="replace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else None
+    if value is None:
+        return None
+    if depth == 0:
+        raise RecursionError
+    if isinstance(value, list):
+        return [_tamed(item, depth - 1) for item in value]
+    return {_tamed(key, 0): _tamed(item, depth - 1) for key, item in value.items()}
 
 
 def finite(value: dict[str, Any]) -> dict[str, Any]:
@@ -79,12 +127,12 @@ class LineReader:
     def read(self) -> list[dict[str, Any]]:
         """The JSON objects on lines completed since the last call; other lines are passed over."""
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 if os.fstat(file.fileno()).st_size < self._offset:
                     self._offset = 0
                 file.seek(self._offset)
-                content = file.read()
-        except FileNotFoundError:
+                content = file.read(MAX_LINES_BYTES)
+        except OSError:
             return []
         whole = content[: content.rfind(b"\n") + 1]
         self._offset += len(whole)
@@ -93,7 +141,7 @@ class LineReader:
 
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
+        value = parse_json(line)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

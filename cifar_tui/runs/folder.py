@@ -1,12 +1,14 @@
 """One run's folder: how it is created and what its worker writes into it."""
 
+import contextlib
+import errno
 import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import dump_json, finite, write_atomic, write_json
+from cifar_tui.runs.files import dump_json, finite, read_small, write_atomic, write_json
 from cifar_tui.runs.record import Notes, Progress, Summary
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
@@ -14,6 +16,8 @@ from cifar_tui.wording import read_toml, slug, title, to_toml
 
 Order = Literal["stop", "pause", "go"]
 TRASH = ".trash"
+WORKERS_OWN = ("best.pt", "last.pt", "summary.json", "progress.json", "meta.json")
+"""What the worker replaces in one step."""
 
 
 class RunFolder:
@@ -55,13 +59,15 @@ class RunFolder:
         return make_spec(read_toml(self.path / "spec.toml"))
 
     def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
-        """Append one event as one line in one write; `durable` waits for the disk."""
+        """Append one event as one line in one write, or nothing; `durable` waits for the disk."""
         line = dump_json(finite(event))
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         handle = os.open(self.path / "events.jsonl", flags, 0o644)
         try:
+            size = os.fstat(handle).st_size
             if os.write(handle, line) != len(line):
-                raise OSError(28, "No space left on device")
+                os.ftruncate(handle, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if durable:
                 os.fsync(handle)
         finally:
@@ -70,11 +76,18 @@ class RunFolder:
     def mend_events(self) -> None:
         """End a line that a crash left half-written, so that the next event gets its own."""
         path = self.path / "events.jsonl"
-        if path.exists() and path.stat().st_size:
+        if path.is_file() and not path.is_symlink() and path.stat().st_size:
             with path.open("r+b") as file:
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
                     file.write(b"\n")
+
+    def sweep(self) -> None:
+        """Remove what a killed worker left half-written; only for who holds the run's lock."""
+        for name in WORKERS_OWN:
+            for left in self.path.glob(f".{name}.*"):
+                with contextlib.suppress(OSError):
+                    left.unlink()
 
     def write_summary(self, summary: Summary) -> None:
         """Replace summary.json."""
@@ -99,8 +112,8 @@ class RunFolder:
     def read_order(self) -> Order | None:
         """The last order given, or None."""
         try:
-            word = (self.path / "control").read_bytes()[:16].decode(errors="replace").strip()
-        except OSError:
+            word = read_small(self.path / "control").decode(errors="replace").strip()
+        except (OSError, ValueError):
             return None
         for order in ("stop", "pause", "go"):
             if word == order:

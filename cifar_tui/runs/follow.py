@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cifar_tui.runs.files import LineReader
-from cifar_tui.runs.listing import Run, Runs, epochs_of, read_progress
+from cifar_tui.runs.listing import Run, Runs, epochs_of, read_progress, sound
 from cifar_tui.runs.record import Progress
 
 
@@ -30,7 +30,7 @@ class Follower:
     def look(self) -> Look:
         """Read the run's state first and its events after, so that an ended run is complete."""
         run = self._runs.get(self.run_id)
-        events = self._lines.read()
+        events = sound(self._lines.read())
         if any(event.get("event") == "epoch" for event in events):
             self._epochs = epochs_of([*self._epochs, *events])
         return Look(run, events, self._epochs, run.progress or read_progress(run.path))

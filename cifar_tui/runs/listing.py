@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cifar_tui.errors import UserError
+from cifar_tui.formats import plain
 from cifar_tui.runs.files import LineReader, read_json
 from cifar_tui.runs.folder import TRASH, RunFolder
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, is_alive
@@ -19,6 +20,14 @@ from cifar_tui.wording import read_toml
 
 STALE_AFTER = 30.0
 """Seconds without a heartbeat after which a run on another host counts as stale."""
+
+FIGURES = (
+    *("lr", "train_loss", "train_acc", "val_loss", "val_acc"),
+    *("train_seconds", "val_seconds", "images_per_second"),
+)
+"""What an epoch event holds besides its number."""
+LARGEST_FIGURE = 1e39
+"""Just above the largest number that fp32 holds."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Run:
     @property
     def name(self) -> str:
         """The user's name for it, else the one it was started with."""
-        return self.notes.name or self.summary.name or self.id
+        return self.notes.name or self.summary.name or plain(self.id)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -96,7 +105,7 @@ class Runs:
         """Every run, oldest first; unreadable ones too, none of them hiding another."""
         try:
             with os.scandir(self.folder) as entries:
-                names = sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
+                names = sorted(e.name for e in entries if e.name[0] != "." and _is_folder(e))
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -123,7 +132,10 @@ class Runs:
         if not run.ended and run.status not in ("queued", "stale"):
             raise UserError(f"{run.name} is {run.status}; stop it before deleting it.")
         trash = self.folder / TRASH
-        trash.mkdir(exist_ok=True)
+        try:
+            trash.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"Cannot make the trash {trash}: {error.strerror}.") from None
         return _move(run.path, trash / run.id)
 
     def restore(self, run: Run) -> Path:
@@ -163,6 +175,13 @@ class Runs:
         return now - since > STALE_AFTER
 
 
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _as(run: Run, status: Status) -> Run:
     return replace(run, summary=run.summary.model_copy(update={"status": status}))
 
@@ -191,17 +210,19 @@ def _move(source: Path, target: Path) -> Path:
 def read_run(path: Path) -> Run:
     """Read one folder as it is; what cannot be read is said in `problem`."""
     try:
-        summary = Summary.model_validate({**read_json(path / "summary.json"), "id": path.name})
+        summary = Summary.model_validate(
+            {**read_json(path / "summary.json"), "id": plain(path.name)}
+        )
         spec = read_spec(path, summary)
         return Run(path, summary, read_notes(path), spec)
     except FileNotFoundError as error:
         problem = f"{Path(error.filename or '').name} is missing"
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        problem = f"summary.json has a wrong value for {where}"
+        problem = f"summary.json has a wrong value for {where or 'the settings'}"
     except (OSError, ValueError, UserError) as error:
         problem = " ".join(str(error).split())[:200]
-    return Run(path, Summary(id=path.name), problem=problem)
+    return Run(path, Summary(id=plain(path.name)), problem=plain(problem))
 
 
 def read_spec(path: Path, summary: Summary) -> RunSpec:
@@ -241,12 +262,27 @@ def read_epochs(path: Path) -> list[dict[str, Any]]:
 
 def epochs_of(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The epoch events among `events`, one per epoch, in order."""
-    found: dict[int, dict[str, Any]] = {}
-    for event in events:
-        epoch = event.get("epoch")
-        if event.get("event") == "epoch" and isinstance(epoch, int):
-            found[epoch] = event
+    found = {event["epoch"]: event for event in sound(events) if event.get("event") == "epoch"}
     return [found[epoch] for epoch in sorted(found)]
+
+
+def sound(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events without epochs that have no number; figures that are none become null."""
+    return [
+        {**event, **{k: None for k in FIGURES if not _is_figure(event.get(k))}}
+        if event.get("event") == "epoch"
+        else event
+        for event in events
+        if event.get("event") != "epoch" or _is_count(event.get("epoch"))
+    ]
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**31
+
+
+def _is_figure(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < LARGEST_FIGURE
 
 
 def best_run(runs: list[Run]) -> Run | None:

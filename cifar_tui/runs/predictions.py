@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import write_atomic
+from cifar_tui.runs.files import read_small, write_atomic
 from cifar_tui.spec import CLASSES
 
 HEADER = "Id,Label"
@@ -55,10 +55,10 @@ def write_predictions(path: Path, labels: Sequence[int]) -> None:
 def read_predictions(path: Path) -> list[int]:
     """The labels of a predictions file, LF or CRLF; raises UserError naming the wrong line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_small(path).decode().replace("\r\n", "\n")
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
-    except UnicodeDecodeError:
+    except ValueError:
         raise UserError(f"{path} is not a text file; it must begin with {HEADER}.") from None
     header, *rows = text.removesuffix("\n").split("\n")
     if header != HEADER:

@@ -5,11 +5,16 @@ import os
 import socket
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from cifar_tui.formats import plain
+
+Line = Annotated[str, AfterValidator(plain)]
+"""Text on one line, in which control characters are shown, not obeyed."""
+Count = Annotated[int, Field(ge=0, lt=2**31)]
 Status = Literal[
     "queued",
     "running",
@@ -29,7 +34,7 @@ class Point(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    epoch: int
+    epoch: Count
     val_acc: float | None = None
     val_loss: float | None = None
     train_acc: float | None = None
@@ -52,18 +57,18 @@ class Summary(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str
-    name: str = ""
+    id: Line
+    name: Line = ""
     status: Status = "queued"
-    reason: str = ""
-    epochs_done: int = 0
-    epochs: int = 0
+    reason: Line = ""
+    epochs_done: Count = 0
+    epochs: Count = 0
     best: Point | None = None
     last: Point | None = None
     initial_loss: float | None = None
-    parameters: int | None = None
-    device: str = ""
-    source: str = ""
+    parameters: Count | None = None
+    device: Line = ""
+    source: Line = ""
     seconds: float = 0.0
     spec: dict[str, Any] = Field(default_factory=dict)
 
@@ -73,9 +78,9 @@ class Notes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    name: str = ""
-    tags: tuple[str, ...] | None = None
-    note: str = ""
+    name: Line = ""
+    tags: tuple[Line, ...] | None = None
+    note: Line = ""
     pinned: bool = False
 
 
@@ -87,9 +92,9 @@ class Progress(BaseModel):
     worker: Worker
     counter: int = 0
     phase: Literal["starting", "train", "val", "paused"] = "starting"
-    epoch: int = 0
-    images_done: int = 0
-    images: int = 0
+    epoch: Count = 0
+    images_done: Count = 0
+    images: Count = 0
     images_per_second: float | None = None
     seconds_left: float | None = None
 

@@ -9,7 +9,8 @@ from cifar_tui.runs.listing import Run
 
 def order(run: Run, wanted: Order) -> None:
     """Leave an order in the run's control file; raises UserError when nobody would obey it."""
-    if run.status not in ("running", "paused", "queued"):
+    obeyed = ("running", "paused", "queued") if wanted == "stop" else ("running", "paused")
+    if run.status not in obeyed:
         raise UserError(f"{run.name} is {run.status}; there is nothing to {wanted}.")
     try:
         RunFolder(run.path).write_order(wanted)

@@ -1,18 +1,27 @@
 """best.pt and last.pt: plain Python types and tensors, read with weights_only=True."""
 
 import io
+import math
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import write_atomic
+from cifar_tui.models import build_model
+from cifar_tui.runs.files import open_regular, write_atomic
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.step import make_optimiser
 
 FORMAT = 1
+BEST = ("val_acc", "val_loss", "train_acc", "train_loss", "epoch")
+RULES = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
+"""What SGD takes from the settings; a checkpoint must agree."""
+WAYS = ("foreach", "fused", "differentiable")
+"""How SGD computes the same."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +59,83 @@ def save(path: Path, content: bytes) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint of ours; raises UserError naming the file and what is wrong with it."""
+    """Read a checkpoint of ours that fits its own settings; raises UserError saying what is wrong.
+
+    Whatever the file holds, nothing in it is run, and no more memory is taken than it has bytes.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:
+            _require_stored(file)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        _require(isinstance(content, dict))
     except FileNotFoundError:
         raise UserError(f"There is no checkpoint {path}: no epoch was finished.") from None
     except Exception:  # the reader of a damaged file raises whatever it stumbles over
         raise UserError(f"{path} is not a checkpoint that can be read safely.") from None
     try:
-        if content["format"] != FORMAT:
-            raise UserError(f"{path} has format {content['format']}, not {FORMAT}.")
-        return Checkpoint(
-            state_dict=dict(content["state_dict"]),
-            epoch=int(content["epoch"]),
-            lr=float(content["lr"]),
-            optimiser=dict(content["optimiser"]),
-            step=int(content["step"]),
-            spec=make_spec(content["spec"]),
-            best=content["best"],
-        )
-    except (KeyError, TypeError, ValueError):
+        version = int(content["format"])
+        checkpoint = _checked(content) if version == FORMAT else None
+    except Exception:  # as many ways to be wrong as there are fields
         raise UserError(f"{path} is not one of this program's checkpoints.") from None
+    if checkpoint is None:
+        raise UserError(f"{path} has format {version}, not {FORMAT}.")
+    try:
+        _require_fitting(checkpoint.spec, checkpoint.state_dict, checkpoint.optimiser)
+    except Exception:  # whatever torch makes of names, shapes and types that are wrong
+        raise UserError(f"{path} does not fit the model in its settings.") from None
+    return checkpoint
+
+
+def _require_stored(file: BinaryIO) -> None:
+    """Refuse a zip with anything compressed in it, which torch never writes, or damaged.
+
+    torch itself does not compare the checksums.
+    """
+    with zipfile.ZipFile(file) as archive:
+        if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
+            raise ValueError("compressed")
+        if archive.testzip() is not None:
+            raise ValueError("damaged")
+    file.seek(0)
+
+
+def _checked(content: dict[str, Any]) -> Checkpoint:
+    """The checkpoint; raises whatever comes of fields that do not fit together."""
+    spec = make_spec(content["spec"])
+    state_dict, optimiser = dict(content["state_dict"]), dict(content["optimiser"])
+    epoch, step, lr = int(content["epoch"]), int(content["step"]), float(content["lr"])
+    _require(1 <= epoch <= spec.epochs and step >= 0 and math.isfinite(lr))
+    best = None if content["best"] is None else {k: content["best"][k] for k in BEST}
+    if best is not None:
+        _require(all(type(best[k]) is float and math.isfinite(best[k]) for k in BEST[:-1]))
+        _require(type(best["epoch"]) is int and 1 <= best["epoch"] <= epoch)
+        _require(0 <= best["val_acc"] <= 1)
+    return Checkpoint(state_dict, epoch, lr, optimiser, step, spec, best)
+
+
+def _require_fitting(spec: RunSpec, weights: dict[str, Any], optimiser: dict[str, Any]) -> None:
+    """Raise unless the model and its optimiser take these, and all weights are finite.
+
+    The model is built without weights: drawing them would disturb a run in training.
+    """
+    with torch.device("meta"):
+        model = build_model(spec)
+    for name, wanted in model.state_dict().items():
+        found = weights[name]
+        _require(found.shape == wanted.shape and found.dtype == wanted.dtype)
+        _require(bool(found.isfinite().all()))
+    model.load_state_dict(weights, assign=True)
+    sgd = make_optimiser(model, spec, torch.device("cpu"))
+    (wanted,) = ({k: group[k] for k in RULES} for group in sgd.param_groups)
+    sgd.load_state_dict(optimiser)
+    _require(all(group[k] == wanted[k] for group in sgd.param_groups for k in RULES))
+    _require(all(type(group[k]) in (bool, type(None)) for group in sgd.param_groups for k in WAYS))
+    for weight in model.parameters():
+        momentum = sgd.state[weight].get("momentum_buffer")
+        _require(momentum is None or momentum.shape == weight.shape)
+        _require(momentum is None or momentum.layout == weight.layout)
+
+
+def _require(right: bool) -> None:
+    if not right:
+        raise ValueError

@@ -108,10 +108,7 @@ def _labels(
     spec = checkpoint.spec.model_copy(update={"val_batch_size": BATCH})
     with torch.device("meta"):
         model = build_model(spec)
-    try:
-        model.load_state_dict(checkpoint.state_dict, assign=True)
-    except RuntimeError:
-        raise UserError(f"best.pt of {run.id} does not fit the model in its settings.") from None
+    model.load_state_dict(checkpoint.state_dict, assign=True)
     model.to(memory_format=torch.channels_last)
     images = len(dataset.test)
     batches = PlainBatches(dataset.test, spec, torch.device("cpu"))
@@ -119,7 +116,7 @@ def _labels(
 
 
 def _images(run: Run, data: str | None) -> Dataset:
-    """The images asked for, else those the run was trained on; their labels must mean the same."""
+    """The images asked for, else those the run was trained on; both from the same source."""
     where = _trained_on(run) if data is None else data
     source = run.summary.source or "unknown"
     try:

@@ -109,6 +109,7 @@ class _Performance:
     def carry_out(self) -> Summary:
         """Run the trainer to its end and record how it ended."""
         self._beat()
+        self._folder.sweep()
         self._store(self._folder.mend_events)
         try:
             spec = self._spec = self._folder.spec()
@@ -226,17 +227,14 @@ class _Performance:
         now = time.monotonic()
         if now < self._next_beat:
             return 0.0
-        training = phase == "train"
-        self._rate.count(training, epoch, done, now)
+        self._rate.count(phase == "train", epoch, done, images, now)
         self._beat(
             phase=phase,
             epoch=epoch,
             images_done=done,
             images=images,
             images_per_second=self._rate.value,
-            seconds_left=self._rate.seconds_left(
-                self._summary.epochs - epoch, images - done if training else 0, images
-            ),
+            seconds_left=self._rate.seconds_left(self._summary.epochs - epoch),
         )
         order = self._order()
         if order == "stop":

@@ -29,15 +29,15 @@ class Worker:
         """Begin working; torch is imported in the thread."""
         self._thread.start()
 
-    def add(self, folder: RunFolder) -> None:
-        """Queue a run; it starts as soon as those before it have ended.
+    def add(self, folder: RunFolder, *, place: int | None = None) -> None:
+        """Queue a run, last or at `place`; a held queue goes on.
 
         Its progress file says whose queue it is in, so that others know when it was left behind.
         """
         with contextlib.suppress(OSError):
             folder.write_progress(Progress(worker=this_worker()))
         with self._changed:
-            self._queue.append(folder)
+            self._queue.insert(len(self._queue) if place is None else place, folder)
             self._held = False
             self._changed.notify_all()
 
@@ -106,9 +106,8 @@ class Worker:
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """End the thread once the queue is empty."""
+        """End the thread once the queue is empty, or at once while it is held."""
         with self._changed:
-            self._held = False
             self._finishing = True
             self._changed.notify_all()
 
@@ -145,7 +144,7 @@ class Worker:
                 if self._queue and not self._held:
                     self._current = self._queue.pop(0)
                     return self._current
-                if self._finishing and not self._queue:
+                if self._finishing and (self._held or not self._queue):
                     break
                 self._changed.wait()
             return None

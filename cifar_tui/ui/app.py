@@ -48,7 +48,7 @@ class CifarApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
         (0, "-narrow"),
-        (130, "-wide"),
+        (144, "-wide"),
     ]
 
     def __init__(
@@ -124,15 +124,19 @@ class CifarApp(App[None]):
                 self.complain(error)
 
     def launch(self, specs: Iterable[RunSpec]) -> None:
-        """Make the run folders, queue them, and watch the first if nothing else trains."""
+        """Make the run folders, queue them, and watch the first if nothing else trains.
+
+        After a stop that held the queue, they come before what waits in it.
+        """
         try:
             folders = [RunFolder.create(self.runs.folder, spec) for spec in specs]
         except UserError as error:
             self.complain(error)
             return
         busy = self.worker.current is not None
-        for folder in folders:
-            self.worker.add(folder)
+        first = self.worker.held and not busy
+        for place, folder in enumerate(folders):
+            self.worker.add(folder, place=place if first else None)
         if busy:
             self.notify(f"Queued {len(folders)} behind the run in training.")
         else:
@@ -157,7 +161,7 @@ class CifarApp(App[None]):
 
     def complain(self, error: UserError) -> None:
         """Show one sentence about what went wrong."""
-        self.notify(str(error), severity="error", markup=False, timeout=8)
+        self.notify(plain(str(error)), severity="error", markup=False, timeout=8)
 
     def action_go(self, mode: str) -> None:
         """Show another screen, from wherever a dialog may be open."""

@@ -66,6 +66,7 @@ class DownloadDialog(ModalScreen[bool]):
         self.query_one("#bar", ProgressBar).update(total=total or None, progress=done)
 
     def _say(self, text: str) -> None:
+        self.query_one("#bar", ProgressBar).display = False
         self.query_one("#outcome", Static).update(text)
 
     def action_leave(self) -> None:

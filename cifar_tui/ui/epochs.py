@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from cifar_tui.formats import epoch_cells
+from cifar_tui.formats import EPOCH_COLUMNS, epoch_cells
 from cifar_tui.runs.record import Point
 
-HEADER = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "img/s", "s")
-WIDTHS = (6, 8, 11, 10, 9, 8, 7, 6)
+WIDTHS = (6, 10, 11, 10, 9, 8, 7, 6)
+"""Cells of each column of EPOCH_COLUMNS; the mark of the best epoch stands behind."""
 
 
 class EpochTable(ScrollView):
@@ -38,8 +39,8 @@ class EpochTable(ScrollView):
         """The header stays; the other lines scroll."""
         width = self.size.width
         if y == 0:
-            cells = _row(HEADER)
-            return Strip([Segment(cells, self.rich_style + _bold())]).adjust_cell_length(
+            cells = _row(EPOCH_COLUMNS)
+            return Strip([Segment(cells, self.rich_style + Style(bold=True))]).adjust_cell_length(
                 width, self.rich_style
             )
         number = len(self._epochs) - y - self.scroll_offset.y
@@ -54,9 +55,3 @@ class EpochTable(ScrollView):
 
 def _row(cells: Sequence[str]) -> str:
     return "".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
-
-
-def _bold() -> Any:
-    from rich.style import Style
-
-    return Style(bold=True)

@@ -17,14 +17,13 @@ from cifar_tui.wording import model_name
 
 def layer_table(spec: RunSpec) -> Table:
     """Shapes, parameters and multiply-adds of each layer with weights; imports torch."""
-    from cifar_tui.models.summary import rows, summarise_spec
+    from cifar_tui.models.summary import ROW, rows, summarise_spec
 
     table = Table(box=None, pad_edge=False, title=model_name(spec.model_dump()))
-    for column in ("layer", "input", "output", "weight", "params", "mult-adds"):
-        right = column in ("params", "mult-adds")
-        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    for column in ROW:
+        table.add_column(column, justify="right" if column in ROW[4:] else "left", no_wrap=True)
     for row in rows(summarise_spec(spec)):
-        table.add_row(*(Text(cell.replace(", ", ",")) for cell in row))
+        table.add_row(*map(Text, row))
     return table
 
 
@@ -40,7 +39,7 @@ class LayersScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The table, once torch is there."""
-        with VerticalScroll(classes="dialog"):
+        with VerticalScroll(classes="dialog", id="layers"):
             yield self._table
 
     def on_mount(self) -> None:

@@ -133,7 +133,7 @@ class LiveScreen(CifarScreen):
             right = ""
         else:
             name = plain(self.cifar.runs.get(queued[0]).name)
-            held = "held, " if self.cifar.worker.held else ""
+            held = "held (p goes on), " if self.cifar.worker.held else ""
             more = f" +{len(queued) - 1}" if len(queued) > 1 else ""
             right = f"{held}next: {name}{more} "
         return _apart(left, right, self.size.width)

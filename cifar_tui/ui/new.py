@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 
+from cifar_tui.data import find
 from cifar_tui.errors import UserError
 from cifar_tui.grid import as_texts, grid_errors, grid_size, make_grid
 from cifar_tui.settings import GROUPS, SETTINGS, settings_in
@@ -29,6 +30,7 @@ class NewScreen(CifarScreen):
     """Every setting on one screen; Enter launches from any field."""
 
     CSS_PATH = "new.tcss"
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("new"), *function_keys(EVERYWHERE)]
 
     def __init__(self) -> None:
@@ -62,6 +64,11 @@ class NewScreen(CifarScreen):
         self.query_one("#field-model", Field).input.focus()
         self.set_interval(0.5, self._summarise)
 
+    def on_screen_resume(self) -> None:
+        """Say anew what Enter does: by now something may be in training."""
+        if self.query_one("#field-model", Field).text:
+            self._show_plan(self.texts())
+
     def fill(self, spec: RunSpec) -> None:
         """Put a spec's settings into the fields."""
         for name, text in as_texts(spec).items():
@@ -84,11 +91,12 @@ class NewScreen(CifarScreen):
         """Mark what is wrong and what has no effect, and say what Enter would do."""
         texts = self.texts()
         self._errors = grid_errors(texts)
+        note = self._images_note(texts["data"])
         for field in self.query(Field):
             field.show_state(
                 self._errors.get(field.setting.name, ""), applies=_applies(field, texts)
             )
-        self._show_images(texts["data"])
+        self.say("images", f" {note}")
         self._show_plan(texts)
         self._show_message()
         self._summarise()
@@ -107,15 +115,13 @@ class NewScreen(CifarScreen):
         plan.append("   0.1, 0.01 in a field makes a grid", "dim not bold")
         self.say("plan", plan)
 
-    def _show_images(self, where: str) -> None:
+    def _images_note(self, where: str) -> str:
+        """Which images a run would use; what is wrong with them counts as the field's error."""
         try:
-            from cifar_tui.data import find
-
-            found = find(where)
-            text = found.note.replace("`cifar-tui data download` gets", "F8 gets")
+            return find(where).note.replace("`cifar-tui data download` gets", "F8 gets")
         except UserError as error:
-            text = str(error)
-        self.say("images", f" {text}")
+            self._errors.setdefault("data", str(error))
+            return str(error)
 
     def _show_message(self) -> None:
         field = self._focused_field()
@@ -162,15 +168,10 @@ class NewScreen(CifarScreen):
     @on(Input.Submitted)
     def action_launch(self) -> None:
         """Start the run or grid, or queue it behind the one in training."""
-        try:
-            specs = make_grid(self.texts())
-            from cifar_tui.data import find
-
-            find(specs[0].data)
-        except UserError as error:
-            self.cifar.complain(error)
-            return
-        self.cifar.launch(specs)
+        if self._errors:
+            self.cifar.complain(UserError(next(iter(self._errors.values()))))
+        else:
+            self.cifar.launch(make_grid(self.texts()))
 
     def action_layers(self) -> None:
         """Show the model layer by layer."""

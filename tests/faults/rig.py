@@ -70,7 +70,7 @@ class Bench:
 
 def make_bench(folder: Path, epochs: int) -> Bench:
     """Cut the images and train the reference run in a child."""
-    data = write_course(folder / "course", 600, 200, 100)
+    data = write_course(folder / "course", 300, 100, 50)
     spec = RunSpec(
         data=str(data),
         epochs=epochs,

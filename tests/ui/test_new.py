@@ -11,7 +11,7 @@ from cifar_tui.ui.app import CifarApp
 from cifar_tui.ui.field import Field
 from cifar_tui.ui.new import NewScreen
 from tests.ui.conftest import MakeApp
-from tests.ui.waiting import wait_for
+from tests.ui.waiting import screen_text, wait_for
 
 SMALL = (80, 24)
 
@@ -131,6 +131,7 @@ async def test_the_layer_table_stands_beside_the_form_when_there_is_room(make_ap
     async with app.run_test(size=(160, 40)) as pilot:
         table = form(app).query_one("#layer-table", Static)
         await wait_for(pilot, lambda: "simplenn" in str(getattr(table.content, "title", "")))
+        await wait_for(pilot, lambda: "716,328" in screen_text(app))
         assert table.region.width > 60
         form(app).query_one("#field-model", Field).text = "resnet"
         await wait_for(pilot, lambda: "resnet20" in str(getattr(table.content, "title", "")))
@@ -141,8 +142,9 @@ async def test_the_layer_table_is_under_a_key_when_there_is_none(make_app: MakeA
     async with app.run_test(size=SMALL) as pilot:
         await pilot.press("f7")
         await pilot.pause()
-        table = app.screen.query_one("#layer-table", Static)
-        await wait_for(pilot, lambda: "simplenn" in str(getattr(table.content, "title", "")))
+        await wait_for(pilot, lambda: "82,030" in screen_text(app))
+        assert "8x28x28" in screen_text(app)
+        assert "28,800" in screen_text(app), "the separable cost of conv2"
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, NewScreen)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,16 +82,22 @@ def test_a_dropped_line_ends_the_screen_and_not_the_training(
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def test_no_color_leaves_no_colour_on_the_screen(tmp_path: Path) -> None:
-    child = open_in_pty(tmp_path, NO_COLOR="1")
+def colours_sent(folder: Path, **environment: str) -> set[tuple[bytes, ...]]:
+    """The red, green and blue of every true colour that the first screen is drawn in."""
+    child = open_in_pty(folder, COLORTERM="truecolor", **environment)
     child.expect("Enter launches 1 run")
     child.send("\x1b[21~")
     child.expect(pexpect.EOF)
     seen = child.before
     assert isinstance(seen, bytes)
-    colours = [code for code in seen.split(b"\x1b[") if b"38;2;" in code[:20]]
-    grey = [code for code in colours if len(set(code.split(b"m")[0].split(b";")[-3:])) == 1]
-    assert len(grey) == len(colours)
+    return set(re.findall(rb"[34]8;2;(\d+);(\d+);(\d+)", seen))
+
+
+def test_no_color_leaves_only_greys_on_the_screen(tmp_path: Path) -> None:
+    assert any(len(set(colour)) > 1 for colour in colours_sent(tmp_path))
+    without = colours_sent(tmp_path, NO_COLOR="1")
+    assert without
+    assert all(len(set(colour)) == 1 for colour in without)
 
 
 def test_without_a_terminal_one_sentence_says_how_to_train(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from textual.app import App
 from textual.pilot import Pilot
 
 PATIENCE = 1200
@@ -15,3 +16,11 @@ async def wait_for(pilot: Pilot[None], condition: Callable[[], object]) -> None:
             return
         await pilot.pause(STEP)
     raise AssertionError("it did not happen within a minute")
+
+
+def screen_text(app: App[None]) -> str:
+    """What a person would read, line by line."""
+    return "\n".join(
+        "".join(segment.text for segment in strip)
+        for strip in app.screen._compositor.render_strips()
+    )
