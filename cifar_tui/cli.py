@@ -361,12 +361,17 @@ def data_download(*, data: DataDir = "data", json: Json = False) -> None:
 
 
 @app.command
-def devices(*, json: Json = False) -> None:
-    """Show GPUs, their use and processes; or the CPU, and why there is no GPU."""
+def devices(*, json: Json = False, runs: RunsDir = RUNS) -> None:
+    """Show GPUs, their use and processes, the CPU, and which run is trained where."""
     from cifar_tui.devices import snapshot, to_dict
+    from cifar_tui.runs.steer import in_training
 
-    found = snapshot()
+    found, training = snapshot(), in_training(Runs(runs).all())
     if json:
-        printing.print_json(to_dict(found))
+        where = [
+            {"id": run.id, "name": run.name, "device": run.summary.device, "status": run.status}
+            for run in training
+        ]
+        printing.print_json(to_dict(found) | {"runs": where})
     else:
-        printing.print_devices(found)
+        printing.print_devices(found, training)

@@ -167,11 +167,13 @@ def print_data(described: Mapping[str, Any]) -> None:
     _show(f"fingerprint  {described['fingerprint']}")
 
 
-def print_devices(snapshot: "Snapshot") -> None:
-    """What nvidia-smi would say; without a driver the CPU, and why."""
+def print_devices(snapshot: "Snapshot", training: Sequence[Run]) -> None:
+    """What nvidia-smi would say, without a driver the CPU and why; then who trains where."""
     from cifar_tui.devices import text_lines
 
     _show(*text_lines(snapshot))
+    for run in training:
+        _show(plain(f"{run.name} is {run.status} on {run.summary.device}"))
 
 
 @contextmanager

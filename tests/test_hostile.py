@@ -458,6 +458,7 @@ def check_checkpoints(folder: Path, data: bytes) -> None:
 @example(CONTENT | {"lr": float("nan")})
 @example(CONTENT | {"optimiser": {}})
 @example(CONTENT | {"state_dict": {}})
+@example(CONTENT | {"state_dict": torch.zeros(1).expand(10**9, 10**6)})
 @example(CONTENT | {"state_dict": CONTENT["state_dict"] | {"conv1.weight": [1]}})
 @example(CONTENT | {"state_dict": CONTENT["state_dict"] | {3: torch.zeros(1)}})
 def test_a_checkpoint_fits_or_is_refused(content: Any) -> None:

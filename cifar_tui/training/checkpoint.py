@@ -17,6 +17,8 @@ from cifar_tui.spec import RunSpec
 from cifar_tui.training.step import make_optimiser
 
 FORMAT = 1
+FIELDS = {"state_dict": dict, "optimiser": dict, "spec": dict, "best": dict | None}
+FIELDS |= {"epoch": int, "step": int, "lr": float}
 BEST = ("val_acc", "val_loss", "train_acc", "train_loss", "epoch")
 RULES = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
 """What SGD takes from the settings; a checkpoint must agree."""
@@ -73,7 +75,8 @@ def load(path: Path) -> Checkpoint:
     except Exception:  # the reader of a damaged file raises whatever it stumbles over
         raise UserError(f"{path} is not a checkpoint that can be read safely.") from None
     try:
-        version = int(content["format"])
+        version = content["format"]
+        _require(type(version) is int)
         checkpoint = _checked(content) if version == FORMAT else None
     except Exception:  # as many ways to be wrong as there are fields
         raise UserError(f"{path} is not one of this program's checkpoints.") from None
@@ -101,16 +104,16 @@ def _require_stored(file: BinaryIO) -> None:
 
 def _checked(content: dict[str, Any]) -> Checkpoint:
     """The checkpoint; raises whatever comes of fields that do not fit together."""
+    _require(all(isinstance(content[k], kind) for k, kind in FIELDS.items()))
     spec = make_spec(content["spec"])
-    state_dict, optimiser = dict(content["state_dict"]), dict(content["optimiser"])
-    epoch, step, lr = int(content["epoch"]), int(content["step"]), float(content["lr"])
+    epoch, step, lr = content["epoch"], content["step"], content["lr"]
     _require(1 <= epoch <= spec.epochs and step >= 0 and math.isfinite(lr))
     best = None if content["best"] is None else {k: content["best"][k] for k in BEST}
     if best is not None:
         _require(all(type(best[k]) is float and math.isfinite(best[k]) for k in BEST[:-1]))
         _require(type(best["epoch"]) is int and 1 <= best["epoch"] <= epoch)
         _require(0 <= best["val_acc"] <= 1)
-    return Checkpoint(state_dict, epoch, lr, optimiser, step, spec, best)
+    return Checkpoint(content["state_dict"], epoch, lr, content["optimiser"], step, spec, best)
 
 
 def _require_fitting(spec: RunSpec, weights: dict[str, Any], optimiser: dict[str, Any]) -> None:
@@ -125,15 +128,19 @@ def _require_fitting(spec: RunSpec, weights: dict[str, Any], optimiser: dict[str
         _require(found.shape == wanted.shape and found.dtype == wanted.dtype)
         _require(bool(found.isfinite().all()))
     model.load_state_dict(weights, assign=True)
-    sgd = make_optimiser(model, spec, torch.device("cpu"))
-    (wanted,) = ({k: group[k] for k in RULES} for group in sgd.param_groups)
-    sgd.load_state_dict(optimiser)
-    _require(all(group[k] == wanted[k] for group in sgd.param_groups for k in RULES))
-    _require(all(type(group[k]) in (bool, type(None)) for group in sgd.param_groups for k in WAYS))
-    for weight in model.parameters():
-        momentum = sgd.state[weight].get("momentum_buffer")
-        _require(momentum is None or momentum.shape == weight.shape)
+    parameters = dict(enumerate(model.parameters()))
+    for number, state in optimiser["state"].items():
+        momentum, weight = state["momentum_buffer"], parameters[number]
+        _require(
+            momentum is None or (momentum.shape, momentum.dtype) == (weight.shape, weight.dtype)
+        )
         _require(momentum is None or momentum.layout == weight.layout)
+    sgd = make_optimiser(model, spec, torch.device("cpu"))
+    ours = {k: sgd.param_groups[0][k] for k in RULES}
+    sgd.load_state_dict(optimiser)
+    (group,) = sgd.param_groups
+    _require(all(group[k] == value for k, value in ours.items()))
+    _require(all(type(group[k]) in (bool, type(None)) for k in WAYS))
 
 
 def _require(right: bool) -> None:

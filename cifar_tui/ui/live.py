@@ -10,11 +10,12 @@ from textual.containers import Horizontal
 from textual.widgets import Static
 
 from cifar_tui.errors import UserError
-from cifar_tui.formats import at_epoch, clock, loss, plain, rate
+from cifar_tui.formats import at_epoch, clock, learning_rate, loss, plain, rate
 from cifar_tui.runs.follow import Follower, Look
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.steer import in_training, order
 from cifar_tui.settings import changed
+from cifar_tui.training.schedule import lr_at
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.epochs import EpochTable
 from cifar_tui.ui.info import InfoScreen
@@ -249,7 +250,8 @@ def progress_line(look: Look, width: int) -> Text:
     word = {"paused": "paused ", "val": "validating "}.get(progress.phase, "")
     if look.run.status == "paused":
         word = "paused "
-    left = f" epoch {progress.epoch:>{digits}}/{epochs} {part:4.0%} "
+    lr = f"lr {learning_rate(lr_at(look.run.spec, progress.epoch))} " if look.run.spec else ""
+    left = f" epoch {progress.epoch:>{digits}}/{epochs} {part:4.0%} {lr}"
     right = (
         f" {share:4.0%}  {word}{rate(progress.images_per_second):>6} img/s  "
         f"{clock(progress.seconds_left):>7} left "
