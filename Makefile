@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check docs clean
+.PHONY: run test faults check docs clean
 
 run: $(VENV)/.installed
 	@$(BIN)/cifar-tui
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q
+
+faults: $(VENV)/.installed-test
+	$(BIN)/python -m tests.faults
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

@@ -17,7 +17,7 @@ from cifar_tui.spec import RunSpec
 from cifar_tui.training.step import make_optimiser
 
 FORMAT = 1
-FIELDS = {"state_dict": dict, "optimiser": dict, "spec": dict, "best": dict | None}
+FIELDS: dict[str, Any] = {"state_dict": dict, "optimiser": dict, "spec": dict, "best": dict | None}
 FIELDS |= {"epoch": int, "step": int, "lr": float}
 BEST = ("val_acc", "val_loss", "train_acc", "train_loss", "epoch")
 RULES = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
@@ -107,7 +107,7 @@ def _checked(content: dict[str, Any]) -> Checkpoint:
     _require(all(isinstance(content[k], kind) for k, kind in FIELDS.items()))
     spec = make_spec(content["spec"])
     epoch, step, lr = content["epoch"], content["step"], content["lr"]
-    _require(1 <= epoch <= spec.epochs and step >= 0 and math.isfinite(lr))
+    _require(0 <= epoch <= spec.epochs and step >= 0 and math.isfinite(lr))
     best = None if content["best"] is None else {k: content["best"][k] for k in BEST}
     if best is not None:
         _require(all(type(best[k]) is float and math.isfinite(best[k]) for k in BEST[:-1]))
@@ -130,7 +130,7 @@ def _require_fitting(spec: RunSpec, weights: dict[str, Any], optimiser: dict[str
     model.load_state_dict(weights, assign=True)
     parameters = dict(enumerate(model.parameters()))
     for number, state in optimiser["state"].items():
-        momentum, weight = state["momentum_buffer"], parameters[number]
+        momentum, weight = state.get("momentum_buffer"), parameters[number]
         _require(
             momentum is None or (momentum.shape, momentum.dtype) == (weight.shape, weight.dtype)
         )

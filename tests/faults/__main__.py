@@ -50,10 +50,15 @@ def _arguments() -> argparse.Namespace:
 
 
 def _results(bench: Bench, given: argparse.Namespace) -> Iterator[Result]:
-    yield kill_runs(bench, given.kills, random.Random(f"{given.seed} kills"))
-    yield from close_terminals(bench, given.terminals, random.Random(f"{given.seed} terminals"))
-    yield from fill_disks(bench, given.disks, random.Random(f"{given.seed} disks"))
-    yield from damage_files(bench, given.damaged, given.seed)
+    """Only the faults that are wanted more than 0 times."""
+    if given.kills:
+        yield kill_runs(bench, given.kills, random.Random(f"{given.seed} kills"))
+    if given.terminals:
+        yield from close_terminals(bench, given.terminals, random.Random(f"{given.seed} pty"))
+    if given.disks:
+        yield from fill_disks(bench, given.disks, random.Random(f"{given.seed} disks"))
+    if given.damaged:
+        yield from damage_files(bench, given.damaged, given.seed)
 
 
 def report(results: Iterator[Result]) -> int:

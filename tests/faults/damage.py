@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +29,10 @@ from tests.faults.rig import Bench, Result, fork, kill, reap, same, write_course
 HANG = 5.0
 """Seconds after which a reader counts as hanging."""
 LONGEST_REASON = 600
+TEXTS = (
+    *("summary.json", "events.jsonl", "progress.json", "notes.json", "spec.toml", "meta.json"),
+    "control",
+)
 
 T = TypeVar("T")
 
@@ -48,17 +53,17 @@ class Target:
 def damage_files(bench: Bench, tries: int, seed: int) -> Iterator[Result]:
     """Give every reader `tries` damaged copies; a row per reader."""
     for target in _targets(bench):
-        yield _damage(target, tries, seed)
+        yield damage(target, tries, seed)
 
 
-def _damage(target: Target, tries: int, seed: int) -> Result:
+def damage(target: Target, tries: int, seed: int) -> Result:
     """Read the copies in a child, so that a reader that crashes or hangs is counted as well."""
     result = Result(f"damaged {target.name}", tries)
     whole = target.path.read_bytes()
     done = 0
     while done < tries:
         out, into = os.pipe()
-        pid = fork(lambda first=done, pipe=into: _read_all(target, whole, first, tries, seed, pipe))
+        pid = fork(partial(_read_all, target, whole, done, tries, seed, into))
         os.close(into)
         with open(out, "rb", buffering=0) as pipe:
             while done < tries and select.select([pipe], [], [], HANG)[0]:
@@ -162,13 +167,10 @@ def _targets(bench: Bench) -> list[Target]:
         shutil.copytree(bench.reference, path)
         RunFolder(path).write_notes(Notes(name="mine", tags=("a", "b"), note="a remark"))
         RunFolder(path).write_order("go")
-    texts = ("summary.json", "events.jsonl", "progress.json", "notes.json", "spec.toml")
-    texts += ("meta.json", "control")
-    targets = [Target(name, victim / name, lambda: _read_runs(victim, healthy)) for name in texts]
+    targets = [Target(n, victim / n, partial(_read_runs, victim, healthy)) for n in TEXTS]
     for name in ("best.pt", "last.pt"):
-        targets.append(
-            Target(name, victim / name, lambda n=name: _read_checkpoint(victim / n, healthy / n))
-        )
+        read = partial(_read_checkpoint, victim / name, healthy / name)
+        targets.append(Target(name, victim / name, read))
     return targets + _data_targets(bench)
 
 

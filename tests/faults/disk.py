@@ -5,14 +5,27 @@ import os
 import random
 import resource
 import select
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs
-from tests.faults.rig import PATIENCE, Bench, Lost, Result, differences, fork, until, wait
+from cifar_tui.runs.listing import Run, Runs
+from tests.faults.rig import (
+    PATIENCE,
+    Bench,
+    Lost,
+    Result,
+    differences,
+    end_children,
+    fork,
+    train,
+    until,
+    wait,
+)
 
 DISK_BYTES = 4 * 2**20
 """Room for a run with its two checkpoints and the temporary third."""
@@ -21,78 +34,73 @@ SPARE_BYTES = 64 * 2**10
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
+@dataclass(frozen=True)
+class Blockage:
+    """A way to leave a child without room and to give it room again."""
+
+    fault: str
+    runs: Path
+    block: Callable[[int, RunFolder], object]
+    unblock: Callable[[int], object]
+    listed: bool
+    """Whether there is room enough to say so in the run's folder."""
+
+
 def fill_disks(bench: Bench, tries: int, rng: random.Random) -> Iterator[Result]:
     """A small file system filled mid-run, where one can be made; and a limit on file sizes."""
     with _small_disk(bench.folder / "disk") as disk:
-        if disk is not None:
-            for name, spare in (("to the last byte", 0), ("but 64 KiB", SPARE_BYTES)):
-                result = Result(f"disk full {name}", tries)
-                for _ in range(tries):
-                    _fill_one(bench, disk, spare, rng, result)
-                yield result
-    result = Result("file-size limit in mid-line", tries)
-    for _ in range(tries):
-        _limit_one(bench, rng, result)
-    yield result
+        for blockage in (*_full_disks(disk), _size_limit(bench.folder / "limited", rng)):
+            result = Result(blockage.fault, tries)
+            for _ in range(tries):
+                _block_one(bench, blockage, rng, result)
+            yield result
 
 
-def _fill_one(bench: Bench, disk: Path, spare: int, rng: random.Random, result: Result) -> None:
-    filler = disk / "filler"
-    _block_one(
-        bench,
-        disk / "runs",
-        rng,
-        result,
-        lambda pid, run: _fill(filler, spare),
-        lambda pid: filler.unlink(),
-        listed=spare > 0,
-    )
-    filler.unlink(missing_ok=True)
+def _full_disks(disk: Path | None) -> Iterator[Blockage]:
+    if disk is None:
+        return
+    runs = disk / "runs"
+    filler = runs / ".filler"
+    for name, spare in (("to the last byte", 0), ("but for 64 KiB", SPARE_BYTES)):
+        yield Blockage(
+            f"disk full {name}",
+            runs,
+            lambda pid, run, left=spare: _fill(filler, left),  # type: ignore[misc]
+            lambda pid: filler.unlink(),
+            listed=spare > 0,
+        )
 
 
-def _limit_one(bench: Bench, rng: random.Random, result: Result) -> None:
+def _size_limit(runs: Path, rng: random.Random) -> Blockage:
+    """A limit that cuts the next line of events.jsonl, as a disk does that fills up meanwhile."""
+
     def limit(pid: int, run: RunFolder) -> None:
-        size = (run.path / "events.jsonl").stat().st_size
-        largest = (size + rng.randint(1, 150), resource.RLIM_INFINITY)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, largest)
+        size = (run.path / "events.jsonl").stat().st_size + rng.randint(1, 150)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
-    _block_one(
-        bench,
-        bench.folder / "limited",
-        rng,
-        result,
-        limit,
-        lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, UNLIMITED) and None,
-        listed=True,
-    )
+    def lift(pid: int) -> None:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, UNLIMITED)
+
+    return Blockage("file-size limit, often in mid-line", runs, limit, lift, True)
 
 
-def _block_one(
-    bench: Bench,
-    runs: Path,
-    rng: random.Random,
-    result: Result,
-    block: Callable[[int, RunFolder], None],
-    unblock: Callable[[int], None],
-    *,
-    listed: bool,
-) -> None:
+def _block_one(bench: Bench, blockage: Blockage, rng: random.Random, result: Result) -> None:
     """Block a child's writes mid-run, see it say so, unblock, and compare the finished run."""
-    run = RunFolder.create(runs, bench.spec)
+    run = RunFolder.create(blockage.runs, bench.spec)
     out, into = os.pipe()
-    pid = fork(lambda: train_telling(run, into))
+    pid = fork(lambda: train(run, lambda reason: _tell(into, reason)))
     os.close(into)
     epoch = rng.randint(bench.spec.epochs // 2, bench.spec.epochs * 3 // 4)
     try:
         until(lambda: _look(run).summary.epochs_done >= epoch, f"epoch {epoch}", pid)
-        block(pid, run)
+        blockage.block(pid, run)
         if not select.select([out], [], [], PATIENCE)[0] or not os.read(out, 1000):
             raise Lost("training did not say that it waits")
-        if listed:
+        if blockage.listed:
             until(lambda: _look(run).status == "paused", "shown as paused", pid)
             if "training goes on" not in _look(run).summary.reason:
                 result.mistake(f"paused without the reason: {_look(run).summary.reason!r}")
-        unblock(pid)
+        blockage.unblock(pid)
         if wait(pid, PATIENCE):
             raise Lost("training did not go on")
         for difference in differences(bench.reference, run.path):
@@ -100,32 +108,29 @@ def _block_one(
     except Lost as error:
         result.lose(str(error))
     finally:
+        end_children()
         os.close(out)
-    subprocess.run(["rm", "-rf", str(run.path)], check=True)
+        shutil.rmtree(blockage.runs)
 
 
-def train_telling(run: RunFolder, into: int) -> None:
-    """Train, and write into the pipe why training waits."""
-    from tests.faults.rig import train
-
-    train(run, lambda reason: os.write(into, reason.encode()) and None)
+def _tell(into: int, reason: str) -> None:
+    os.write(into, reason.encode())
 
 
-def _look(run: RunFolder):  # type: ignore[no-untyped-def]
+def _look(run: RunFolder) -> Run:
     return Runs(run.path.parent).get(run.id)
 
 
 def _fill(path: Path, spare: int) -> None:
     """Write until there is no room, then give `spare` bytes back."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         while True:
             os.write(handle, bytes(4096))
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        size = os.fstat(handle).st_size
-        os.ftruncate(handle, max(size - spare, 0))
+        os.ftruncate(handle, os.fstat(handle).st_size - spare)
     finally:
         os.close(handle)
 
@@ -134,16 +139,18 @@ def _fill(path: Path, spare: int) -> None:
 def _small_disk(path: Path) -> Iterator[Path | None]:
     """A tmpfs of a few megabytes; None where this user may not mount one."""
     path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(path)]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False)
-    except OSError:
-        yield None
-        return
-    if done.returncode:
+    if not _mounted(path):
         yield None
         return
     try:
         yield path
     finally:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def _mounted(path: Path) -> bool:
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(path)]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False

@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from cifar_tui.errors import UserError
@@ -44,7 +45,7 @@ def kill_runs(bench: Bench, tries: int, rng: random.Random) -> Result:
                 result.tries += 1
                 requeue(_only(runs))
             if _only(runs).status != "finished":
-                code = wait(fork(lambda run=folder: train(run)), PATIENCE)
+                code = wait(fork(partial(train, folder)), PATIENCE)
                 if code:
                     raise Lost(f"resuming ended with code {code}")
             for difference in differences(bench.reference, folder.path):
@@ -64,7 +65,7 @@ def _killed(
     """Train in a child and kill it after a random time; False where it had ended before."""
     resuming = folder.last.exists()
     known = len(_kinds(folder.path))
-    pid = fork(lambda: train(folder))
+    pid = fork(partial(train, folder))
     if ended_within(pid, rng.uniform(0.0, SHARE * bench.seconds)):
         code = reap(pid)
         if code:

@@ -14,7 +14,17 @@ from pathlib import Path
 
 from cifar_tui.runs.listing import Runs
 from cifar_tui.wording import to_toml
-from tests.faults.rig import PATIENCE, Bench, Lost, Result, adopt, differences, until, wait
+from tests.faults.rig import (
+    PATIENCE,
+    Bench,
+    Lost,
+    Result,
+    adopt,
+    differences,
+    end_children,
+    until,
+    wait,
+)
 
 
 def close_terminals(bench: Bench, tries: int, rng: random.Random) -> Iterator[Result]:
@@ -29,6 +39,7 @@ def close_terminals(bench: Bench, tries: int, rng: random.Random) -> Iterator[Re
                 for difference in differences(bench.reference, run.path):
                     result.mistake(difference)
             except Lost as error:
+                end_children()
                 result.lose(str(error))
         yield result
 
@@ -37,7 +48,7 @@ def _close_one(bench: Bench, runs: Path, controls: bool, epoch: int) -> None:
     """Let the app train in a pty, close the pty after `epoch`, and wait for the app's end."""
     spec = bench.folder / "spec.toml"
     spec.write_text(to_toml(bench.spec))
-    with _reading_pty() as (ours, theirs):
+    with _reading_pty() as theirs:
         process = subprocess.Popen(
             [sys.executable, "-m", "cifar_tui", "train", "--app"]
             + ["--spec", str(spec), "--runs", str(runs)],
@@ -51,7 +62,6 @@ def _close_one(bench: Bench, runs: Path, controls: bool, epoch: int) -> None:
         pid = adopt(process.pid)
         os.close(theirs)
         until(lambda: _epochs_done(runs) >= epoch, f"epoch {epoch} in the app", pid)
-        del ours
     code = wait(pid, PATIENCE)
     process.returncode = code
     if code:
@@ -67,8 +77,8 @@ def _take_terminal() -> None:
 
 
 @contextmanager
-def _reading_pty() -> Iterator[tuple[int, int]]:
-    """A pty whose screen side is read all the time, and closed at the end."""
+def _reading_pty() -> Iterator[int]:
+    """The program's side of a pty; the other is read all the time and closed at the end."""
     ours, theirs = pty.openpty()
     done = threading.Event()
 
@@ -81,7 +91,7 @@ def _reading_pty() -> Iterator[tuple[int, int]]:
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        yield ours, theirs
+        yield theirs
     finally:
         done.set()
         reader.join()
