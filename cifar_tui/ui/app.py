@@ -4,6 +4,7 @@ import asyncio
 import select
 import signal
 import sys
+import threading
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,8 @@ class CifarApp(App[None]):
         self.worker = worker
         self.watched: str | None = watch
         """Id of the run that the live screen shows; None for the one in training."""
-        self.line_dropped = False
+        self.line_dropped = threading.Event()
+        """Set when the terminal is gone."""
         self.keep_training = False
         """Whether the runs of this process are to be trained on in the background."""
 
@@ -84,8 +86,9 @@ class CifarApp(App[None]):
 
     def _drop_line(self) -> None:
         """The terminal is gone: end the screen, not the training."""
-        self.line_dropped = True
-        self.exit()
+        if not self.line_dropped.is_set():
+            self.line_dropped.set()
+            self.exit()
 
     @work(thread=True)
     def _greet(self) -> None:

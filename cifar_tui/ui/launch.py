@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from cifar_tui.spec import RunSpec
 from cifar_tui.training.detached import start
 from cifar_tui.training.worker import Worker
 from cifar_tui.ui.app import CifarApp
+
+SCREEN_GRACE = 5.0
+"""Seconds that a screen without a terminal has to end by itself."""
 
 
 def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = ()) -> None:
@@ -26,15 +30,18 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = ()) -> None:
     for folder in folders:
         worker.add(folder)
     app = CifarApp(runs, data, worker, watch=folders[0].id if folders else None)
+    screen_ended = threading.Event()
+    outlive = threading.Thread(target=_outlive, args=(app, worker, screen_ended), daemon=True)
+    outlive.start()
     try:
         app.run()
     finally:
+        screen_ended.set()
         unfinished = [run for run in (worker.current, *worker.queued) if run is not None]
-        if app.line_dropped:
-            _let_go_of_terminal()
-            worker.finish()
-        else:
-            worker.close()
+        if app.line_dropped.is_set():
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            _train_to_the_end(worker)
+        worker.close()
         worker.join()
     if app.keep_training:
         _hand_over(runs, unfinished)
@@ -52,9 +59,22 @@ def _hand_over(folder: Path, run_ids: Sequence[str]) -> None:
         print(f"{many} on in the background; `cifar-tui` shows them, `runs stop RUN` stops one.")
 
 
+def _outlive(app: CifarApp, worker: Worker, screen_ended: threading.Event) -> None:
+    """End the process in place of a screen that hangs on the terminal it has lost."""
+    app.line_dropped.wait()
+    _let_go_of_terminal()
+    if not screen_ended.wait(SCREEN_GRACE):
+        _train_to_the_end(worker)
+        os._exit(0)
+
+
+def _train_to_the_end(worker: Worker) -> None:
+    worker.finish()
+    worker.join()
+
+
 def _let_go_of_terminal() -> None:
     """Point the standard descriptors away from a terminal that is gone."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
