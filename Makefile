@@ -9,7 +9,7 @@ run: $(VENV)/.installed
 	@$(BIN)/cifar-tui
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 faults: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults

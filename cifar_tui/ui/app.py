@@ -24,7 +24,7 @@ from cifar_tui.runs.steer import in_training, left_behind, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.worker import Worker
 from cifar_tui.ui.devices import DevicesScreen
-from cifar_tui.ui.dialogs import Ask, AskToLeave
+from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
@@ -105,18 +105,9 @@ class CifarApp(App[None]):
             many = "1 run" if len(training) == 1 else f"{len(training)} runs"
             self.call_from_thread(self.notify, f"{many} still training: F3 watches.", timeout=10)
         if left:
-            self.call_from_thread(self._offer, left)
-
-    def _offer(self, left: list[Run]) -> None:
-        names = ", ".join(plain(run.name) for run in left[:3]) + (" ..." if len(left) > 3 else "")
-        many = "1 queued run was" if len(left) == 1 else f"{len(left)} queued runs were"
-        question = f"{many} left by a program that ended ({names}). Train now?"
-
-        def go_on(sure: bool | None) -> None:
-            if sure:
-                self.resume(left)
-
-        self.push_screen(Ask(question, yes="train"), go_on)
+            many = "1 queued run was" if len(left) == 1 else f"{len(left)} queued runs were"
+            text = f"{many} left by a program that ended: F4, then R, goes on."
+            self.call_from_thread(self.notify, text, timeout=10)
 
     def resume(self, runs: Iterable[Run]) -> None:
         """Queue unfinished runs, each to go on from its last whole epoch."""

@@ -17,7 +17,7 @@ from cifar_tui.formats import at_epoch, plain
 from cifar_tui.runs.filter import matches
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.listing import Run, Runs, best_run
-from cifar_tui.runs.steer import requeue
+from cifar_tui.runs.steer import left_behind, requeue
 from cifar_tui.ui.annotate import AnnotateDialog
 from cifar_tui.ui.columns import (
     BY_NAME,
@@ -301,6 +301,13 @@ class HistoryScreen(CifarScreen):
             worker.add(requeue(self.cifar.runs.get(run.id)))
             done, epochs = run.summary.epochs_done, run.summary.epochs
             self._tell(f"{name} is queued and goes on after epoch {done} of {epochs}.")
+
+    def action_resume_left(self) -> None:
+        """Queue all runs that a program which ended has left queued."""
+        own = {self.cifar.worker.current, *self.cifar.worker.queued}
+        left = [run for run in left_behind(self.cifar.runs.all()) if run.id not in own]
+        self.cifar.resume(left)
+        self._tell(f"{len(left)} runs go on." if left else "No run was left behind.")
 
     def action_sooner(self) -> None:
         """Move a queued run forwards in the queue."""

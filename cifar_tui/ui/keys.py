@@ -67,6 +67,7 @@ KEYS: tuple[Key, ...] = (
     Key("f", "new_from", "new from", "Fill the form with this run's settings", "history"),
     Key("a", "annotate", "name", "Rename, tag or annotate the run", "history"),
     Key("r", "resume", "resume", "Go on from the last whole epoch", "history"),
+    Key("R", "resume_left", "resume left", "Train all runs left in a dead queue", "history"),
     Key("less_than_sign", "sooner", "sooner", "Move a queued run forwards", "history"),
     Key("greater_than_sign", "later", "later", "Move a queued run backwards", "history"),
     Key("x", "trash", "trash", "Move the run to the trash", "history"),

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo  # what the first optimiser would import, in every child anew
 
 from cifar_tui.data.demo import draw_demo
 from cifar_tui.runs.folder import RunFolder

@@ -21,7 +21,6 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
-from cifar_tui.ui.dialogs import Ask
 from tests.ui.conftest import MakeApp, SaveRun
 from tests.ui.test_terminal import open_in_pty, read_until, trained_epochs
 from tests.ui.waiting import wait_for
@@ -149,10 +148,11 @@ async def test_runs_left_behind_in_a_queue_are_offered_and_trained(
     gone = this_worker().model_copy(update={"started": 1.0})
     folder.write_progress(Progress(worker=gone))
     app = make_app()
-    async with app.run_test(size=SMALL) as pilot:
-        await wait_for(pilot, lambda: isinstance(app.screen, Ask))
-        assert "1 queued run was left" in str(app.screen.query(Static).first().render())
-        await pilot.press("y")
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await wait_for(
+            pilot, lambda: any("1 queued run was left" in n.message for n in app._notifications)
+        )
+        await pilot.press("f4", "R")
         await wait_for(pilot, lambda: app.runs.all()[0].status == "finished")
 
 
