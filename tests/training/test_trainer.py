@@ -45,14 +45,14 @@ def read(content: bytes) -> Checkpoint:
 
 
 SPECS = {
-    "simplenn": RunSpec(lr=0.05),
+    "simplenn": RunSpec(lr=0.05, batch_size=40),
     "bn": RunSpec(batch_norm=True, lr=0.05, batch_size=64),
-    "swish": RunSpec(activation="swish", momentum=0.5),
-    "l1": RunSpec(l1=1e-3, l2=0),
-    "nesterov": RunSpec(nesterov=True, l2=1e-2, batch_size=100),
-    "no-momentum": RunSpec(momentum=0, batch_norm=True),
-    "resnet": RunSpec(model="resnet", depth=8, lr=0.1, batch_size=32),
-    "resnet-b": RunSpec(model="resnet", depth=8, shortcut="B", activation="swish", batch_size=32),
+    "swish": RunSpec(activation="swish", momentum=0.5, batch_size=40),
+    "l1": RunSpec(l1=1e-3, l2=0, batch_size=40),
+    "nesterov": RunSpec(nesterov=True, l2=1e-2, batch_size=50),
+    "no-momentum": RunSpec(momentum=0, batch_norm=True, batch_size=40),
+    "resnet": RunSpec(model="resnet", depth=8, lr=0.1, batch_size=16),
+    "resnet-b": RunSpec(model="resnet", depth=8, shortcut="B", activation="swish", batch_size=16),
 }
 
 
