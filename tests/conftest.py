@@ -35,7 +35,7 @@ def tiny_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Take turns on the device among these tests only, not with what else runs here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("locks")))
+        patch.setenv("CIFAR_TUI_LOCKS", str(tmp_path_factory.mktemp("locks")))
         yield
 
 

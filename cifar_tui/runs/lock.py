@@ -1,5 +1,6 @@
 """Locks that end with the process that holds them, so that no crash leaves one behind."""
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -29,8 +30,9 @@ class Lock:
             os.close(handle)
             raise
         self._handle = handle
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, word.encode()[:200], 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without its word
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, word.encode()[:200], 0)
         return True
 
     def word(self) -> str:
@@ -54,7 +56,10 @@ class Lock:
 
 
 def device_lock(device: str) -> Lock:
-    """The lock that this user's runs on one device of this machine take turns by."""
-    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    """The lock that this user's runs on one device of this machine take turns by.
+
+    It lies in $CIFAR_TUI_LOCKS, else in the folder for temporary files, which outlives a login.
+    """
+    folder = Path(os.environ.get("CIFAR_TUI_LOCKS") or tempfile.gettempdir())
     name = device.replace(":", "-")
     return Lock(folder / f"cifar-tui-{os.getuid()}-{name}.lock")

@@ -27,7 +27,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
-        os.environ["XDG_RUNTIME_DIR"] = scratch
+        os.environ["CIFAR_TUI_LOCKS"] = scratch
         try:
             bench = make_bench(folder, given.epochs)
             code = report(_results(bench, given))
