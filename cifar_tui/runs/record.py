@@ -128,6 +128,19 @@ def is_alive(worker: Worker) -> bool | None:
 
 
 def _start_time(pid: int) -> float | None:
+    """When a process started, in ticks since boot; None when it is gone or a zombie.
+
+    Read from /proc, as a time of day would shift whenever the clock is set.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] == "Z" else float(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None if Path("/proc/self/stat").exists() else _start_time_elsewhere(pid)
+
+
+def _start_time_elsewhere(pid: int) -> float | None:
+    """The same on systems without /proc, in seconds."""
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
