@@ -26,6 +26,9 @@ Which = Annotated[
     str, Parameter(name="RUN", help="A run's id, a unique prefix of it, its name, last or best.")
 ]
 
+AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]
+"""Accepted where no run is read, so that every command takes the same flags."""
+
 RUNS = Path("saved_model")
 
 app = App(
@@ -320,6 +323,7 @@ def summary(
         bool, Parameter(negative=(), help="Also answer the assignment's computation questions.")
     ] = False,
     json: Json = False,
+    runs: AnyRuns = RUNS,
 ) -> None:
     """Show a model layer by layer: shapes, parameters, multiply-adds."""
     from cifar_tui.models.summary import computation_answers, summarise_spec
@@ -337,7 +341,7 @@ def summary(
 
 
 @data_app.default
-def data_show(*, data: DataDir = "data", json: Json = False) -> None:
+def data_show(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show splits, class counts, channel statistics and fingerprint of the images."""
     from cifar_tui.data import describe, find, open_dataset
 
@@ -350,7 +354,7 @@ def data_show(*, data: DataDir = "data", json: Json = False) -> None:
 
 
 @data_app.command(name="download")
-def data_download(*, data: DataDir = "data", json: Json = False) -> None:
+def data_download(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Get the official CIFAR-10 archive (170 MB); run it again to resume."""
     from cifar_tui.data.download import download
 

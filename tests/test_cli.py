@@ -158,6 +158,13 @@ def test_a_grid_trains_every_combination(cifar: Command, tiny_course: Path) -> N
     assert [run["status"] for run in listed] == ["finished", "finished"]
 
 
+@pytest.mark.parametrize("command", [["summary"], ["data"], ["devices"], ["runs", "list"]])
+def test_every_command_takes_json_and_runs(command: list[str], cifar: Command) -> None:
+    done = cifar(*command, "--json", "--runs", "elsewhere")
+    assert done.returncode == 0, done.stderr
+    json.loads(done.stdout)
+
+
 WRONG = {
     "unknown flag": (["train", "--foo"], "--foo"),
     "value out of range": (["train", "--lr", "0"], "lr must be a number above 0"),

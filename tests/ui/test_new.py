@@ -62,6 +62,9 @@ async def test_an_error_shows_while_typing_and_goes_when_mended(make_app: MakeAp
         await pilot.pause()
         assert field.has_class("wrong")
         assert "epochs must be a whole number" in shown(app, "message")
+        (line,) = (line for line in screen_text(app).splitlines() if "!Epochs" in line)
+        assert "1x" in line
+        assert "a whole" in line.split("1x")[1], "what is expected stands beside the field"
         assert "mending" in shown(app, "plan")
         await pilot.press("backspace")
         await pilot.pause()
