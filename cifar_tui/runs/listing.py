@@ -13,6 +13,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.files import LineReader, read_json
 from cifar_tui.runs.folder import TRASH, RunFolder
+from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, is_alive
 from cifar_tui.settings import SETTINGS, make_spec
 from cifar_tui.spec import RunSpec
@@ -164,7 +165,10 @@ class Runs:
         alive = is_alive(progress.worker)
         if alive is None and self._silent(run.id, progress.counter):
             return _as(run, "stale")
-        return _as(run, "crashed") if alive is False else run
+        if alive is False:
+            return _as(run, "crashed")
+        refused = plain(Lock(run.path / "lock").word())
+        return _as(run, "paused", refused) if refused else run
 
     def _silent(self, run_id: str, counter: int) -> bool:
         now = time.monotonic()
@@ -182,8 +186,9 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _as(run: Run, status: Status) -> Run:
-    return replace(run, summary=run.summary.model_copy(update={"status": status}))
+def _as(run: Run, status: Status, reason: str = "") -> Run:
+    changes = {"status": status} | ({"reason": reason} if reason else {})
+    return replace(run, summary=run.summary.model_copy(update=changes))
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -7,6 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
+from cifar_tui.runs.files import open_regular
+
+WORD_BYTES = 200
+
 
 class Lock:
     """An exclusive lock on a file; whoever holds it writes a word into it for others to read."""
@@ -30,15 +34,20 @@ class Lock:
             os.close(handle)
             raise
         self._handle = handle
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without its word
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, word.encode()[:200], 0)
+        self.say(word)
         return True
 
+    def say(self, word: str) -> None:
+        """Let others read a word; always as long, so that it can be changed on a full disk too."""
+        if self._handle is not None:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._handle, word.encode()[:WORD_BYTES].ljust(WORD_BYTES), 0)
+
     def word(self) -> str:
-        """What the holder wrote, as far as it can be read."""
+        """What the holder said last, as far as it can be read."""
         try:
-            return self._path.read_bytes()[:200].decode(errors="replace")
+            with open_regular(self._path) as file:
+                return file.read(WORD_BYTES).decode(errors="replace").strip()
         except OSError:
             return ""
 

@@ -84,7 +84,7 @@ def perform(
         summary = read_run(folder.path).summary
         if summary.status in ENDED or not mine.take():
             return summary
-        return _Performance(folder, summary, stopping, blocked).carry_out()
+        return _Performance(folder, summary, mine, stopping, blocked).carry_out()
 
 
 class _Performance:
@@ -92,11 +92,13 @@ class _Performance:
         self,
         folder: RunFolder,
         summary: Summary,
+        lock: Lock,
         stopping: Callable[[], bool],
         blocked: Callable[[str], None],
     ) -> None:
         self._folder = folder
         self._summary = summary
+        self._lock = lock
         self._stopping = stopping
         self._blocked = blocked
         self._progress = Progress(worker=this_worker())
@@ -209,6 +211,7 @@ class _Performance:
             if reason != told:
                 told = reason
                 self._blocked(reason)
+                self._lock.say(reason)
                 waiting = self._summary.model_copy(update={"status": "paused", "reason": reason})
                 with contextlib.suppress(OSError):
                     self._folder.write_summary(waiting)
@@ -216,6 +219,7 @@ class _Performance:
             time.sleep(TRY_AGAIN)
         if told:
             self._blocked("")
+            self._lock.say("")
             self._rate.forget()
             self._store(lambda: self._folder.write_summary(self._summary))
 

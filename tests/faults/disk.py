@@ -42,8 +42,6 @@ class Blockage:
     runs: Path
     block: Callable[[int, RunFolder], object]
     unblock: Callable[[int], object]
-    listed: bool
-    """Whether there is room enough to say so in the run's folder."""
 
 
 def fill_disks(bench: Bench, tries: int, rng: random.Random) -> Iterator[Result]:
@@ -67,7 +65,6 @@ def _full_disks(disk: Path | None) -> Iterator[Blockage]:
             runs,
             lambda pid, run, left=spare: _fill(filler, left),  # type: ignore[misc]
             lambda pid: filler.unlink(),
-            listed=spare > 0,
         )
 
 
@@ -81,7 +78,7 @@ def _size_limit(runs: Path, rng: random.Random) -> Blockage:
     def lift(pid: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, UNLIMITED)
 
-    return Blockage("file-size limit, often in mid-line", runs, limit, lift, True)
+    return Blockage("file-size limit, often in mid-line", runs, limit, lift)
 
 
 def _block_one(bench: Bench, blockage: Blockage, rng: random.Random, result: Result) -> None:
@@ -96,10 +93,9 @@ def _block_one(bench: Bench, blockage: Blockage, rng: random.Random, result: Res
         blockage.block(pid, run)
         if not select.select([out], [], [], PATIENCE)[0] or not os.read(out, 1000):
             raise Lost("training did not say that it waits")
-        if blockage.listed:
-            until(lambda: _look(run).status == "paused", "shown as paused", pid)
-            if "training goes on" not in _look(run).summary.reason:
-                result.mistake(f"paused without the reason: {_look(run).summary.reason!r}")
+        until(lambda: _look(run).status == "paused", "shown as paused", pid)
+        if "training goes on" not in _look(run).summary.reason:
+            result.mistake(f"paused without the reason: {_look(run).summary.reason!r}")
         blockage.unblock(pid)
         if wait(pid, PATIENCE):
             raise Lost("training did not go on")
