@@ -2,7 +2,10 @@
 
 import contextlib
 import errno
+import itertools
 import os
+import secrets
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -33,26 +36,14 @@ class RunFolder:
     def create(cls, runs: Path, spec: RunSpec) -> "RunFolder":
         """Make a queued run's folder; raises UserError where none can be made."""
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-        base = f"{stamp}-{slug(title(spec))}"
         try:
             runs.mkdir(parents=True, exist_ok=True)
-            path = _new_folder(runs, base)
-            folder = cls(path)
-            write_atomic(path / "spec.toml", to_toml(spec).encode())
-            folder.write_summary(
-                Summary(
-                    id=folder.id,
-                    name=title(spec),
-                    epochs=spec.epochs,
-                    spec=spec.model_dump(mode="json"),
-                )
-            )
+            return cls(_new_folder(runs, f"{stamp}-{slug(title(spec))}", spec))
         except OSError as error:
             raise UserError(
                 f"Cannot write a run into {runs}: {error.strerror}; choose another folder "
                 "with --runs, or make room."
             ) from None
-        return folder
 
     def spec(self) -> RunSpec:
         """The settings of this run, from spec.toml."""
@@ -125,12 +116,29 @@ class RunFolder:
         (self.path / "control").unlink(missing_ok=True)
 
 
-def _new_folder(runs: Path, base: str) -> Path:
-    number = 1
-    while True:
-        path = runs / (base if number == 1 else f"{base}-{number}")
-        try:
-            path.mkdir()
-            return path
-        except FileExistsError:
-            number += 1
+def _new_folder(runs: Path, base: str, spec: RunSpec) -> Path:
+    """Make the folder under a hidden name and rename it, so that nobody sees it half made."""
+    hidden = runs / f".new-{secrets.token_hex(6)}"
+    hidden.mkdir()
+    try:
+        write_atomic(hidden / "spec.toml", to_toml(spec).encode())
+        for number in itertools.count(1):
+            path = runs / (base if number == 1 else f"{base}-{number}")
+            if path.exists():
+                continue
+            summary = Summary(
+                id=path.name,
+                name=title(spec),
+                epochs=spec.epochs,
+                spec=spec.model_dump(mode="json"),
+            )
+            RunFolder(hidden).write_summary(summary)
+            try:
+                return hidden.rename(path)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+        raise AssertionError("there is always a next number")
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
