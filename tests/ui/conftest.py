@@ -8,13 +8,24 @@ import pytest
 
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.record import Point
+from cifar_tui.runs.record import Point, Progress, this_worker
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.worker import Worker
 from cifar_tui.ui.app import CifarApp
 
 MakeApp = Callable[..., CifarApp]
 SaveRun = Callable[..., RunFolder]
+
+
+def run_in_training(runs: Path) -> RunFolder:
+    """The folder of a run called `elsewhere` in its third epoch, as if a process trained it."""
+    folder = RunFolder.create(runs, RunSpec(name="elsewhere", epochs=10))
+    summary = read_run(folder.path).summary
+    folder.write_summary(summary.model_copy(update={"status": "running"}))
+    folder.write_progress(
+        Progress(worker=this_worker(), phase="train", epoch=3, images_done=50, images=100)
+    )
+    return folder
 
 
 @pytest.fixture

@@ -15,29 +15,20 @@ from cifar_tui.ui.compare import CompareScreen, labels
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.plot import Curves
 from cifar_tui.ui.table import RowTable
+from tests.ui.waiting import wait_for
 
 MakeApp = Callable[..., CifarApp]
 SaveRun = Callable[..., RunFolder]
 SIZES = pytest.mark.parametrize("size", [(80, 24), (140, 40)])
 
 
-async def until(pilot: Pilot[None], holds: Callable[[], Any]) -> None:
-    """Let the app work until something holds; the files are read in a thread."""
-    for _ in range(1000):
-        await pilot.pause()
-        if holds():
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("never happened")
-
-
 async def open_comparison(pilot: Pilot[None], folders: list[RunFolder]) -> RowTable:
     """Compare these runs and wait for their figures."""
     await pilot.press("f4")
-    await until(pilot, lambda: isinstance(pilot.app.screen, HistoryScreen))
+    await wait_for(pilot, lambda: isinstance(pilot.app.screen, HistoryScreen))
     await pilot.app.push_screen(CompareScreen([folder.id for folder in folders]))
     table = pilot.app.screen.query_one(RowTable)
-    await until(pilot, lambda: table.row_count == len(folders))
+    await wait_for(pilot, lambda: table.row_count == len(folders))
     return table
 
 
@@ -111,7 +102,7 @@ async def test_back_leads_to_the_history(make_app: MakeApp, save_run: SaveRun, k
     async with app.run_test(size=(80, 24)) as pilot:
         await open_comparison(pilot, [save_run(lr=0.1), save_run(lr=0.2)])
         await pilot.press(key)
-        await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+        await wait_for(pilot, lambda: isinstance(app.screen, HistoryScreen))
 
 
 async def test_synthetic_images_are_named_in_table_and_curve(
@@ -136,7 +127,7 @@ async def test_a_run_in_training_is_followed(make_app: MakeApp, save_run: SaveRu
         folders[1].append({"event": "epoch", "epoch": 2, "val_acc": 0.9, "val_loss": 0.1})
         summary = read_run(folders[1].path).summary
         folders[1].write_summary(summary.model_copy(update={"epochs_done": 2}))
-        await until(pilot, lambda: columns(table)["epochs"] == ["2/2", "2/2"])
+        await wait_for(pilot, lambda: columns(table)["epochs"] == ["2/2", "2/2"])
         assert plot(pilot) != before
 
 
@@ -146,7 +137,7 @@ async def test_a_run_that_vanishes_leaves_the_others(make_app: MakeApp, save_run
     async with app.run_test(size=(80, 24)) as pilot:
         table = await open_comparison(pilot, folders)
         app.runs.delete(app.runs.get(folders[0].id))
-        await until(pilot, lambda: columns(table)["status"][0] == "unreadable")
+        await wait_for(pilot, lambda: columns(table)["status"][0] == "unreadable")
         assert columns(table)["status"][1:] == ["finished", "queued"]
 
 
@@ -161,7 +152,7 @@ async def test_more_settings_than_fit_scroll_sideways_beside_the_names(
         assert table.max_scroll_x > 0
         assert table.fixed_columns == 1
         await pilot.press(*["right"] * 3)
-        await until(pilot, lambda: table.scroll_x > 0)
+        await wait_for(pilot, lambda: table.scroll_x > 0)
 
 
 @SIZES

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -20,6 +19,7 @@ from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.live import LiveScreen
 from cifar_tui.ui.table import RowTable
+from tests.ui.waiting import wait_for
 
 MakeApp = Callable[..., CifarApp]
 SaveRun = Callable[..., RunFolder]
@@ -27,22 +27,12 @@ NARROW, WIDE = (80, 24), (140, 40)
 SIZES = pytest.mark.parametrize("size", [NARROW, WIDE])
 
 
-async def until(pilot: Pilot[None], holds: Callable[[], Any]) -> None:
-    """Let the app work until something holds; the files are read in a thread."""
-    for _ in range(1000):
-        await pilot.pause()
-        if holds():
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("never happened")
-
-
 async def open_history(pilot: Pilot[None], count: int) -> RowTable:
     """Go to the history and wait for its runs."""
     await pilot.press("f4")
-    await until(pilot, lambda: pilot.app.screen.query("#runs") and summary(pilot))
+    await wait_for(pilot, lambda: pilot.app.screen.query("#runs") and summary(pilot))
     table = pilot.app.screen.query_one(RowTable)
-    await until(pilot, lambda: table.row_count == count)
+    await wait_for(pilot, lambda: table.row_count == count)
     return table
 
 
@@ -142,9 +132,9 @@ async def test_a_click_on_a_header_sorts_by_it_and_another_turns_it_round(
     async with app.run_test(size=NARROW) as pilot:
         table = await open_history(pilot, 3)
         await pilot.click(RowTable, offset=(3, 0))
-        await until(pilot, lambda: names(table) == ["a", "b", "c"])
+        await wait_for(pilot, lambda: names(table) == ["a", "b", "c"])
         await pilot.click(RowTable, offset=(3, 0))
-        await until(pilot, lambda: names(table) == ["c", "b", "a"])
+        await wait_for(pilot, lambda: names(table) == ["c", "b", "a"])
 
 
 async def test_runs_without_a_value_come_last_in_either_order(
@@ -231,12 +221,12 @@ async def test_changes_on_disk_are_shown_in_place(
         was = read_run(three[2].path).summary
         three[1].write_summary(was.model_copy(update={"name": "renamed", "epochs_done": 9}))
         await look_again(pilot)
-        await until(pilot, lambda: "renamed" in names(table))
+        await wait_for(pilot, lambda: "renamed" in names(table))
         assert rows(table)[1]["epochs"] == "9/30"
         assert all(a is b for a, b in zip(table.get_row_at(0), untouched, strict=True))
         save_run((0.9,), name="newest")
         await look_again(pilot)
-        await until(pilot, lambda: table.row_count == 4)
+        await wait_for(pilot, lambda: table.row_count == 4)
         assert names(table) == ["newest", "a", "renamed", "b"]
         assert table.cursor_row == 3
         assert rows(table)[3]["mark"]
@@ -251,7 +241,7 @@ async def test_a_look_that_finds_nothing_new_draws_nothing(
         before = [table.get_row_at(i) for i in range(3)]
         three[0].path.joinpath("notes.json").write_text(json.dumps({"name": "changed"}))
         await look_again(pilot)
-        await until(pilot, lambda: "changed" in names(table))
+        await wait_for(pilot, lambda: "changed" in names(table))
         now = [table.get_row_at(i) for i in range(3)]
         same = [
             [a is b for a, b in zip(x, y, strict=True)] for x, y in zip(before, now, strict=True)
@@ -319,7 +309,7 @@ async def test_an_empty_folder_says_what_to_do(make_app: MakeApp) -> None:
         await pilot.press("enter", "space", "c", "x", "a", "r", "e", "f")
         assert isinstance(app.screen, HistoryScreen)
         await pilot.press("t")
-        await until(pilot, lambda: "trash" in summary(pilot))
+        await wait_for(pilot, lambda: "trash" in summary(pilot))
         assert summary(pilot) == "The trash is empty. Press t to see the runs."
 
 
@@ -338,7 +328,7 @@ async def test_two_thousand_runs_open_and_the_filter_narrows_them(
         assert names(table) == ["run 1234"]
         assert summary(pilot).startswith("1 of 2000 runs")
         await pilot.press("backspace", "backspace", "enter", "end")
-        await until(pilot, lambda: table.scroll_y > 1900)
+        await wait_for(pilot, lambda: table.scroll_y > 1900)
         await pilot.press("space")
         at = table.scroll_y
         await look_again(pilot)
@@ -352,7 +342,7 @@ async def test_enter_opens_the_run(make_app: MakeApp, three: list[RunFolder]) ->
     async with app.run_test(size=NARROW) as pilot:
         await open_history(pilot, 3)
         await pilot.press("down", "enter")
-        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        await wait_for(pilot, lambda: isinstance(app.screen, LiveScreen))
         assert app.watched == three[1].id
 
 
@@ -365,9 +355,9 @@ async def test_compare_takes_the_marked_runs_or_asks_for_another(
         await pilot.press("space", "c")
         assert "Mark another run" in messages(pilot)
         await pilot.press("down", "c")
-        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await wait_for(pilot, lambda: isinstance(app.screen, CompareScreen))
         figures = app.screen.query_one(RowTable)
-        await until(pilot, lambda: figures.row_count == 2)
+        await wait_for(pilot, lambda: figures.row_count == 2)
         await pilot.press("escape")
         assert isinstance(app.screen, HistoryScreen)
 
@@ -383,7 +373,7 @@ async def test_name_tags_and_note_are_kept_in_notes_json(
         fields = list(app.screen.query(Input))
         assert [field.value for field in fields] == ["a", "", ""]
         await pilot.press("backspace", *"better", "tab", *"x,y", "tab", *"a note", "enter")
-        await until(pilot, lambda: "better" in names(table))
+        await wait_for(pilot, lambda: "better" in names(table))
         notes = json.loads((three[2].path / "notes.json").read_text())
         assert (notes["name"], notes["tags"], notes["note"]) == ("better", ["x", "y"], "a note")
         await pilot.press("slash", *"note", "enter")
@@ -416,7 +406,7 @@ async def test_a_tag_can_be_added_to_a_run_whose_name_would_be_refused(
     async with app.run_test(size=NARROW) as pilot:
         await open_history(pilot, 1)
         await pilot.press("a", "tab", *"x", "enter")
-        await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+        await wait_for(pilot, lambda: isinstance(app.screen, HistoryScreen))
         assert read_run(folder.path).tags == ("x",)
         assert read_run(folder.path).name == "n" * 99
 
@@ -435,22 +425,22 @@ async def test_trash_and_restore_move_the_folder(
         await pilot.press("n")
         assert gone.is_dir()
         await pilot.press("x", "y")
-        await until(pilot, lambda: names(table) == ["a", "b"])
+        await wait_for(pilot, lambda: names(table) == ["a", "b"])
         assert trashed.is_dir() and not gone.exists()
         assert table.cursor_row == 1
         await pilot.press("z")
         assert "while the trash is shown" in messages(pilot)
         await pilot.press("t")
-        await until(pilot, lambda: names(table) == ["c"])
+        await wait_for(pilot, lambda: names(table) == ["c"])
         assert summary(pilot).startswith("Trash: 1 run,")
         await pilot.press("x", "enter", "a", "space")
         assert isinstance(app.screen, HistoryScreen)
         assert "c is in the trash; z restores it." in messages(pilot)
         await pilot.press("z")
-        await until(pilot, lambda: names(table) == [])
+        await wait_for(pilot, lambda: names(table) == [])
         assert gone.is_dir() and not trashed.exists()
         await pilot.press("t")
-        await until(pilot, lambda: names(table) == ["a", "c", "b"])
+        await wait_for(pilot, lambda: names(table) == ["a", "c", "b"])
 
 
 async def test_a_running_run_cannot_be_thrown_away(make_app: MakeApp, save_run: SaveRun) -> None:
@@ -478,7 +468,7 @@ async def test_a_waiting_run_is_not_queued_twice_and_leaves_the_queue_with_the_l
         assert "waiting is in the queue already." in messages(pilot)
         assert app.worker.queued == [folder.id]
         await pilot.press("x", "y")
-        await until(pilot, lambda: table.row_count == 0)
+        await wait_for(pilot, lambda: table.row_count == 0)
         assert app.worker.queued == []
         assert not folder.path.exists()
 
@@ -492,7 +482,7 @@ async def test_resume_hands_the_run_to_the_worker(
         await open_history(pilot, 1)
         await pilot.press("r")
         assert "half is queued and goes on after epoch 1 of 3." in messages(pilot)
-        await until(pilot, lambda: read_run(folder.path).status == "failed")
+        await wait_for(pilot, lambda: read_run(folder.path).status == "failed")
 
 
 async def test_a_finished_run_is_not_resumed(make_app: MakeApp, three: list[RunFolder]) -> None:
@@ -513,5 +503,5 @@ async def test_a_folder_that_vanishes_takes_its_row_and_mark_along(
         await pilot.press("space")
         os.rename(three[2].path, tmp_path / "elsewhere")
         await look_again(pilot)
-        await until(pilot, lambda: names(table) == ["c", "b"])
+        await wait_for(pilot, lambda: names(table) == ["c", "b"])
         assert summary(pilot) == "2 runs, by age"

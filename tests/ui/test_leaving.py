@@ -18,10 +18,10 @@ import pytest
 from textual.widgets import Static
 
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs, read_run
+from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
-from tests.ui.conftest import MakeApp, SaveRun
+from tests.ui.conftest import MakeApp, SaveRun, run_in_training
 from tests.ui.test_terminal import open_in_pty, read_until, trained_epochs
 from tests.ui.waiting import wait_for
 
@@ -120,12 +120,7 @@ def test_a_terminal_that_ends_without_a_signal_ends_the_screen_and_not_the_train
 async def test_a_run_of_another_process_is_announced_and_one_key_watches_it(
     make_app: MakeApp, tmp_path: Path
 ) -> None:
-    folder = RunFolder.create(tmp_path / "runs", RunSpec(name="elsewhere", epochs=10))
-    summary = read_run(folder.path).summary
-    folder.write_summary(summary.model_copy(update={"status": "running"}))
-    folder.write_progress(
-        Progress(worker=this_worker(), phase="train", epoch=3, images_done=50, images=100)
-    )
+    folder = run_in_training(tmp_path / "runs")
     app = make_app()
     async with app.run_test(size=SMALL, notifications=True) as pilot:
         await wait_for(

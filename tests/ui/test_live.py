@@ -16,7 +16,7 @@ from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.keys import EVERYWHERE, KEYS, keys_for
 from cifar_tui.ui.live import LiveScreen
 from cifar_tui.ui.plot import Curve, Curves
-from tests.ui.conftest import MakeApp, SaveRun
+from tests.ui.conftest import MakeApp, SaveRun, run_in_training
 from tests.ui.waiting import screen_text, wait_for
 
 SMALL = (80, 24)
@@ -150,12 +150,7 @@ async def test_resizing_keeps_everything_readable(make_app: MakeApp, save_run: S
 async def test_a_run_trained_by_another_process_is_watched_and_steered_through_its_folder(
     make_app: MakeApp, tmp_path: Path
 ) -> None:
-    folder = RunFolder.create(tmp_path / "runs", RunSpec(name="elsewhere", epochs=10))
-    summary = read_run(folder.path).summary
-    folder.write_summary(summary.model_copy(update={"status": "running"}))
-    folder.write_progress(
-        Progress(worker=this_worker(), phase="train", epoch=3, images_done=50, images=100)
-    )
+    folder = run_in_training(tmp_path / "runs")
     app = make_app(watch=folder.id)
     async with app.run_test(size=SMALL) as pilot:
         await wait_for(pilot, lambda: "epoch  3/10  50% lr 0.01" in shown(app, "progress"))
