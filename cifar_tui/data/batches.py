@@ -53,11 +53,9 @@ class TrainBatches:
     def __init__(self, split: Split, spec: RunSpec, device: torch.device) -> None:
         self._spec = spec
         self._device = device
-        self._images = torch.from_numpy(split.images).to(device)
         self._labels = _labels(split, device)
         self._normalise = Normalise(spec, device)
-        if spec.augment:
-            self._images = _every_crop(self._images, spec.crop_padding)
+        self._windows = Windows(torch.from_numpy(split.images).to(device), spec)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -65,20 +63,45 @@ class TrainBatches:
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images float (B,3,32,32) channels last, labels int64 (B,)), each image once."""
         draws = draw_epoch(len(self), self._spec, epoch)
+        starts = self._windows.starts(draws).to(self._device)
+        labels = self._labels[draws.order.to(self._device)]
         size = self._spec.batch_size
-        order = draws.order.to(self._device)
-        labels = self._labels[order]
-        if not self._spec.augment:
-            for start in range(0, len(order), size):
-                part = slice(start, start + size)
-                yield self._normalise(self._images[order[part]]), labels[part]
-            return
-        top, left, flip = (d.to(self._device) for d in (draws.top, draws.left, draws.flip))
-        for start in range(0, len(order), size):
-            part = slice(start, start + size)
-            images = self._images[order[part], top[part], left[part]]
-            images = torch.where(flip[part, None, None, None], images.flip(2), images)
-            yield self._normalise(images), labels[part]
+        for part, answers in zip(starts.split(size), labels.split(size), strict=True):
+            yield self.cut(part), answers
+
+    def cut(self, starts: Tensor) -> Tensor:
+        """The augmented, normalised images float (B,3,32,32) of these windows."""
+        return self._normalise(self._windows.view[starts])
+
+
+class Windows:
+    """Every 32x32 crop of the padded images and of their mirror images, without a copy of any.
+
+    In memory a crop is 32 runs of 96 bytes, one padded row apart, and moving it by a pixel moves
+    its start by 3 bytes: so one number, counted in pixels, names an image, its offset and its flip.
+    """
+
+    def __init__(self, images: Tensor, spec: RunSpec) -> None:
+        self._augment = spec.augment
+        padding = spec.crop_padding if spec.augment else 0
+        border = (0, 0, padding, padding, padding, padding)
+        padded = torch.nn.functional.pad(images, border) if padding else images.contiguous()
+        self._mirrored = len(images) if spec.augment and spec.flip else 0
+        if self._mirrored:
+            padded = torch.cat([padded, padded.flip(2)])
+        self._width = SIDE + 2 * padding
+        row = 3 * self._width
+        count = padded.numel() // 3 - (SIDE - 1) * (self._width + 1)
+        self.view = padded.as_strided((count, SIDE, SIDE, 3), (3, row, 3, 1))
+        """uint8 (starts, 32, 32, 3): the window that begins at each pixel of the memory."""
+
+    def starts(self, draws: Draws) -> Tensor:
+        """int64 (N,): where the window of each drawn image begins."""
+        if not self._augment:
+            return draws.order * self._width**2
+        image = draws.order + draws.flip * self._mirrored
+        left = torch.where(draws.flip, self._width - SIDE - draws.left, draws.left)
+        return (image * self._width + draws.top) * self._width + left
 
 
 class PlainBatches:
@@ -111,26 +134,19 @@ class Normalise:
 
     def __init__(self, spec: RunSpec, device: torch.device) -> None:
         mean, std = (torch.tensor(v, device=device) for v in NORMALISATION[spec.normalisation])
-        self._scale = 1 / (255 * std)
-        self._shift = -mean / std
+        self._scale = (1 / (255 * std)).repeat(SIDE * SIDE)
+        self._shift = (-mean / std).repeat(SIDE * SIDE)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 (B,32,32,3) to float (B,3,32,32) in channels-last memory, without a copy."""
-        return torch.addcmul(self._shift, images.float(), self._scale).permute(0, 3, 1, 2)
+        """uint8 (B,32,32,3) to float (B,3,32,32) in channels-last memory.
+
+        Whole images are scaled by one long row, which vectorises where three channels do not.
+        """
+        pixels = images.reshape(len(images), -1).float()
+        torch.addcmul(self._shift, pixels, self._scale, out=pixels)
+        return pixels.view(-1, SIDE, SIDE, 3).permute(0, 3, 1, 2)
 
 
 def _labels(split: Split, device: torch.device) -> Tensor:
     assert split.labels is not None
     return torch.from_numpy(split.labels).to(device)
-
-
-def _every_crop(images: Tensor, padding: int) -> Tensor:
-    """A view (N, offsets, offsets, 32, 32, 3) of all crops of the images with a black border."""
-    padded = torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
-    count, _, width, channels = padded.shape
-    image, row, column, channel = padded.stride()
-    offsets = width - SIDE + 1
-    return padded.as_strided(
-        (count, offsets, offsets, SIDE, SIDE, channels),
-        (image, row, column, row, column, channel),
-    )

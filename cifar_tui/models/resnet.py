@@ -25,7 +25,7 @@ class Block(nn.Module):
         """(N, channels_in, H, W) to (N, channels_out, H/stride, W/stride)."""
         out = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x)))))
         if self.shortcut is not None:
-            out = out + self.shortcut(x)
+            out += self.shortcut(x)
         return self.act2(out)
 
 

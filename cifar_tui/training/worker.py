@@ -5,6 +5,7 @@ import threading
 
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.record import Progress, this_worker
+from cifar_tui.training.memory import keep_freed_memory
 
 
 class Worker:
@@ -27,6 +28,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin working; torch is imported in the thread."""
+        keep_freed_memory()
         self._thread.start()
 
     def add(self, folder: RunFolder, *, place: int | None = None) -> None:
