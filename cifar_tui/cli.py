@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from cifar_tui import __version__, printing
+from cifar_tui.cli_bench import bench_command
 from cifar_tui.errors import UserError
 from cifar_tui.flags import spec_flags
 from cifar_tui.formats import plain
@@ -362,6 +363,9 @@ def data_download(*, data: DataDir = "data", json: Json = False, runs: AnyRuns =
     with printing.download_progress(json) as tick:
         download(folder, tick)
     printing.say({"folder": str(folder)}, f"CIFAR-10 is in {folder}.", json)
+
+
+app.command(bench_command, name="bench")
 
 
 @app.command

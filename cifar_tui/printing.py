@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cifar_tui.formats import EPOCH_COLUMNS, at_epoch, clock, epoch_cells, loss, plain
+from cifar_tui.formats import EPOCH_COLUMNS, at_epoch, clock, epoch_cells, loss, plain, rate
 from cifar_tui.runs.compare import differing
 from cifar_tui.runs.listing import Run, best_run, read_epochs, read_meta
 from cifar_tui.settings import changed, format_value
@@ -19,6 +19,7 @@ from cifar_tui.spec import RunSpec
 from cifar_tui.wording import brief, model_name
 
 if TYPE_CHECKING:
+    from cifar_tui.bench.turns import Result
     from cifar_tui.devices import Snapshot
     from cifar_tui.models.summary import Answer, Summary
 
@@ -174,6 +175,28 @@ def print_devices(snapshot: "Snapshot", training: Sequence[Run]) -> None:
     _show(*text_lines(snapshot))
     for run in training:
         _show(plain(f"{run.name} is {run.status} on {run.summary.device}"))
+
+
+BENCH_COLUMNS = ("model", "", "a script", "b ours", "c limit", "floor", "b/a", "b/c", "s/epoch")
+
+
+def print_bench(result: "Result") -> None:
+    """Rates and ratios of each model and precision, and what the columns mean."""
+    table = _table(*BENCH_COLUMNS, right=BENCH_COLUMNS[2:])
+    for row in result.rows:
+        rates = map(rate, (row.plain, row.engine, row.limit, row.floor))
+        ratios = (f"{row.engine_over_plain:.2f}", f"{row.engine_over_limit:.3f}")
+        seconds = f"{row.to_dict()['seconds_per_epoch']['engine']:.2f}"
+        _row(table, row.model, row.precision, *rates, *ratios, seconds)
+    _show(
+        f"{result.device}, {result.threads} threads, {result.source} images, "
+        f"median of {result.rounds} rounds; images/s in training",
+        table,
+        "a: the usual script (PIL, DataLoader, .item() each step; always fp32)  b: this engine",
+        "c: the same steps on one resident batch  floor: operations or bytes over measured peaks",
+        "The ratios are what counts: images/s belong to this machine at this hour.",
+        *(f"{row.model} {row.precision}: {text}" for row in result.rows for text in row.remarks),
+    )
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from cifar_tui.runs.listing import Runs
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.export import export_predictions
+from cifar_tui.training.optimiser import make_optimiser
 from cifar_tui.training.perform import resume_point
-from cifar_tui.training.step import make_optimiser
 from tests.hostile import ESCAPES, POINT, a_folder, few, points, refusal, rubbish, values
 
 SPEC = RunSpec(data="demo", epochs=3)

@@ -60,18 +60,23 @@ class TrainBatches:
     def __len__(self) -> int:
         return len(self._labels)
 
+    @property
+    def sizes(self) -> set[int]:
+        """The batch sizes of an epoch: the spec's, and that of a smaller last batch."""
+        size = min(self._spec.batch_size, len(self))
+        return {size, len(self) % size or size}
+
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (images float (B,3,32,32) channels last, labels int64 (B,)), each image once."""
+        """Yield (windows int64 (B,), labels int64 (B,)), each image once; `cut` makes images."""
         draws = draw_epoch(len(self), self._spec, epoch)
         starts = self._windows.starts(draws).to(self._device)
         labels = self._labels[draws.order.to(self._device)]
         size = self._spec.batch_size
-        for part, answers in zip(starts.split(size), labels.split(size), strict=True):
-            yield self.cut(part), answers
+        yield from zip(starts.split(size), labels.split(size), strict=True)
 
-    def cut(self, starts: Tensor) -> Tensor:
-        """The augmented, normalised images float (B,3,32,32) of these windows."""
-        return self._normalise(self._windows.view[starts])
+    def cut(self, windows: Tensor) -> Tensor:
+        """The augmented, normalised images float (B,3,32,32), channels last, of these windows."""
+        return self._normalise(self._windows.view[windows])
 
 
 class Windows:

@@ -14,7 +14,7 @@ from cifar_tui.models import build_model
 from cifar_tui.runs.files import open_regular, write_atomic
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.step import make_optimiser
+from cifar_tui.training.optimiser import make_optimiser
 
 FORMAT = 1
 FIELDS: dict[str, Any] = {"state_dict": dict, "optimiser": dict, "spec": dict, "best": dict | None}

@@ -1,6 +1,7 @@
 """The training step, the evaluation of a split, and their running means."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,39 +16,64 @@ class Means:
 
     def __init__(self, device: torch.device) -> None:
         exact = torch.float32 if device.type == "mps" else torch.float64
-        self._loss = torch.zeros((), dtype=exact, device=device)
-        self._correct = torch.zeros((), dtype=torch.int64, device=device)
-        self._images = 0
+        self.loss = torch.zeros((), dtype=exact, device=device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=device)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.loss.zero_()
+        self.correct.zero_()
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count one batch by its mean loss and its logits (B,10)."""
-        self._loss += loss.detach() * len(labels)
-        self._correct += (logits.detach().argmax(1) == labels).sum()
-        self._images += len(labels)
+        self.loss += loss.detach() * len(labels)
+        self.correct += (logits.detach().argmax(1) == labels).sum()
 
-    def read(self) -> tuple[float, float]:
-        """(mean loss, accuracy as a fraction); waits for the device."""
-        return float(self._loss) / self._images, int(self._correct) / self._images
+    def read(self, images: int) -> tuple[float, float]:
+        """(mean loss, accuracy as a fraction) over so many images; waits for the device."""
+        return float(self.loss) / images, int(self.correct) / images
+
+
+class Cut(Protocol):
+    """What a step needs of its batches."""
+
+    @property
+    def sizes(self) -> set[int]:
+        """The batch sizes of an epoch."""
+
+    def cut(self, windows: Tensor) -> Tensor:
+        """Images float (B,3,32,32) of these windows."""
 
 
 class Step:
-    """One update of the weights by SGD on one batch: the reference every fast path must match."""
+    """One step of SGD on one batch: the reference that every fast path must match."""
 
-    def __init__(self, model: nn.Module, optimiser: torch.optim.SGD, spec: RunSpec) -> None:
-        self._model = model
-        self._optimiser = optimiser
+    def __init__(
+        self, model: nn.Module, optimiser: torch.optim.SGD, batches: Cut, spec: RunSpec
+    ) -> None:
+        self.model = model
+        self.optimiser = optimiser
+        self.means = Means(next(model.parameters()).device)
+        self.batch_sizes = batches.sizes
+        """The batch sizes of an epoch: the spec's, and that of the last batch."""
+        self._cut = batches.cut
         self._parameters = list(model.parameters())
         self._spec = spec
 
-    def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, windows: Tensor, labels: Tensor) -> None:
+        """Cut the images, update the weights, count loss and hits; all on the device."""
+        loss, logits = self.update(self._cut(windows), labels)
+        self.means.add(loss, logits, labels)
+
+    def update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Update the weights; returns (mean cross-entropy without penalties, logits)."""
-        self._optimiser.zero_grad(set_to_none=True)
-        logits = forward(self._model, images, self._spec)
+        self.optimiser.zero_grad(set_to_none=True)
+        logits = forward(self.model, images, self._spec)
         loss = nn.functional.cross_entropy(logits, labels)
         loss.backward()
         if self._spec.l1:
             self._add_l1_gradient()
-        self._optimiser.step()
+        self.optimiser.step()
         return loss, logits
 
     @torch.no_grad()
@@ -56,18 +82,6 @@ class Step:
         for parameter in self._parameters:
             if parameter.grad is not None:
                 parameter.grad.add_(parameter.sign(), alpha=self._spec.l1)
-
-
-def make_optimiser(model: nn.Module, spec: RunSpec, device: torch.device) -> torch.optim.SGD:
-    """SGD over all parameters, each with the same weight decay, as the assignment has it."""
-    return torch.optim.SGD(
-        model.parameters(),
-        lr=spec.lr,
-        momentum=spec.momentum,
-        nesterov=spec.nesterov,
-        weight_decay=spec.l2,
-        fused=device.type in ("cpu", "cuda"),
-    )
 
 
 @torch.inference_mode()
@@ -87,7 +101,7 @@ def evaluate(
         means.add(nn.functional.cross_entropy(logits, labels), logits, labels)
         done += len(labels)
         tick(done)
-    return means.read()
+    return means.read(done)
 
 
 @torch.inference_mode()

@@ -14,9 +14,11 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.models import build_model
 from cifar_tui.spec import CLASSES, RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
-from cifar_tui.training.device import forward, set_precision, synchronize
+from cifar_tui.training.device import forward, make_reached, set_precision, synchronize
+from cifar_tui.training.graphed import GraphedStep, make_step
+from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, state_of
 from cifar_tui.training.schedule import lr_at
-from cifar_tui.training.step import Means, Step, evaluate, make_optimiser
+from cifar_tui.training.step import Means, Step, evaluate
 
 Event = dict[str, Any]
 Phase = Literal["train", "val"]
@@ -47,24 +49,25 @@ def train(
     optimiser = make_optimiser(model, spec, device)
     batches = TrainBatches(dataset.train, spec, device)
     validation = PlainBatches(dataset.val, spec, device)
-    step = Step(model, optimiser, spec)
     best: dict[str, Any] | None = None
     first, steps = 1, 0
     if resume is None:
         yield _start(spec, model, initial_loss(model, validation, spec, device))
-        state = optimiser.state_dict()
+        state = state_of(optimiser)
         keep(Checkpoint(model.state_dict(), 0, lr_at(spec, 1), state, 0, spec, None), False)
     else:
         model.load_state_dict(resume.state_dict)
-        optimiser.load_state_dict(resume.optimiser)
+        load_state(optimiser, resume.optimiser)
         best, first, steps = resume.best, resume.epoch + 1, resume.step
         yield {"event": "resume", "epoch": resume.epoch, "best": best}
+    step, remark = make_step(Step(model, optimiser, batches, spec))
+    if remark:
+        yield {"event": "remark", "text": remark}
 
     for epoch in range(first, spec.epochs + 1):
         lr = lr_at(spec, epoch)
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        figures = _train_epoch(model, step, batches, epoch, spec, device, tick)
+        set_lr(optimiser, lr)
+        figures = _train_epoch(step, batches, epoch, spec, tick)
         figures |= _validate(model, validation, epoch, spec, device, tick)
         steps += math.ceil(len(batches) / spec.batch_size)
         yield {"event": "epoch", "epoch": epoch, "lr": lr, **figures}
@@ -75,7 +78,7 @@ def train(
         if is_best:
             best = {k: figures[k] for k in ("val_acc", "val_loss", "train_acc", "train_loss")}
             best["epoch"] = epoch
-        state = optimiser.state_dict()
+        state = state_of(optimiser)
         keep(Checkpoint(model.state_dict(), epoch, lr, state, steps, spec, best), is_best)
         yield {"event": "checkpoint", "epoch": epoch, "best": is_best}
         assert best is not None
@@ -114,32 +117,26 @@ def initial_loss(
             done += len(labels)
             if done >= INITIAL_IMAGES:
                 break
-    return means.read()[0]
+    return means.read(done)[0]
 
 
 def _train_epoch(
-    model: nn.Module,
-    step: Step,
-    batches: TrainBatches,
-    epoch: int,
-    spec: RunSpec,
-    device: torch.device,
-    tick: Tick,
+    step: Step | GraphedStep, batches: TrainBatches, epoch: int, spec: RunSpec, tick: Tick
 ) -> dict[str, Any]:
     torch.manual_seed(epoch_seed(spec.seed, epoch))
-    model.train()
-    means = Means(device)
+    step.model.train()
+    step.means.clear()
+    reached = make_reached(step.means.loss.device)
     done, held = 0, 0.0
     began = time.perf_counter()
-    for images, labels in batches.epoch(epoch):
-        loss, logits = step(images, labels)
-        means.add(loss, logits, labels)
+    for windows, labels in batches.epoch(epoch):
+        step(windows, labels)
         done += len(labels)
-        held += tick("train", epoch, done, len(batches))
-    loss_mean, accuracy = means.read()
+        held += tick("train", epoch, reached(done), len(batches))
+    loss, accuracy = step.means.read(done)
     seconds = time.perf_counter() - began - held
     return {
-        "train_loss": loss_mean,
+        "train_loss": loss,
         "train_acc": accuracy,
         "train_seconds": seconds,
         "images_per_second": done / seconds,

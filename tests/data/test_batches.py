@@ -24,9 +24,14 @@ def numbered(count: int) -> Split:
     return Split(images, np.arange(count, dtype=np.int64) % 10)
 
 
+def cut(batches: TrainBatches, epoch: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The images and labels of an epoch's batches."""
+    return [(batches.cut(windows), labels) for windows, labels in batches.epoch(epoch)]
+
+
 def test_each_image_comes_once_per_epoch_with_its_label_and_the_last_batch_is_short() -> None:
     spec = RunSpec(batch_size=60)
-    batches = list(TrainBatches(numbered(250), spec, CPU).epoch(1))
+    batches = cut(TrainBatches(numbered(250), spec, CPU), 1)
     assert [len(labels) for _, labels in batches] == [60, 60, 60, 60, 10]
     images = torch.cat([images for images, _ in batches])
     labels = torch.cat([labels for _, labels in batches])
@@ -52,7 +57,7 @@ def test_augmentation_is_a_crop_of_the_black_bordered_image_and_a_flip() -> None
     spec = RunSpec(augment=True, batch_size=50)
     source = split(120)
     draws = draw_epoch(120, spec, 3)
-    got = torch.cat([images for images, _ in TrainBatches(source, spec, CPU).epoch(3)])
+    got = torch.cat([images for images, _ in cut(TrainBatches(source, spec, CPU), 3)])
     mean, std = (np.array(v, np.float32) for v in NORMALISATION["course"])
     for place in range(120):
         padded = np.pad(source.images[draws.order[place]], ((4, 4), (4, 4), (0, 0)))
@@ -75,7 +80,7 @@ def test_crops_are_uniform_over_the_81_offsets_and_flips_are_half() -> None:
 def test_no_flip_and_no_padding_leave_images_whole() -> None:
     spec = RunSpec(augment=True, flip=False, crop_padding=0, batch_size=40)
     source = split(40)
-    images, _ = next(TrainBatches(source, spec, CPU).epoch(1))
+    images, _ = cut(TrainBatches(source, spec, CPU), 1)[0]
     order = draw_epoch(40, spec, 1).order
     plain = torch.cat(list(PlainBatches(source, spec, CPU).images()))
     assert torch.equal(images, plain[order])
@@ -89,6 +94,6 @@ def test_validation_keeps_the_order_at_any_batch_size(size: int) -> None:
 
 
 def test_images_are_channels_last_without_a_copy() -> None:
-    images, _ = next(TrainBatches(split(64), RunSpec(), CPU).epoch(1))
+    images, _ = cut(TrainBatches(split(64), RunSpec(), CPU), 1)[0]
     assert images.shape == (64, 3, 32, 32)
     assert images.is_contiguous(memory_format=torch.channels_last)
