@@ -1,6 +1,7 @@
 """Takes the measurements in turns, so that a machine that gets slower slows them all alike."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 from cifar_tui.errors import UserError
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.process import SPIN
 
 EPOCH = 45_000
 """Images in an epoch of the course's training split."""
@@ -135,6 +137,7 @@ def _part(part: str, spec: RunSpec, images: int) -> dict[str, Any]:
         text=True,
         timeout=TIMEOUT,
         check=False,
+        env={**(SPIN if part != "plain" else {}), **os.environ},
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -5,7 +5,7 @@ import threading
 
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.record import Progress, this_worker
-from cifar_tui.training.memory import keep_freed_memory
+from cifar_tui.training.process import prepare_process
 
 
 class Worker:
@@ -28,7 +28,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin working; torch is imported in the thread."""
-        keep_freed_memory()
+        prepare_process()
         self._thread.start()
 
     def add(self, folder: RunFolder, *, place: int | None = None) -> None:
