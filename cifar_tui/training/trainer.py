@@ -2,11 +2,11 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cifar_tui.data.batches import PlainBatches, TrainBatches, epoch_seed
 from cifar_tui.data.dataset import Dataset
@@ -15,9 +15,9 @@ from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.course import Course, Event, Keep
 from cifar_tui.training.device import forward, make_reached, set_precision, synchronize
-from cifar_tui.training.graphed import GraphedStep, make_step
+from cifar_tui.training.graphed import make_step
 from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, state_of
-from cifar_tui.training.step import Means, Step, evaluate
+from cifar_tui.training.step import AnyStep, Means, Step, evaluate
 
 Phase = Literal["train", "val"]
 Tick = Callable[[Phase, int, int, int], float]
@@ -57,8 +57,11 @@ def train(
 
     while not course.over:
         set_lr(optimiser, course.lr)
-        figures = _train_epoch(step, batches, course.epoch, spec, tick)
-        figures |= _validate(model, validation, course.epoch, spec, device, tick)
+        epoch = course.epoch
+        torch.manual_seed(epoch_seed(spec.seed, epoch))
+        seconds = run_epoch(step, batches.epoch(epoch), len(batches), epoch, tick)
+        figures = train_figures(step.means.read(len(batches)), len(batches), seconds)
+        figures |= _validate(model, validation, epoch, spec, device, tick)
         yield from course.close_epoch(
             figures, batches.steps, model.state_dict, lambda: state_of(optimiser)
         )
@@ -95,26 +98,31 @@ def initial_loss(
     return means.read(done)[0]
 
 
-def _train_epoch(
-    step: Step | GraphedStep, batches: TrainBatches, epoch: int, spec: RunSpec, tick: Tick
-) -> dict[str, Any]:
-    torch.manual_seed(epoch_seed(spec.seed, epoch))
+def run_epoch(
+    step: AnyStep, batches: Iterable[tuple[Tensor, Tensor]], images: int, epoch: int, tick: Tick
+) -> float:
+    """Train one epoch of so many images; returns its seconds without those that `tick` held it."""
     step.model.train()
     step.means.clear()
-    reached = make_reached(step.means.loss.device)
+    device = step.means.loss.device
+    reached = make_reached(device)
     done, held = 0, 0.0
     began = time.perf_counter()
-    for windows, labels in batches.epoch(epoch):
+    for windows, labels in batches:
         step(windows, labels)
-        done += len(labels)
-        held += tick("train", epoch, reached(done), len(batches))
-    loss, accuracy = step.means.read(done)
-    seconds = time.perf_counter() - began - held
+        done += labels.shape[-1]
+        held += tick("train", epoch, reached(done), images)
+    synchronize(device)
+    return time.perf_counter() - began - held
+
+
+def train_figures(means: tuple[float, float], images: int, seconds: float) -> dict[str, Any]:
+    """The training figures of an epoch event."""
     return {
-        "train_loss": loss,
-        "train_acc": accuracy,
+        "train_loss": means[0],
+        "train_acc": means[1],
         "train_seconds": seconds,
-        "images_per_second": done / seconds,
+        "images_per_second": images / seconds,
     }
 
 
@@ -132,7 +140,6 @@ def _validate(
         nonlocal held
         held += tick("val", epoch, done, len(validation))
 
-    synchronize(device)
     began = time.perf_counter()
     loss, accuracy = evaluate(model, validation, spec, device, count)
     seconds = time.perf_counter() - began - held
