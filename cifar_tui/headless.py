@@ -94,8 +94,14 @@ def detach(specs: Sequence[RunSpec], runs: Path) -> list[str]:
     """Make the runs and train them in a process of their own; returns their ids."""
     for where in dict.fromkeys(spec.data for spec in specs):
         find(where)
-    ids = [RunFolder.create(runs, spec).id for spec in specs]
-    start(runs, ids)
+    return detach_folders([RunFolder.create(runs, spec) for spec in specs], runs)
+
+
+def detach_folders(folders: Sequence[RunFolder], runs: Path) -> list[str]:
+    """Train queued runs in a process of their own; returns their ids."""
+    ids = [folder.id for folder in folders]
+    if ids:
+        start(runs, ids)
     return ids
 
 
