@@ -1,12 +1,18 @@
-"""The command-line flags of `train` and `summary`, made from the declared settings."""
+"""Command-line flags: those of many commands, and those made from the declared settings."""
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
 from cifar_tui.settings import GROUPS, SETTINGS, Setting
 from cifar_tui.wording import format_value
+
+RUNS = Path("saved_model")
+RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")]
+DataDir = Annotated[str, Parameter(name="--data", help="Folder with the images, or `demo`.")]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for programs.")]
 
 
 def spec_flags() -> type:

@@ -99,8 +99,17 @@ def detach(specs: Sequence[RunSpec], runs: Path, *, together: bool = False) -> l
     """Make the runs and train them in a process of their own; returns their ids."""
     for where in dict.fromkeys(spec.data for spec in specs):
         find(where)
-    ids = [RunFolder.create(runs, spec).id for spec in specs]
-    start(runs, ids, together=together)
+    folders = [RunFolder.create(runs, spec) for spec in specs]
+    return detach_folders(folders, runs, together=together)
+
+
+def detach_folders(
+    folders: Sequence[RunFolder], runs: Path, *, together: bool = False
+) -> list[str]:
+    """Train queued runs in a process of their own; returns their ids."""
+    ids = [folder.id for folder in folders]
+    if ids:
+        start(runs, ids, together=together)
     return ids
 
 

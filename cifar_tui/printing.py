@@ -11,7 +11,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cifar_tui.formats import EPOCH_COLUMNS, at_epoch, clock, epoch_cells, loss, plain, rate
+from cifar_tui.formats import (
+    EPOCH_COLUMNS,
+    accuracy,
+    at_epoch,
+    clock,
+    epoch_cells,
+    loss,
+    plain,
+    rate,
+)
 from cifar_tui.runs.compare import differing
 from cifar_tui.runs.listing import Run, best_run, read_epochs, read_meta
 from cifar_tui.settings import changed, format_value
@@ -21,6 +30,7 @@ from cifar_tui.wording import brief, model_name
 if TYPE_CHECKING:
     from cifar_tui.bench.turns import Result
     from cifar_tui.devices import Snapshot
+    from cifar_tui.labs.answer import Answer as LabAnswer
     from cifar_tui.models.summary import Answer, Summary
 
 
@@ -210,6 +220,60 @@ def print_bench(result: "Result") -> None:
         "The ratios are what counts: images/s belong to this machine at this hour.",
         *(f"{row.model} {row.precision}: {text}" for row in result.rows for text in row.remarks),
     )
+
+
+def print_labs(answers: Sequence["LabAnswer"]) -> None:
+    """The experiments, a line each, and which images their figures are about."""
+    columns = ("lab", "state", "ours", "report", "bar", "answer", "question")
+    table = _table(*columns, right=columns[2:5])
+    for found in answers:
+        show = found.lab.measure.show
+        figures = (show(found.ours), show(found.reported), accuracy(found.lab.bar))
+        _row(table, found.lab.name, found.state, *figures, found.word, found.lab.question)
+    _show(table, *_lab_remarks(answers[0]), "A question mark: not yet settled; more seeds help.")
+
+
+def print_answer(found: "LabAnswer") -> None:
+    """One experiment: its settings with our figures beside the others, and the verdict."""
+    show = found.lab.measure.show
+    bar = "" if found.lab.bar is None else f"   the assignment asks for val_acc {found.lab.bar:g}"
+    if found.bar_reached is not None:
+        bar += f": {'reached' if found.bar_reached else 'not reached'}"
+    columns = ("setting", found.lab.measure.name, "report", "others", "loss before", "runs")
+    table = _table(*columns, right=["report"])
+    for row in found.rows:
+        others = "-".join(map(show, row.arm.others)) or "-"
+        figures = (row.figure(show), show(row.arm.report), others, loss(row.initial_loss))
+        _row(table, row.arm.label, *figures, _run_words(row.runs))
+    _show(
+        f"{found.lab.name}  {found.lab.question}",
+        f"{found.state}{bar}",
+        table,
+        f"look at  {found.lab.look_at}",
+        f"answer   {found.verdict}",
+        *_lab_remarks(found),
+        *([found.lab.note] if found.lab.note else []),
+    )
+
+
+def _run_words(runs: Sequence[Run]) -> str:
+    """How many runs, what the unfinished ones do, and where they were trained."""
+    words = [
+        run.status
+        if run.status in ("finished", "diverged")
+        else f"{run.status} {run.summary.epochs_done}/{run.summary.epochs}"
+        for run in runs
+    ]
+    counted = {word: words.count(word) for word in words}
+    devices = sorted({run.summary.device for run in runs if run.summary.device})
+    states = ", ".join(word if n == 1 else f"{n} {word}" for word, n in counted.items())
+    return f"{states} {', '.join(devices)}".strip()
+
+
+def _lab_remarks(found: "LabAnswer") -> list[str]:
+    note = f". {found.images.note}" if found.images.note else ""
+    scaled = [f"Scaled: {found.scaled}."] if found.scaled else []
+    return [f"images   {found.images.words}{note}", *scaled]
 
 
 @contextmanager

@@ -69,6 +69,15 @@ class RunSpec(BaseModel):
     flip: bool = _setting(
         True, "Data", "Flip", "Mirror half of the images left to right", when={"augment": (True,)}
     )
+    subset: int = _setting(
+        0,
+        "Data",
+        "Subset",
+        "Train on the first so many images of the training split; 0 takes all",
+        unit="images",
+        ge=0,
+        le=1_000_000,
+    )
 
     model: Literal["simplenn", "resnet"] = _setting(
         "simplenn",

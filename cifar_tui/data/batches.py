@@ -52,6 +52,7 @@ class TrainBatches:
     """The training split on the device: shuffled, augmented, normalised batches of each epoch."""
 
     def __init__(self, split: Split, spec: RunSpec, device: torch.device) -> None:
+        split = split.first(spec.subset)
         self._spec = spec
         self._device = device
         self._labels = _labels(split, device)

@@ -28,6 +28,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def first(self, count: int) -> "Split":
+        """The first `count` images with their labels; 0 means all of them."""
+        if not count:
+            return self
+        return Split(self.images[:count], None if self.labels is None else self.labels[:count])
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

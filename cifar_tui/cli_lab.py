@@ -1,0 +1,155 @@
+"""The commands `lab list`, `show`, `run` and `report`: the assignment's experiments."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from cifar_tui import printing
+from cifar_tui.errors import UserError
+from cifar_tui.flags import RUNS, DataDir, Json, RunsDir
+from cifar_tui.labs.answer import Answer, Book
+from cifar_tui.labs.experiments import LABS, find_labs
+from cifar_tui.labs.images import Images, choose_images
+from cifar_tui.labs.lab import Lab, Scale
+from cifar_tui.runs.listing import Runs
+
+lab_app = App(name="lab", help="The assignment's experiments: list, show, run and report them.")
+
+LabName = Annotated[
+    str, Parameter(name="NAME", help="An experiment, the beginning of some, like lab2, or all.")
+]
+SomeData = Annotated[
+    str | None,
+    Parameter(name="--data", help="Folder with the images, or `demo`; else the usual one."),
+]
+Epochs = Annotated[
+    int | None, Parameter(help="Fewer epochs than the full setting; schedules shrink with them.")
+]
+Seeds = Annotated[int, Parameter(help="Runs of each setting, from seed 0 on.")]
+Subset = Annotated[int, Parameter(help="Train on the first so many images only; 0 takes all.")]
+Precision = Annotated[str, Parameter(help="fp32, tf32 or bf16.")]
+
+
+@lab_app.command(name="list")
+def lab_list(
+    *,
+    epochs: Epochs = None,
+    seeds: Seeds = 1,
+    subset: Subset = 0,
+    precision: Precision = "fp32",
+    data: SomeData = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """List the experiments: how far each is, and what it answers."""
+    found = _read(list(LABS), _scale(epochs, seeds, subset, precision), data, runs)
+    if json:
+        printing.print_json([answer.to_dict() for answer in found])
+    else:
+        printing.print_labs(found)
+
+
+@lab_app.command(name="show")
+def lab_show(
+    name: LabName,
+    /,
+    *,
+    epochs: Epochs = None,
+    seeds: Seeds = 1,
+    subset: Subset = 0,
+    precision: Precision = "fp32",
+    data: SomeData = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Show experiments: the question, our figures beside the report's, and the verdict."""
+    found = _read(find_labs(name), _scale(epochs, seeds, subset, precision), data, runs)
+    _print(found, json)
+
+
+@lab_app.command(name="run")
+def lab_run(
+    name: LabName,
+    /,
+    *,
+    epochs: Epochs = None,
+    seeds: Seeds = 1,
+    subset: Subset = 0,
+    precision: Precision = "fp32",
+    device: Annotated[str, Parameter(help="As of `train`.")] = "auto",
+    detach: Annotated[
+        bool, Parameter(negative=(), help="Train in the background and return at once.")
+    ] = False,
+    data: DataDir = "data",
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> int:
+    """Train the runs that experiments lack; those that exist already are not repeated."""
+    from cifar_tui import headless
+    from cifar_tui.labs.launch import queue
+    from cifar_tui.progress import train_printer
+
+    labs, scale = find_labs(name), _scale(epochs, seeds, subset, precision)
+    where: dict[str, Any] = {"data": data, "device": device}
+    printer = train_printer(json)
+    images = _open_images(labs[0], scale, where, printer.note)
+    found = _answers(labs, scale, images, runs, **where)
+    folders = queue(found, runs)
+    if detach:
+        ids = headless.detach_folders(folders, runs)
+        trains = f"In the background: {', '.join(ids)}." if ids else "Nothing is missing."
+        printing.say({"runs": ids}, f"{trains}\n`cifar-tui lab show {name}` shows them.", json)
+        return 0
+    code = headless.train_folders(folders, runs, printer) if folders else 0
+    found = _answers(labs, scale, images, runs)
+    if json:
+        for answer in found:
+            print(printing.json_text({"event": "lab", **answer.to_dict()}), flush=True)
+    else:
+        _print(found, False)
+    return code
+
+
+def _open_images(lab: Lab, scale: Scale, where: dict[str, Any], note: Any) -> Images:
+    """The very images that would be trained on; raises UserError for what would fail at once."""
+    from cifar_tui.data import find
+    from cifar_tui.training.perform import check_run
+
+    said = find(where["data"]).note
+    if said:
+        note(said)
+    dataset = check_run(lab.arms[0].spec(lab.name, scale, **where))
+    return Images(dataset.source, dataset.fingerprint)
+
+
+def _scale(epochs: int | None, seeds: int, subset: int, precision: str) -> Scale:
+    """The flags as a scale; raises UserError for one that no run can have."""
+    if not 1 <= seeds <= 100:
+        raise UserError(f"--seeds must be a whole number from 1 up to 100; got {seeds}.")
+    scale = Scale(epochs, seeds, subset, precision)
+    LABS[0].arms[0].spec(LABS[0].name, scale)
+    return scale
+
+
+def _read(labs: list[Lab], scale: Scale, data: str | None, runs: Path) -> list[Answer]:
+    return _answers(labs, scale, choose_images(data, Runs(runs).all()), runs)
+
+
+def _answers(
+    labs: list[Lab], scale: Scale, images: Images, runs: Path, **where: Any
+) -> list[Answer]:
+    book = Book(Runs(runs).all(), images)
+    return [book.answer(lab, scale, **where) for lab in labs]
+
+
+def _print(found: list[Answer], as_json: bool) -> None:
+    """One experiment as an object, several as an array; or as text."""
+    if as_json:
+        each = [answer.to_dict() for answer in found]
+        printing.print_json(each[0] if len(each) == 1 else each)
+        return
+    for number, answer in enumerate(found):
+        if number:
+            print()
+        printing.print_answer(answer)

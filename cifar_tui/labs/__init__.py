@@ -1,0 +1,1 @@
+"""The assignment as a lab book: its experiments, their runs, and what the runs answer."""

@@ -1,0 +1,87 @@
+"""What an experiment is: a question, the settings it compares, and the trend that answers it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cifar_tui.labs.measures import VAL_ACC, Measure
+from cifar_tui.labs.trends import Trend
+from cifar_tui.settings import make_spec
+from cifar_tui.spec import SHOWN_NAME_LENGTH, RunSpec
+
+FULL_EPOCHS = 30
+"""What the assignment trains for, unless an experiment says otherwise."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of an experiment is trained: None and 0 stand for its full setting."""
+
+    epochs: int | None = None
+    seeds: int = 1
+    subset: int = 0
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the settings that an experiment compares, with the figures known for it."""
+
+    label: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    report: float | None = None
+    others: tuple[float, ...] = ()
+    """Lowest and highest figure of other students, or the only one."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the full setting."""
+        return int(self.settings.get("epochs", FULL_EPOCHS))
+
+    def spec(self, lab: str, scale: Scale, seed: int = 0, **where: Any) -> RunSpec:
+        """The run of this setting with this seed; `where` names images and device.
+
+        With fewer epochs, the schedule shrinks with them; raises UserError for a wrong scale.
+        """
+        epochs = self.epochs if scale.epochs is None else scale.epochs
+        given = {
+            **self.settings,
+            **_shrunk(self.settings, epochs / self.epochs),
+            "epochs": epochs,
+            "seed": seed,
+            "subset": scale.subset,
+            "precision": scale.precision,
+            "name": f"{lab} {self.label}{f' seed {seed}' if seed else ''}"[:SHOWN_NAME_LENGTH],
+            "tags": (lab,),
+            **where,
+        }
+        return make_spec(given)
+
+
+def _shrunk(settings: Mapping[str, Any], share: float) -> dict[str, Any]:
+    """The schedule's lengths as the same share of the epochs, each at least one epoch."""
+    found: dict[str, Any] = {}
+    if "decay_every" in settings:
+        found["decay_every"] = max(1, round(settings["decay_every"] * share))
+    if "milestones" in settings:
+        found["milestones"] = sorted({max(1, round(m * share)) for m in settings["milestones"]})
+    return found
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One experiment of the assignment, or one of our own that shows what it asks to argue."""
+
+    name: str
+    question: str
+    """Answered by yes or no."""
+    arms: tuple[Arm, ...]
+    trend: Trend
+    """Holds when the answer is yes."""
+    look_at: str
+    expected: bool = True
+    """The answer of the report, or of the textbook."""
+    measure: Measure = VAL_ACC
+    bar: float | None = None
+    """The validation accuracy that the assignment asks for."""
+    note: str = ""

@@ -1,0 +1,52 @@
+"""Makes the runs that experiments still lack: each once, however many of them share it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cifar_tui.labs.answer import Answer, identity
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Run
+from cifar_tui.runs.steer import requeue
+from cifar_tui.spec import RunSpec
+
+
+def lacking(answers: Sequence[Answer]) -> tuple[list[Run], list[RunSpec]]:
+    """The runs to resume and the specs to train anew, in the experiments' order."""
+    resumed = {run.id: run for answer in answers for run in answer.to_resume()}
+    specs = [spec for answer in answers for spec in answer.to_train()]
+    trained = {(identity(spec), spec.seed): spec for spec in reversed(specs)}
+    return list(resumed.values()), list(reversed(trained.values()))
+
+
+def queue(answers: Sequence[Answer], runs: Path) -> list[RunFolder]:
+    """Queue all that is lacking; raises UserError where a folder cannot be made."""
+    resumed, specs = lacking(answers)
+    return [
+        *(requeue(run) for run in resumed),
+        *(RunFolder.create(runs, spec) for spec in specs),
+    ]
+
+
+def seconds_needed(answers: Sequence[Answer], known: Sequence[Run]) -> float | None:
+    """About how long all that is lacking takes, by the time of like runs; None without any.
+
+    Alike are runs of one model at one precision: their seconds per epoch are what is taken, per
+    image where training splits differ.
+    """
+    resumed, specs = lacking(answers)
+    wanted = [(run.spec, run.summary.epochs_done) for run in resumed if run.spec]
+    total = 0.0
+    for spec, done in (*wanted, *((spec, 0) for spec in specs)):
+        pace = next((p for run in reversed(known) if (p := _seconds_per_epoch(run, spec))), None)
+        if pace is None:
+            return None
+        total += pace * (spec.epochs - done)
+    return total
+
+
+def _seconds_per_epoch(run: Run, spec: RunSpec) -> float | None:
+    like = ("model", "depth", "precision", "subset", "data")
+    if run.spec is None or any(getattr(run.spec, n) != getattr(spec, n) for n in like):
+        return None
+    done = run.summary.epochs_done
+    return run.summary.seconds / done if done else None
