@@ -120,6 +120,9 @@ def main() -> None:
     dataset = open_dataset(spec.data)
     if asked["images"]:
         dataset = replace(dataset, train=plain.limited(dataset.train, asked["images"]))
+    least = 2 * WARM_UP * spec.batch_size
+    if len(dataset.train) < least:
+        sys.exit(f"{len(dataset.train):,} training images are too few; bench needs {least:,}.")
     if asked["part"] != "plain":
         set_precision(spec, device)
         keep_freed_memory()

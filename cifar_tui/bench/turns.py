@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cifar_tui.data import find
 from cifar_tui.errors import UserError
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.process import SPIN
@@ -90,6 +91,7 @@ def bench(
     tell: Tell,
 ) -> Result:
     """Measure each model in each precision; raises UserError when a part fails."""
+    find(data)
     rows: list[Row] = []
     floor: Figures = {}
     for model in models:
