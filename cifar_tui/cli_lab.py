@@ -116,10 +116,11 @@ def _open_images(lab: Lab, scale: Scale, where: dict[str, Any], note: Any) -> Im
     from cifar_tui.data import find
     from cifar_tui.training.perform import check_run
 
-    said = find(where["data"]).note
+    spec = lab.arms[0].spec(lab.name, scale, **where)
+    said = find(spec.data).note
     if said:
         note(said)
-    dataset = check_run(lab.arms[0].spec(lab.name, scale, **where))
+    dataset = check_run(spec)
     return Images(dataset.source, dataset.fingerprint)
 
 
