@@ -25,6 +25,11 @@ Which = Annotated[
     str, Parameter(name="RUN", help="A run's id, a unique prefix of it, its name, last or best.")
 ]
 
+Together = Annotated[
+    bool,
+    Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
+]
+
 AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]
 """Accepted where no run is read, so that every command takes the same flags."""
 
@@ -118,6 +123,7 @@ def train(
     detach: Annotated[
         bool, Parameter(negative=(), help="Train in the background and return at once.")
     ] = False,
+    together: Together = False,
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> int:
@@ -133,22 +139,22 @@ def train(
         _open(runs, specs[0].data, specs)
         return 0
     if detach:
-        ids = headless.detach(specs, runs)
+        ids = headless.detach(specs, runs, together=together)
         hint = "`cifar-tui runs watch RUN` shows one, `cifar-tui` all."
         printing.say({"runs": ids}, f"In the background: {', '.join(ids)}.\n{hint}", json)
         return 0
-    return headless.train_all(specs, runs, train_printer(json))
+    return headless.train_all(specs, runs, train_printer(json), together=together)
 
 
 @app.command(show=False)
-def worker(*run: str, runs: RunsDir = RUNS) -> int:
+def worker(*run: str, together: Together = False, runs: RunsDir = RUNS) -> int:
     """Train queued runs without a terminal: what a run in the background is."""
     from cifar_tui import headless
     from cifar_tui.progress import SilentPrinter
 
     known = Runs(runs)
     folders = [RunFolder(known.find(wanted).path) for wanted in run]
-    return headless.train_folders(folders, runs, SilentPrinter())
+    return headless.train_folders(folders, runs, SilentPrinter(), together=together)
 
 
 @runs_app.command(name="list")

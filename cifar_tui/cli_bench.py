@@ -30,8 +30,8 @@ def bench_command(
     json: Annotated[bool, Parameter(negative=(), help="Print JSON for programs.")] = False,
 ) -> None:
     """Measure the engine beside the usual script and the limit of this machine, in turns."""
-    if rounds < 1 or (images is not None and images < 1024):
-        raise UserError("bench needs --rounds of at least 1 and --images of at least 1024.")
+    if rounds < 1 or (images is not None and images < 1):
+        raise UserError("bench needs --rounds and --images of at least 1.")
     models = _words("model", model, tuple(MODELS))
     precisions = _words("precision", precision or _usual(device), PRECISIONS)
     result = bench(

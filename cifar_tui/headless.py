@@ -52,7 +52,9 @@ def plan(given: Mapping[str, Any], grid: Sequence[str]) -> list[RunSpec]:
     return make_grid(texts)
 
 
-def train_all(specs: Sequence[RunSpec], runs: Path, printer: TrainPrinter) -> int:
+def train_all(
+    specs: Sequence[RunSpec], runs: Path, printer: TrainPrinter, *, together: bool = False
+) -> int:
     """Train the specs one after another; returns 1 if a run failed, else 0.
 
     Checks the images before a run folder is made. SIGINT and SIGTERM stop the current run
@@ -66,13 +68,16 @@ def train_all(specs: Sequence[RunSpec], runs: Path, printer: TrainPrinter) -> in
             printer.note(note)
     for spec in specs:
         check_run(spec)
-    return train_folders([RunFolder.create(runs, spec) for spec in specs], runs, printer)
+    folders = [RunFolder.create(runs, spec) for spec in specs]
+    return train_folders(folders, runs, printer, together=together)
 
 
-def train_folders(folders: Sequence[RunFolder], runs: Path, printer: TrainPrinter) -> int:
-    """Train queued runs one after another in this process; returns 1 if one failed, 130 after
-    an interrupt, else 0."""
-    worker = Worker()
+def train_folders(
+    folders: Sequence[RunFolder], runs: Path, printer: TrainPrinter, *, together: bool = False
+) -> int:
+    """Train queued runs one after another in this process, or as one model where that is asked
+    for and they share it; returns 1 if one failed, 130 after an interrupt, else 0."""
+    worker = Worker(together=together)
     for folder in folders:
         worker.add(folder)
     worker.finish()
@@ -90,18 +95,21 @@ def train_folders(folders: Sequence[RunFolder], runs: Path, printer: TrainPrinte
     return 1 if "failed" in statuses else 0
 
 
-def detach(specs: Sequence[RunSpec], runs: Path) -> list[str]:
+def detach(specs: Sequence[RunSpec], runs: Path, *, together: bool = False) -> list[str]:
     """Make the runs and train them in a process of their own; returns their ids."""
     for where in dict.fromkeys(spec.data for spec in specs):
         find(where)
-    return detach_folders([RunFolder.create(runs, spec) for spec in specs], runs)
+    folders = [RunFolder.create(runs, spec) for spec in specs]
+    return detach_folders(folders, runs, together=together)
 
 
-def detach_folders(folders: Sequence[RunFolder], runs: Path) -> list[str]:
+def detach_folders(
+    folders: Sequence[RunFolder], runs: Path, *, together: bool = False
+) -> list[str]:
     """Train queued runs in a process of their own; returns their ids."""
     ids = [folder.id for folder in folders]
     if ids:
-        start(runs, ids)
+        start(runs, ids, together=together)
     return ids
 
 
@@ -137,7 +145,7 @@ def _follow(
     printer.begin(known.get(folder.id), number, total)
     told = ""
     while True:
-        working = worker.alive and (worker.current == folder.id or folder.id in worker.queued)
+        working = worker.alive and folder.id in (*worker.training, *worker.queued)
         look = follower.look()
         printer.show(look)
         problem = worker.problem or look.run.summary.reason * (not look.run.ended)

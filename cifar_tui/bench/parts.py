@@ -15,15 +15,17 @@ from torch import Tensor
 
 from cifar_tui.bench import plain
 from cifar_tui.bench.floor import floor, peaks
+from cifar_tui.bench.turns import SIX
 from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.data.batches import TrainBatches
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.device import choose_device, device_name, set_precision, synchronize
 from cifar_tui.training.graphed import make_step
-from cifar_tui.training.memory import keep_freed_memory
 from cifar_tui.training.optimiser import make_optimiser
+from cifar_tui.training.process import keep_freed_memory
 from cifar_tui.training.step import Step
+from cifar_tui.training.together import Member, train_together
 from cifar_tui.training.trainer import seeded_model, train
 
 WARM_UP = 5
@@ -87,6 +89,15 @@ def _repeat(work: Callable[[], None], times: int, device: torch.device) -> float
     return time.perf_counter() - began
 
 
+def measure_together(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict[str, Any]:
+    """Six learning rates as one batched model: images a second, all six together."""
+    specs = [spec.model_copy(update={"epochs": 2, "lr": spec.lr * 2**-i}) for i in range(SIX)]
+    members = [Member(spec, lambda *_: None) for spec in specs]
+    events = train_together(members, dataset, device, lambda *_: 0.0)
+    epochs = [event for _, event in events if event["event"] == "epoch"]
+    return {"images_per_second": SIX * epochs[-1]["images_per_second"]}
+
+
 def measure_floor(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict[str, Any]:
     """What arithmetic says no program can beat on this device."""
     return floor(spec, peaks(spec, device)) | {"device": device_name(device)}
@@ -96,6 +107,7 @@ PARTS = {
     "plain": measure_plain,
     "engine": measure_engine,
     "limit": measure_limit,
+    "together": measure_together,
     "floor": measure_floor,
 }
 
@@ -108,6 +120,9 @@ def main() -> None:
     dataset = open_dataset(spec.data)
     if asked["images"]:
         dataset = replace(dataset, train=plain.limited(dataset.train, asked["images"]))
+    least = 2 * WARM_UP * spec.batch_size
+    if len(dataset.train) < least:
+        sys.exit(f"{len(dataset.train):,} training images are too few; bench needs {least:,}.")
     if asked["part"] != "plain":
         set_precision(spec, device)
         keep_freed_memory()

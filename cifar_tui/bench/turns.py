@@ -1,6 +1,7 @@
 """Takes the measurements in turns, so that a machine that gets slower slows them all alike."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -8,8 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cifar_tui.data import find
 from cifar_tui.errors import UserError
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.process import SPIN
 
 EPOCH = 45_000
 """Images in an epoch of the course's training split."""
@@ -21,7 +24,14 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 TIMEOUT = 1800
 
+PARTS = {"simplenn": ("engine", "limit", "together"), "resnet": ("engine", "limit")}
+"""What is measured of each model in each precision, besides the usual script and the floor."""
+SIX = 6
+"""Runs in the batched model: as many as the assignment's learning rates."""
+
 Tell = Callable[[str], None]
+Figures = dict[str, Any]
+Turn = dict[str, Figures]
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,8 @@ class Row:
 
     (a) `plain` is the usual script, always in fp32; (b) `engine` is ours; (c) `limit` is the same
     model's steps on one resident batch; `floor` is arithmetic. The ratios are medians of each
-    round's own ratio.
+    round's own ratio. `six_together` is the time of six learning rates trained as one batched model
+    over the time of one run: 6 is where that wins nothing (SimpleNN only).
     """
 
     model: str
@@ -41,6 +52,7 @@ class Row:
     floor: float
     engine_over_plain: float
     engine_over_limit: float
+    six_together: float | None
     plain_val_seconds: float
     engine_val_seconds: float
     arithmetic: dict[str, Any]
@@ -79,54 +91,51 @@ def bench(
     tell: Tell,
 ) -> Result:
     """Measure each model in each precision; raises UserError when a part fails."""
+    find(data)
     rows: list[Row] = []
-    last: dict[str, Any] = {}
+    floor: Figures = {}
     for model in models:
         count = IMAGES[model] if images is None else images
         base = {"data": data, "device": device, "augment": True, **MODELS[model]}
-        specs = {p: RunSpec.model_validate({**base, "precision": p}) for p in precisions}
-        plain_spec = RunSpec.model_validate(base)
-        plain: list[dict[str, Any]] = []
-        engine: dict[str, list[dict[str, Any]]] = {p: [] for p in precisions}
-        limit: dict[str, list[dict[str, Any]]] = {p: [] for p in precisions}
+        specs = [RunSpec.model_validate({**base, "precision": p}) for p in precisions]
+        turns: dict[str, list[Turn]] = {precision: [] for precision in precisions}
         for number in range(1, rounds + 1):
             tell(f"{model}: round {number} of {rounds}")
-            plain.append(_part("plain", plain_spec, count))
-            for precision, spec in specs.items():
-                engine[precision].append(_part("engine", spec, count))
-                limit[precision].append(_part("limit", spec, count))
-        for precision, spec in specs.items():
-            last = _part("floor", spec, count)
-            rows.append(_row(model, spec, plain, engine[precision], limit[precision], last))
-    return Result(last["device"], last["threads"], last["source"], rounds, rows)
+            plain = _part("plain", RunSpec.model_validate(base), count)
+            for spec in specs:
+                found = {part: _part(part, spec, count) for part in PARTS[model]}
+                turns[spec.precision].append({"plain": plain, **found})
+        for spec in specs:
+            floor = _part("floor", spec, count)
+            rows.append(_row(model, spec.precision, turns[spec.precision], floor))
+    return Result(floor["device"], floor["threads"], floor["source"], rounds, rows)
 
 
-def _row(
-    model: str,
-    spec: RunSpec,
-    plain: list[dict[str, Any]],
-    engine: list[dict[str, Any]],
-    limit: list[dict[str, Any]],
-    floor: dict[str, Any],
-) -> Row:
-    a, b, c = ([turn["images_per_second"] for turn in turns] for turns in (plain, engine, limit))
+def _row(model: str, precision: str, turns: list[Turn], floor: Figures) -> Row:
+    def middle(part: str, over: str | None = None, figure: str = "images_per_second") -> float:
+        """The median over the rounds of a part's figure, or of its ratio to another part's."""
+        return statistics.median(
+            turn[part][figure] / (turn[over][figure] if over else 1) for turn in turns
+        )
+
     return Row(
         model="resnet20" if model == "resnet" else model,
-        precision=spec.precision,
-        plain=statistics.median(a),
-        engine=statistics.median(b),
-        limit=statistics.median(c),
+        precision=precision,
+        plain=middle("plain"),
+        engine=middle("engine"),
+        limit=middle("limit"),
         floor=floor["images_per_second"],
-        engine_over_plain=statistics.median(y / x for x, y in zip(a, b, strict=True)),
-        engine_over_limit=statistics.median(y / x for x, y in zip(c, b, strict=True)),
-        plain_val_seconds=statistics.median(turn["val_seconds"] for turn in plain),
-        engine_val_seconds=statistics.median(turn["val_seconds"] for turn in engine),
+        engine_over_plain=middle("engine", "plain"),
+        engine_over_limit=middle("engine", "limit"),
+        six_together=SIX * middle("engine", "together") if "together" in turns[0] else None,
+        plain_val_seconds=middle("plain", figure="val_seconds"),
+        engine_val_seconds=middle("engine", figure="val_seconds"),
         arithmetic={k: v for k, v in floor.items() if "per" in k and k != "images_per_second"},
-        remarks=sorted({remark for turn in engine for remark in turn["remarks"]}),
+        remarks=sorted({remark for turn in turns for remark in turn["engine"]["remarks"]}),
     )
 
 
-def _part(part: str, spec: RunSpec, images: int) -> dict[str, Any]:
+def _part(part: str, spec: RunSpec, images: int) -> Figures:
     """Run one measurement as a process of its own."""
     asked = json.dumps({"part": part, "spec": spec.model_dump(mode="json"), "images": images})
     done = subprocess.run(
@@ -135,6 +144,7 @@ def _part(part: str, spec: RunSpec, images: int) -> dict[str, Any]:
         text=True,
         timeout=TIMEOUT,
         check=False,
+        env={**(SPIN if part != "plain" else {}), **os.environ},
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

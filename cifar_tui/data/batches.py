@@ -1,5 +1,6 @@
 """A split as uint8 on the device, cut into batches and augmented there."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -67,13 +68,22 @@ class TrainBatches:
         size = min(self._spec.batch_size, len(self))
         return {size, len(self) % size or size}
 
+    @property
+    def steps(self) -> int:
+        """How many batches an epoch has."""
+        return math.ceil(len(self) / self._spec.batch_size)
+
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (windows int64 (B,), labels int64 (B,)), each image once; `cut` makes images."""
-        draws = draw_epoch(len(self), self._spec, epoch)
-        starts = self._windows.starts(draws).to(self._device)
-        labels = self._labels[draws.order.to(self._device)]
+        windows, labels = self.shuffled(self._spec, epoch)
         size = self._spec.batch_size
-        yield from zip(starts.split(size), labels.split(size), strict=True)
+        yield from zip(windows.split(size), labels.split(size), strict=True)
+
+    def shuffled(self, spec: RunSpec, epoch: int) -> tuple[Tensor, Tensor]:
+        """All windows and labels of an epoch as the spec's seed draws them, int64 (N,) each."""
+        draws = draw_epoch(len(self), spec, epoch)
+        windows = self._windows.starts(draws).to(self._device)
+        return windows, self._labels[draws.order.to(self._device)]
 
     def cut(self, windows: Tensor) -> Tensor:
         """The augmented, normalised images float (B,3,32,32), channels last, of these windows."""

@@ -8,13 +8,14 @@ from pathlib import Path
 from cifar_tui.errors import UserError
 
 
-def start(runs: Path, run_ids: Sequence[str]) -> int:
+def start(runs: Path, run_ids: Sequence[str], *, together: bool = False) -> int:
     """Train the queued runs in a new session, one after another; returns the process's pid.
 
     It reads and writes the run folders only; what it could not write there is in
     `.background.log` beside them.
     """
     command = [sys.executable, "-m", "cifar_tui", "worker", *run_ids, "--runs", str(runs)]
+    command += ["--together"] * together
     try:
         with (runs / ".background.log").open("ab") as log:
             process = subprocess.Popen(

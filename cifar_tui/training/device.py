@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cifar_tui.errors import UserError
 from cifar_tui.spec import RunSpec
@@ -41,7 +41,7 @@ def set_precision(spec: RunSpec, device: torch.device) -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def forward(model: nn.Module, images: Tensor, spec: RunSpec) -> Tensor:
+def forward(model: Callable[[Tensor], Tensor], images: Tensor, spec: RunSpec) -> Tensor:
     """Logits (B,10) of images (B,3,32,32); the layers run in bfloat16 where the spec asks for it,
     the loss never does."""
     if spec.precision != "bf16":

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cifar_tui.training.step import Step
+from cifar_tui.training.step import AnyStep
 
 WARM_UP = 3
 """Steps before a capture, in which cuDNN, cuBLAS and the optimiser set up what they keep."""
 
 
-def make_step(step: Step) -> tuple["Step | GraphedStep", str]:
+def make_step(step: AnyStep) -> tuple[AnyStep, str]:
     """The fastest step that works on the step's device, and a remark if it is not the usual one."""
     device = step.means.loss.device
     if device.type != "cuda":
@@ -43,7 +43,7 @@ class GraphedStep:
     that the plain step uses, so that either can go on where the other stopped.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: AnyStep) -> None:
         self._step = step
         self._graphs: dict[int, _Graph] = {}
         self.model = step.model
@@ -52,7 +52,7 @@ class GraphedStep:
 
     def __call__(self, windows: Tensor, labels: Tensor) -> None:
         """As the plain step; a batch size without a graph takes the plain step itself."""
-        found = self._graphs.get(len(labels))
+        found = self._graphs.get(labels.shape[-1])
         if found is None:
             self._step(windows, labels)
             return
@@ -65,12 +65,18 @@ class GraphedStep:
 
         Raises RuntimeError when the device or the driver cannot do it.
         """
-        device = self.means.loss.device
         self.model.train()
         with preserved(self._step):
             for size in batch_sizes:
-                windows = torch.zeros(size, dtype=torch.int64, device=device)
-                self._graphs[size] = self._record(windows, torch.zeros_like(windows))
+                self._graphs[size] = self._record(*self._step.inputs(size))
+
+    def tensors(self) -> list[Tensor]:
+        """As the plain step."""
+        return self._step.tensors()
+
+    def inputs(self, size: int) -> tuple[Tensor, Tensor]:
+        """As the plain step."""
+        return self._step.inputs(size)
 
     def _record(self, windows: Tensor, labels: Tensor) -> _Graph:
         side = torch.cuda.Stream(windows.device)
@@ -86,13 +92,12 @@ class GraphedStep:
 
 
 @contextmanager
-def preserved(step: Step) -> Iterator[None]:
+def preserved(step: AnyStep) -> Iterator[None]:
     """Put weights, statistics, momentum, counts and the random state back as they were, in place.
 
     Momentum that did not exist before becomes zero, from which SGD's first step is the same.
     """
-    tensors = [*step.model.parameters(), *step.model.buffers(), step.means.loss, step.means.correct]
-    tensors += _momentum(step)
+    tensors = step.tensors()
     before = [tensor.detach().clone() for tensor in tensors]
     known = {id(tensor) for tensor in tensors}
     device = step.means.loss.device
@@ -103,11 +108,6 @@ def preserved(step: Step) -> Iterator[None]:
             with torch.no_grad():
                 for tensor, value in zip(tensors, before, strict=True):
                     tensor.copy_(value)
-                for tensor in _momentum(step):
+                for tensor in step.tensors():
                     if id(tensor) not in known:
                         tensor.zero_()
-
-
-def _momentum(step: Step) -> list[Tensor]:
-    states = step.optimiser.state.values()
-    return [s["momentum_buffer"] for s in states if s.get("momentum_buffer") is not None]

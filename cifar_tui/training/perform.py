@@ -30,6 +30,7 @@ from cifar_tui.training.faults import (
 from cifar_tui.training.rate import Rate
 from cifar_tui.training.trainer import Event, Phase, train
 
+STOPPED: Event = {"event": "end", "status": "stopped", "reason": "stopped by the user"}
 BEAT = 0.25
 """Seconds between two looks at the control file and two writes of the progress file."""
 TRY_AGAIN = 1.0
@@ -84,10 +85,12 @@ def perform(
         summary = read_run(folder.path).summary
         if summary.status in ENDED or not mine.take():
             return summary
-        return _Performance(folder, summary, mine, stopping, blocked).carry_out()
+        return Performance(folder, summary, mine, stopping, blocked).carry_out()
 
 
-class _Performance:
+class Performance:
+    """One run being carried out: what the trainer tells goes into the run's folder."""
+
     def __init__(
         self,
         folder: RunFolder,
@@ -97,7 +100,7 @@ class _Performance:
         blocked: Callable[[str], None],
     ) -> None:
         self._folder = folder
-        self._summary = summary
+        self.summary = summary
         self._lock = lock
         self._stopping = stopping
         self._blocked = blocked
@@ -110,28 +113,41 @@ class _Performance:
 
     def carry_out(self) -> Summary:
         """Run the trainer to its end and record how it ended."""
-        self._beat()
-        self._folder.sweep()
-        self._store(self._folder.mend_events)
+        self.prepare()
         try:
-            spec = self._spec = self._folder.spec()
+            spec = self.read_spec()
             device = choose_device(spec)
             with device_lock(str(device)) as turn:
-                self._wait_for(turn, str(device))
+                self.wait_for(turn, str(device))
                 for event in self._events(spec, device):
-                    self._record(event)
+                    self.record(event)
         except Stopped:
-            self._record({"event": "end", "status": "stopped", "reason": "stopped by the user"})
+            self.record(STOPPED)
         except Unwritable:
             raise
         except Exception as error:
-            reason, trace = explain(error, self._spec)
-            self._record({"event": "end", "status": "failed", "reason": reason, **trace})
-            if is_device_lost(error):
-                raise DeviceLost(reason) from error
-        return self._summary
+            self.fail(error)
+        return self.summary
 
-    def _wait_for(self, turn: Lock, device: str) -> None:
+    def read_spec(self) -> RunSpec:
+        """The run's settings, remembered for what may have to be explained."""
+        self._spec = self._folder.spec()
+        return self._spec
+
+    def prepare(self) -> None:
+        """Say that someone works on this run, and mend what a crash left in its folder."""
+        self._beat()
+        self._folder.sweep()
+        self._store(self._folder.mend_events)
+
+    def fail(self, error: Exception) -> None:
+        """Record what ended the run; raises DeviceLost when the device is of no more use."""
+        reason, trace = explain(error, self._spec)
+        self.record({"event": "end", "status": "failed", "reason": reason, **trace})
+        if is_device_lost(error):
+            raise DeviceLost(reason) from error
+
+    def wait_for(self, turn: Lock, device: str) -> None:
         """Wait until no other run of this user trains on the device."""
         told = ""
         while not turn.take(self._folder.id):
@@ -143,26 +159,34 @@ class _Performance:
             if self._order() == "stop":
                 raise Stopped
             time.sleep(BEAT)
+        self.begin()
+
+    def begin(self) -> None:
+        """Say that the run is in training."""
         self._update(status="running", reason="")
 
     def _events(self, spec: RunSpec, device: torch.device) -> Iterator[Event]:
         dataset = IMAGES.open(spec.data)
+        self.describe(dataset, device)
+        checkpoint, remark = resume_point(self._folder)
+        if remark:
+            self.record({"event": "remark", "text": remark})
+        return train(spec, dataset, device, self.tick, self.keep, checkpoint)
+
+    def describe(self, dataset: Dataset, device: torch.device) -> None:
+        """Write down where and with what the run is made."""
         meta = describe_environment(dataset, device)
         self._store(lambda: self._folder.write_meta(meta))
         self._update(device=str(device), source=dataset.source)
-        checkpoint, remark = resume_point(self._folder)
-        if remark:
-            self._record({"event": "remark", "text": remark})
-        return train(spec, dataset, device, self._tick, self._keep, checkpoint)
 
-    def _keep(self, checkpoint: Checkpoint, is_best: bool) -> None:
+    def keep(self, checkpoint: Checkpoint, is_best: bool) -> None:
         """Write best.pt before last.pt: a crash in between repeats this epoch and writes both."""
         content = checkpoint.to_bytes()
         if is_best:
             self._store(lambda: save(self._folder.best, content))
         self._store(lambda: save(self._folder.last, content))
 
-    def _record(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """Append the event first, then the summary: an ended run's events are complete."""
         kind = event["event"]
         event = {**event, "time": round(time.time(), 3)}
@@ -177,25 +201,25 @@ class _Performance:
         elif kind == "epoch":
             point = Point(**{k: _finite(event.get(k)) for k in Point.model_fields})
             changes = {"epochs_done": event["epoch"], "last": point}
-            if _better(point, self._summary.best):
+            if _better(point, self.summary.best):
                 changes["best"] = point
         elif kind == "end":
             changes = {"status": event["status"], "reason": event["reason"]}
-        self._summary = self._changed(changes)
+        self.summary = self._changed(changes)
         if kind == "end":
-            event["summary"] = self._summary.model_dump(mode="json")
+            event["summary"] = self.summary.model_dump(mode="json")
             with contextlib.suppress(OSError):
                 self._folder.clear_order()
         self._store(lambda: self._folder.append(event, durable=kind in ("epoch", "end")))
-        self._store(lambda: self._folder.write_summary(self._summary))
+        self._store(lambda: self._folder.write_summary(self.summary))
 
     def _changed(self, changes: dict[str, Any]) -> Summary:
         seconds = self._seconds_before + time.monotonic() - self._began
-        return self._summary.model_copy(update={**changes, "seconds": seconds})
+        return self.summary.model_copy(update={**changes, "seconds": seconds})
 
     def _update(self, **changes: Any) -> None:
-        self._summary = self._changed(changes)
-        self._store(lambda: self._folder.write_summary(self._summary))
+        self.summary = self._changed(changes)
+        self._store(lambda: self._folder.write_summary(self.summary))
 
     def _store(self, write: Callable[[], object]) -> None:
         """Do one write; where the folder refuses it, wait until it does not, and say why."""
@@ -212,7 +236,7 @@ class _Performance:
                 told = reason
                 self._blocked(reason)
                 self._lock.say(reason)
-                waiting = self._summary.model_copy(update={"status": "paused", "reason": reason})
+                waiting = self.summary.model_copy(update={"status": "paused", "reason": reason})
                 with contextlib.suppress(OSError):
                     self._folder.write_summary(waiting)
             self._beat(phase="paused")
@@ -221,12 +245,12 @@ class _Performance:
             self._blocked("")
             self._lock.say("")
             self._rate.forget()
-            self._store(lambda: self._folder.write_summary(self._summary))
+            self._store(lambda: self._folder.write_summary(self.summary))
 
     def _order(self) -> Order | None:
         return "stop" if self._stopping() else self._folder.read_order()
 
-    def _tick(self, phase: Phase, epoch: int, done: int, images: int) -> float:
+    def tick(self, phase: Phase, epoch: int, done: int, images: int) -> float:
         """Between two batches: beat a few times a second and obey; returns seconds held."""
         now = time.monotonic()
         if now < self._next_beat:
@@ -238,7 +262,7 @@ class _Performance:
             images_done=done,
             images=images,
             images_per_second=self._rate.value,
-            seconds_left=self._rate.seconds_left(self._summary.epochs - epoch),
+            seconds_left=self._rate.seconds_left(self.summary.epochs - epoch),
         )
         order = self._order()
         if order == "stop":

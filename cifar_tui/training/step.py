@@ -12,12 +12,15 @@ from cifar_tui.training.device import forward
 
 
 class Means:
-    """Sample-weighted mean loss and accuracy, kept on the device and read once."""
+    """Sample-weighted mean loss and accuracy, kept on the device and read once.
 
-    def __init__(self, device: torch.device) -> None:
+    With `shape` (R,), those of R runs at once.
+    """
+
+    def __init__(self, device: torch.device, shape: tuple[int, ...] = ()) -> None:
         exact = torch.float32 if device.type == "mps" else torch.float64
-        self.loss = torch.zeros((), dtype=exact, device=device)
-        self.correct = torch.zeros((), dtype=torch.int64, device=device)
+        self.loss = torch.zeros(shape, dtype=exact, device=device)
+        self.correct = torch.zeros(shape, dtype=torch.int64, device=device)
 
     def clear(self) -> None:
         """Begin anew."""
@@ -25,13 +28,18 @@ class Means:
         self.correct.zero_()
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count one batch by its mean loss and its logits (B,10)."""
-        self.loss += loss.detach() * len(labels)
-        self.correct += (logits.detach().argmax(1) == labels).sum()
+        """Count one batch by its mean loss, its logits (B,10) and its labels (B,)."""
+        self.loss += loss.detach() * labels.shape[-1]
+        self.correct += (logits.detach().argmax(-1) == labels).sum(-1)
 
     def read(self, images: int) -> tuple[float, float]:
         """(mean loss, accuracy as a fraction) over so many images; waits for the device."""
         return float(self.loss) / images, int(self.correct) / images
+
+    def read_each(self, images: int) -> list[tuple[float, float]]:
+        """The same for each of several runs."""
+        losses, hits = self.loss.tolist(), self.correct.tolist()
+        return [(loss / images, hit / images) for loss, hit in zip(losses, hits, strict=True)]
 
 
 class Cut(Protocol):
@@ -43,6 +51,23 @@ class Cut(Protocol):
 
     def cut(self, windows: Tensor) -> Tensor:
         """Images float (B,3,32,32) of these windows."""
+
+
+class AnyStep(Protocol):
+    """One step on one batch for one run, or for several at once: what every fast path takes."""
+
+    model: nn.Module
+    means: Means
+    batch_sizes: set[int]
+
+    def __call__(self, windows: Tensor, labels: Tensor) -> None:
+        """Cut the images, update the weights, count loss and hits; all on the device."""
+
+    def tensors(self) -> list[Tensor]:
+        """All that a step changes."""
+
+    def inputs(self, size: int) -> tuple[Tensor, Tensor]:
+        """Windows and labels of a batch of this size, for a capture."""
 
 
 class Step:
@@ -75,6 +100,18 @@ class Step:
             self._add_l1_gradient()
         self.optimiser.step()
         return loss, logits
+
+    def tensors(self) -> list[Tensor]:
+        """All that a step changes."""
+        states = self.optimiser.state.values()
+        momentum = [s["momentum_buffer"] for s in states if s.get("momentum_buffer") is not None]
+        counts = [self.means.loss, self.means.correct]
+        return [*self.model.parameters(), *self.model.buffers(), *momentum, *counts]
+
+    def inputs(self, size: int) -> tuple[Tensor, Tensor]:
+        """Windows and labels of a batch of this size, for a capture."""
+        zeros = torch.zeros(size, dtype=torch.int64, device=self.means.loss.device)
+        return zeros, zeros.clone()
 
     @torch.no_grad()
     def _add_l1_gradient(self) -> None:

@@ -5,7 +5,7 @@ import threading
 
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.record import Progress, this_worker
-from cifar_tui.training.memory import keep_freed_memory
+from cifar_tui.training.process import prepare_process
 
 
 class Worker:
@@ -14,9 +14,11 @@ class Worker:
     The thread is no daemon: the process lives until `close`, or until `finish` and an empty queue.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, together: bool = False) -> None:
+        self._together = together
+        """Whether queued runs that differ only in numbers are trained as one batched model."""
         self._queue: list[RunFolder] = []
-        self._current: RunFolder | None = None
+        self._current: list[RunFolder] = []
         self._held = False
         self._closing = False
         self._finishing = False
@@ -28,7 +30,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin working; torch is imported in the thread."""
-        keep_freed_memory()
+        prepare_process()
         self._thread.start()
 
     def add(self, folder: RunFolder, *, place: int | None = None) -> None:
@@ -45,9 +47,15 @@ class Worker:
 
     @property
     def current(self) -> str | None:
-        """Id of the run that this process trains."""
+        """Id of the run that this process trains, the first of those trained together."""
         with self._changed:
-            return self._current.id if self._current else None
+            return self._current[0].id if self._current else None
+
+    @property
+    def training(self) -> list[str]:
+        """Ids of all runs that this process trains now."""
+        with self._changed:
+            return [folder.id for folder in self._current]
 
     @property
     def queued(self) -> list[str]:
@@ -121,11 +129,15 @@ class Worker:
     def _work(self) -> None:
         from cifar_tui.training.faults import DeviceLost, Unwritable, storage_reason
         from cifar_tui.training.perform import perform
+        from cifar_tui.training.perform_together import perform_together
 
         self.ready.set()
-        while (folder := self._next()) is not None:
+        while folders := self._next():
             try:
-                perform(folder, lambda: self._closing, self._say)
+                if len(folders) > 1:
+                    perform_together(folders, lambda: self._closing, self._say)
+                else:
+                    perform(folders[0], lambda: self._closing, self._say)
             except DeviceLost as error:
                 self._say(str(error))
                 self.hold()
@@ -134,19 +146,27 @@ class Worker:
             except OSError as error:
                 self._say(storage_reason(error))
             with self._changed:
-                self._current = None
+                self._current = []
 
     def _say(self, problem: str) -> None:
         with self._changed:
             self._problem = problem
 
-    def _next(self) -> RunFolder | None:
+    def _next(self) -> list[RunFolder]:
+        """The next run, with those behind it that can be trained together; none when it is over."""
         with self._changed:
             while not self._closing:
                 if self._queue and not self._held:
-                    self._current = self._queue.pop(0)
+                    self._current = [self._queue.pop(0)]
+                    while self._together and self._queue and self._fits(self._queue[0]):
+                        self._current.append(self._queue.pop(0))
                     return self._current
                 if self._finishing and (self._held or not self._queue):
                     break
                 self._changed.wait()
-            return None
+            return []
+
+    def _fits(self, folder: RunFolder) -> bool:
+        from cifar_tui.training.perform_together import shares_with
+
+        return shares_with(self._current[0], folder)

@@ -1,11 +1,13 @@
-"""One finished run on the demo set, trained once for all tests that need its checkpoint."""
+"""A finished run on the demo set, trained once for all that need one; checkpoints read back."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.checkpoint import Checkpoint, load, save
 from cifar_tui.training.perform import perform
 
 
@@ -16,3 +18,10 @@ def demo_runs(factory: pytest.TempPathFactory) -> Path:
         spec = RunSpec(data="demo", epochs=1, lr=0.05, device="cpu", name="tiny")
         assert perform(RunFolder.create(runs, spec)).status == "finished"
     return runs
+
+
+def read(content: bytes) -> Checkpoint:
+    """A checkpoint as it is after having been written and read."""
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder) / "last.pt", content)
+        return load(Path(folder) / "last.pt")

@@ -1,7 +1,6 @@
 """The engine against a plain loop, its events, its checkpoints, and the ways a run can end."""
 
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ from torch import nn
 from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.data.batches import PlainBatches
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.checkpoint import Checkpoint, load, save
+from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.schedule import lr_at
 from cifar_tui.training.step import evaluate
 from cifar_tui.training.trainer import seeded_model, train
+from tests.training import read
 
 CPU = torch.device("cpu")
 
@@ -36,12 +36,6 @@ def run(spec: RunSpec, dataset: Dataset, **options: Any) -> tuple[list[dict], li
     options.setdefault("tick", lambda *_: 0.0)
     events = list(train(spec, dataset, CPU, keep=keep, **options))
     return events, kept
-
-
-def read(content: bytes) -> Checkpoint:
-    with tempfile.TemporaryDirectory() as folder:
-        save(Path(folder) / "last.pt", content)
-        return load(Path(folder) / "last.pt")
 
 
 def test_events_tell_the_whole_run(dataset: Dataset) -> None:

@@ -1,0 +1,98 @@
+"""Carries several runs out as one batched model, each in its own folder."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from cifar_tui.errors import UserError
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.lock import Lock, device_lock
+from cifar_tui.runs.record import ENDED
+from cifar_tui.training.device import choose_device
+from cifar_tui.training.faults import DeviceLost, Stopped, Unwritable
+from cifar_tui.training.perform import IMAGES, STOPPED, Performance
+from cifar_tui.training.together import Member, can_share, train_together
+from cifar_tui.training.trainer import Phase
+
+
+def shares_with(first: RunFolder, other: RunFolder) -> bool:
+    """Whether two queued runs can be trained together: both fresh, and alike but for numbers."""
+    if first.last.exists() or other.last.exists():
+        return False
+    try:
+        return can_share(first.spec(), other.spec())
+    except (UserError, OSError):
+        return False
+
+
+def perform_together(
+    folders: Sequence[RunFolder],
+    stopping: Callable[[], bool] = lambda: False,
+    blocked: Callable[[str], None] = lambda reason: None,
+) -> None:
+    """Train fresh runs that share from start to end; locks, orders and faults as in `perform`.
+
+    A run that is stopped ends at once and leaves its place in the model after the epoch; one that
+    is paused holds the others too.
+    """
+    with ExitStack() as locks:
+        taken = []
+        for folder in folders:
+            lock = locks.enter_context(Lock(folder.path / "lock"))
+            summary = read_run(folder.path).summary
+            if summary.status not in ENDED and lock.take():
+                taken.append(Performance(folder, summary, lock, stopping, blocked))
+        if taken:
+            _Group(taken).carry_out()
+
+
+class _Group:
+    def __init__(self, runs: Sequence[Performance]) -> None:
+        self._runs = runs
+        self._left: set[int] = set()
+
+    def carry_out(self) -> None:
+        """Run the trainer to its end and record how each run ended."""
+        for run in self._runs:
+            run.prepare()
+        try:
+            specs = [run.read_spec() for run in self._runs]
+            device = choose_device(specs[0])
+            with device_lock(str(device)) as turn:
+                self._runs[0].wait_for(turn, str(device))
+                dataset = IMAGES.open(specs[0].data)
+                for run in self._runs:
+                    run.describe(dataset, device)
+                    run.begin()
+                members = [Member(s, r.keep) for s, r in zip(specs, self._runs, strict=True)]
+                events = train_together(members, dataset, device, self._tick, lambda: self._left)
+                for number, event in events:
+                    if number not in self._left:
+                        self._runs[number].record(event)
+        except Stopped:
+            self._end_all(lambda run: run.record(STOPPED))
+        except (Unwritable, DeviceLost):
+            raise
+        except Exception as error:
+            failure = error
+            self._end_all(lambda run: run.fail(failure))
+
+    def _end_all(self, end: Callable[[Performance], None]) -> None:
+        for run in self._runs:
+            if run.summary.status not in ENDED:
+                end(run)
+
+    def _tick(self, phase: Phase, epoch: int, done: int, images: int) -> float:
+        """Beat and obey for each run; raises Stopped once none is left."""
+        held = 0.0
+        for number, run in enumerate(self._runs):
+            if run.summary.status in ENDED:
+                continue
+            try:
+                held += run.tick(phase, epoch, done, images)
+            except Stopped:
+                run.record(STOPPED)
+                self._left.add(number)
+        if all(run.summary.status in ENDED for run in self._runs):
+            raise Stopped
+        return held

@@ -1,0 +1,37 @@
+"""Settings of the whole process that make training faster, to be made before torch is imported."""
+
+import ctypes
+import os
+
+SPIN = {"GOMP_SPINCOUNT": "20000"}
+"""How long torch's threads wait busily for each other before they sleep, in rounds of a loop.
+
+By default they never sleep, and where another program wants a core, each step then waits for whole
+time slices of the scheduler (docs/performance.md).
+"""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+"""glibc's names in malloc.h."""
+
+
+def prepare_process() -> None:
+    """Keep freed memory, and let threads sleep that wait long; what the user has set wins.
+
+    To be called before torch is imported and before the threads that train are made.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        for name, value in SPIN.items():
+            os.environ.setdefault(name, value)
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Stop glibc from handing freed memory back to the system; does nothing without glibc.
+
+    A batch's activations are megabytes each, which glibc maps and unmaps every time; the kernel
+    then clears their pages anew, a third of a step's time on a CPU (docs/performance.md).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(M_MMAP_THRESHOLD, 1 << 30) or mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(M_ARENA_MAX, 1)
