@@ -87,7 +87,7 @@ def test_show_names_what_is_known_before_anything_was_trained(
     [
         (("run", "lab7"), "There is no lab 'lab7'"),
         (("run", "lab1", "--epochs", "0", "--data", "demo"), "epochs must be"),
-        (("list", "--seeds", "0"), "--seeds must be"),
+        (("list", "--seeds", "0"), "seeds must be"),
         (("show", "lab1", "--precision", "fp8"), "precision must be"),
         (("run", "lab1", "--data", "/nowhere"), "There is no folder /nowhere"),
         (("run", "lab1", "--device", "gpu", "--data", "demo"), "device must be"),
