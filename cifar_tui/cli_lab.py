@@ -6,12 +6,11 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from cifar_tui import printing
-from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, DataDir, Json, RunsDir
 from cifar_tui.labs.answer import Answer, Book
 from cifar_tui.labs.experiments import LABS, find_labs
 from cifar_tui.labs.images import Images, choose_images
-from cifar_tui.labs.lab import Lab, Scale
+from cifar_tui.labs.lab import Lab, Scale, make_scale
 from cifar_tui.runs.listing import Runs
 
 lab_app = App(name="lab", help="The assignment's experiments: list, show, run and report them.")
@@ -43,7 +42,7 @@ def lab_list(
     runs: RunsDir = RUNS,
 ) -> None:
     """List the experiments: how far each is, and what it answers."""
-    found = _read(list(LABS), _scale(epochs, seeds, subset, precision), data, runs)
+    found = _read(list(LABS), make_scale(epochs, seeds, subset, precision), data, runs)
     if json:
         printing.print_json([answer.to_dict() for answer in found])
     else:
@@ -64,7 +63,7 @@ def lab_show(
     runs: RunsDir = RUNS,
 ) -> None:
     """Show experiments: the question, our figures beside the report's, and the verdict."""
-    found = _read(find_labs(name), _scale(epochs, seeds, subset, precision), data, runs)
+    found = _read(find_labs(name), make_scale(epochs, seeds, subset, precision), data, runs)
     _print(found, json)
 
 
@@ -90,7 +89,7 @@ def lab_run(
     from cifar_tui.labs.launch import queue
     from cifar_tui.progress import train_printer
 
-    labs, scale = find_labs(name), _scale(epochs, seeds, subset, precision)
+    labs, scale = find_labs(name), make_scale(epochs, seeds, subset, precision)
     where: dict[str, Any] = {"data": data, "device": device}
     printer = train_printer(json)
     images = _open_images(labs[0], scale, where, printer.note)
@@ -116,20 +115,12 @@ def _open_images(lab: Lab, scale: Scale, where: dict[str, Any], note: Any) -> Im
     from cifar_tui.data import find
     from cifar_tui.training.perform import check_run
 
-    said = find(where["data"]).note
+    spec = lab.arms[0].spec(lab.name, scale, **where)
+    said = find(spec.data).note
     if said:
         note(said)
-    dataset = check_run(lab.arms[0].spec(lab.name, scale, **where))
+    dataset = check_run(spec)
     return Images(dataset.source, dataset.fingerprint)
-
-
-def _scale(epochs: int | None, seeds: int, subset: int, precision: str) -> Scale:
-    """The flags as a scale; raises UserError for one that no run can have."""
-    if not 1 <= seeds <= 100:
-        raise UserError(f"--seeds must be a whole number from 1 up to 100; got {seeds}.")
-    scale = Scale(epochs, seeds, subset, precision)
-    LABS[0].arms[0].spec(LABS[0].name, scale)
-    return scale
 
 
 def _read(labs: list[Lab], scale: Scale, data: str | None, runs: Path) -> list[Answer]:

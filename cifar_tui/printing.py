@@ -239,16 +239,17 @@ def print_answer(found: "LabAnswer") -> None:
     bar = "" if found.lab.bar is None else f"   the assignment asks for val_acc {found.lab.bar:g}"
     if found.bar_reached is not None:
         bar += f": {'reached' if found.bar_reached else 'not reached'}"
-    columns = ("setting", found.lab.measure.name, "report", "others", "loss before", "runs")
-    table = _table(*columns, right=["report"])
+    columns = ("setting", found.lab.measure.name, "n", "report", "others", "loss 0", "runs")
+    table = _table(*columns, right=columns[2:6])
     for row in found.rows:
-        others = "-".join(map(show, row.arm.others)) or "-"
-        figures = (row.figure(show), show(row.arm.report), others, loss(row.initial_loss))
+        ours = (row.figure(show), str(len(row.values)))
+        figures = (*ours, show(row.arm.report), row.arm.others_words, loss(row.initial_loss))
         _row(table, row.arm.label, *figures, _run_words(row.runs))
     _show(
         f"{found.lab.name}  {found.lab.question}",
         f"{found.state}{bar}",
         table,
+        "loss 0: before training, beside ln 10 = 2.3026",
         f"look at  {found.lab.look_at}",
         f"answer   {found.verdict}",
         *_lab_remarks(found),

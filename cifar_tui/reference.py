@@ -11,6 +11,8 @@ PLACES = {
     "live": "Live",
     "history": "History",
     "compare": "Compare",
+    "lab": "Lab",
+    "experiment": "Experiment",
     EVERYWHERE: "everywhere",
 }
 

@@ -58,9 +58,8 @@ class Row:
         return stdev(self.values) if len(self.values) > 1 else None
 
     def figure(self, show: Callable[[float | None], str]) -> str:
-        """`0.7224 ± 0.0031 (3)`: mean, standard deviation and number of seeds."""
-        spread = "" if self.sd is None else f" ± {show(self.sd)} ({len(self.values)})"
-        return show(self.mean) + spread
+        """`0.7224 ± 0.0031`: mean and, with several seeds, standard deviation."""
+        return show(self.mean) + ("" if self.sd is None else f" ± {show(self.sd)}")
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -39,10 +39,14 @@ class Images:
         return NOTES.get(self.fingerprint, "")
 
     @property
+    def kind(self) -> str:
+        """`course images`, or the demo set with its warning."""
+        return "the demo set (synthetic)" if self.synthetic else f"{self.source} images"
+
+    @property
     def words(self) -> str:
         """`course images 785141258484a1be`."""
-        kind = "the demo set (synthetic)" if self.synthetic else f"{self.source} images"
-        return f"{kind} {self.fingerprint}".strip()
+        return f"{self.kind} {self.fingerprint}".strip()
 
     def are_of(self, run: Run) -> bool:
         """Whether the run was, or will be, trained on these."""

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cifar_tui.errors import UserError
 from cifar_tui.labs.measures import VAL_ACC, Measure
 from cifar_tui.labs.trends import Trend
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import SHOWN_NAME_LENGTH, RunSpec
 
+MOST_SEEDS = 100
 FULL_EPOCHS = 30
 """What the assignment trains for, unless an experiment says otherwise."""
 
@@ -21,6 +23,23 @@ class Scale:
     seeds: int = 1
     subset: int = 0
     precision: str = "fp32"
+
+
+def make_scale(
+    epochs: int | str | None = None,
+    seeds: int | str = 1,
+    subset: int | str = 0,
+    precision: str = "fp32",
+) -> Scale:
+    """A scale from numbers or their texts, an empty one for the usual; raises UserError."""
+    values = {"epochs": epochs, "subset": subset, "precision": precision}
+    spec = make_spec({name: value for name, value in values.items() if value not in (None, "")})
+    number = str(seeds) or "1"
+    if not (number.isdecimal() and 1 <= int(number) <= MOST_SEEDS):
+        raise UserError(f"seeds must be a whole number from 1 up to {MOST_SEEDS}; got {seeds}.")
+    return Scale(
+        None if epochs in (None, "") else spec.epochs, int(number), spec.subset, spec.precision
+    )
 
 
 @dataclass(frozen=True)
@@ -37,6 +56,11 @@ class Arm:
     def epochs(self) -> int:
         """Epochs of the full setting."""
         return int(self.settings.get("epochs", FULL_EPOCHS))
+
+    @property
+    def others_words(self) -> str:
+        """`0.714-0.740`, or `-`."""
+        return "-".join(f"{figure:.3f}" for figure in self.others) or "-"
 
     def spec(self, lab: str, scale: Scale, seed: int = 0, **where: Any) -> RunSpec:
         """The run of this setting with this seed; `where` names images and device.

@@ -11,11 +11,13 @@ from cifar_tui.spec import RunSpec
 
 
 def lacking(answers: Sequence[Answer]) -> tuple[list[Run], list[RunSpec]]:
-    """The runs to resume and the specs to train anew, in the experiments' order."""
+    """The runs to resume and the specs to train anew: one seed of every setting, then the next."""
     resumed = {run.id: run for answer in answers for run in answer.to_resume()}
-    specs = [spec for answer in answers for spec in answer.to_train()]
-    trained = {(identity(spec), spec.seed): spec for spec in reversed(specs)}
-    return list(resumed.values()), list(reversed(trained.values()))
+    trained: dict[tuple[object, int], RunSpec] = {}
+    for answer in answers:
+        for spec in answer.to_train():
+            trained.setdefault((identity(spec), spec.seed), spec)
+    return list(resumed.values()), sorted(trained.values(), key=lambda spec: spec.seed)
 
 
 def queue(answers: Sequence[Answer], runs: Path) -> list[RunFolder]:
@@ -30,10 +32,10 @@ def queue(answers: Sequence[Answer], runs: Path) -> list[RunFolder]:
 def seconds_needed(answers: Sequence[Answer], known: Sequence[Run]) -> float | None:
     """About how long all that is lacking takes, by the time of like runs; None without any.
 
-    Alike are runs of one model at one precision: their seconds per epoch are what is taken, per
-    image where training splits differ.
+    Alike are runs of one model on these images at one precision; the newest sets the pace.
     """
     resumed, specs = lacking(answers)
+    known = [run for run in known if answers[0].images.are_of(run)]
     wanted = [(run.spec, run.summary.epochs_done) for run in resumed if run.spec]
     total = 0.0
     for spec, done in (*wanted, *((spec, 0) for spec in specs)):
@@ -45,7 +47,7 @@ def seconds_needed(answers: Sequence[Answer], known: Sequence[Run]) -> float | N
 
 
 def _seconds_per_epoch(run: Run, spec: RunSpec) -> float | None:
-    like = ("model", "depth", "precision", "subset", "data")
+    like = ("model", "depth", "precision", "subset")
     if run.spec is None or any(getattr(run.spec, n) != getattr(spec, n) for n in like):
         return None
     done = run.summary.epochs_done

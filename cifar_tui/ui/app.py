@@ -18,6 +18,7 @@ from textual.widgets import Input
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
+from cifar_tui.labs.lab import Scale
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import in_training, left_behind, requeue
@@ -28,6 +29,7 @@ from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
+from cifar_tui.ui.lab import LabScreen
 from cifar_tui.ui.live import LiveScreen
 from cifar_tui.ui.new import NewScreen
 
@@ -44,6 +46,7 @@ class CifarApp(App[None]):
         "new": NewScreen,
         "live": LiveScreen,
         "history": HistoryScreen,
+        "lab": LabScreen,
         "devices": DevicesScreen,
     }
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
@@ -61,6 +64,8 @@ class CifarApp(App[None]):
         self.worker = worker
         self.watched: str | None = watch
         """Id of the run that the live screen shows; None for the one in training."""
+        self.lab_scale = Scale()
+        """How much of each experiment the screens of the lab book show and launch."""
         self.line_dropped = threading.Event()
         """Set when the terminal is gone."""
         self.keep_training = False

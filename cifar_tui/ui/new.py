@@ -23,6 +23,8 @@ from cifar_tui.ui.topline import TopLine
 from cifar_tui.wording import model_name
 
 COLUMNS = (("Data", "Optimiser", "Schedule"), ("Model", "Training", "Record"))
+UNTITLED = ("Schedule",)
+"""Groups whose first field says what they are: a title less, and all fits into 24 lines."""
 MODEL_SETTINGS = ("model", "depth", "shortcut", "batch_norm", "activation", "dropout")
 
 
@@ -49,7 +51,8 @@ class NewScreen(CifarScreen):
                 for groups in COLUMNS:
                     with Vertical(classes="column"):
                         for group in groups:
-                            yield Static(group, classes="group")
+                            if group not in UNTITLED:
+                                yield Static(group, classes="group")
                             for setting in settings_in(group):
                                 yield Field(setting)
             with VerticalScroll(id="side", can_focus=False):

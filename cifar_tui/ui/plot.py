@@ -21,6 +21,8 @@ class Curve:
 
     label: str
     points: Sequence[tuple[float, float | None]]
+    band: Sequence[tuple[float, float, float]] = ()
+    """Where the curve has a spread: (x, low, high), drawn as two thin lines."""
 
     def segments(self) -> list[list[tuple[float, float]]]:
         """The stretches between gaps."""
@@ -31,6 +33,12 @@ class Curve:
             else:
                 found[-1].append((x, y))
         return [segment for segment in found if segment]
+
+    def edges(self) -> list[list[tuple[float, float]]]:
+        """The lower and the upper edge of the band."""
+        if not self.band:
+            return []
+        return [[(x, low) for x, low, _ in self.band], [(x, high) for x, _, high in self.band]]
 
 
 def mark(number: int) -> str:
@@ -51,7 +59,7 @@ class Curves(Static):
 
     def show(self, curves: Sequence[Curve], title: str) -> None:
         """Show these curves; does nothing when they are on the screen already."""
-        self._curves = tuple(Curve(c.label, tuple(c.points)) for c in curves)
+        self._curves = tuple(Curve(c.label, tuple(c.points), tuple(c.band)) for c in curves)
         self._title = title
         self._redraw()
 
@@ -96,8 +104,17 @@ class Curves(Static):
             (number, [_thin(segment, 2 * width) for segment in curve.segments()])
             for number, curve in enumerate(self._curves)
         ]
+        edges = [
+            (number, _thin(edge, 2 * width))
+            for number, curve in enumerate(self._curves)
+            for edge in curve.edges()
+        ]
         points = [p for _, segments in drawn for segment in segments for p in segment]
+        points += [p for _, edge in edges for p in edge]
         _scale([x for x, _ in points], [y for _, y in points], width, height)
+        for number, edge in edges:
+            xs, ys = zip(*edge, strict=True)
+            plotext.scatter(xs, ys, marker="braille", color=self._colour(number) or "default")
         for number, segments in drawn:
             colour = self._colour(number) or "default"
             for segment in segments:

@@ -97,3 +97,13 @@ def test_images_are_channels_last_without_a_copy() -> None:
     images, _ = cut(TrainBatches(split(64), RunSpec(), CPU), 1)[0]
     assert images.shape == (64, 3, 32, 32)
     assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_subset_is_the_first_images_of_the_split_and_more_than_all_is_all() -> None:
+    first = TrainBatches(numbered(250), RunSpec(subset=30, batch_size=30), CPU)
+    assert len(first) == 30
+    ((images, _),) = cut(first, 1)
+    mean, std = (torch.tensor(v) for v in NORMALISATION["course"])
+    numbers = (images[:, 0, 0, 0] * std[0] + mean[0]).mul(255).round().long()
+    assert sorted(numbers.tolist()) == list(range(30))
+    assert len(TrainBatches(numbered(250), RunSpec(subset=1000), CPU)) == 250

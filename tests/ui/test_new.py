@@ -114,7 +114,7 @@ async def test_arrows_go_from_field_to_field(make_app: MakeApp) -> None:
         await pilot.press("down")
         assert app.focused is form(app).query_one("#field-momentum", Field).input
         await pilot.press("up", "up")
-        assert app.focused is form(app).query_one("#field-flip", Field).input
+        assert app.focused is form(app).query_one("#field-subset", Field).input
 
 
 async def test_the_images_in_use_and_how_to_get_real_ones_are_named(
