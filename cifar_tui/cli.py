@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from cifar_tui import __version__, printing
+from cifar_tui import __version__, cli_inspect, printing
 from cifar_tui.errors import UserError
-from cifar_tui.flags import spec_flags
+from cifar_tui.flags import RUNS, AnyRuns, DataDir, Json, RunsDir, Which, spec_flags
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import TRASH, Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs
@@ -18,18 +18,6 @@ from cifar_tui.runs.steer import order
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml, to_toml
-
-RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")]
-DataDir = Annotated[str, Parameter(name="--data", help="Folder with the images, or `demo`.")]
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for programs.")]
-Which = Annotated[
-    str, Parameter(name="RUN", help="A run's id, a unique prefix of it, its name, last or best.")
-]
-
-AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]
-"""Accepted where no run is read, so that every command takes the same flags."""
-
-RUNS = Path("saved_model")
 
 app = App(
     name="cifar-tui",
@@ -41,6 +29,7 @@ runs_app = App(name="runs", help="List, show, compare, steer, delete and restore
 data_app = App(name="data", help="Show the images that would be used; `download` gets CIFAR-10.")
 app.command(runs_app)
 app.command(data_app)
+cli_inspect.register(app)
 
 
 def main() -> None:

@@ -179,22 +179,23 @@ def print_devices(snapshot: "Snapshot", training: Sequence[Run]) -> None:
 @contextmanager
 def export_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar of images predicted, on a terminal."""
-    with _bar("predicting", quiet) as tick:
+    with progress("predicting", quiet) as tick:
         yield tick
 
 
 @contextmanager
 def download_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar of bytes received, on a terminal."""
-    with _bar("downloading", quiet) as tick:
+    with progress("downloading", quiet) as tick:
         yield tick
 
 
 @contextmanager
-def _bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar of what is done and in all, on a terminal, with the time left."""
     from rich.progress import Progress
 
     hidden = quiet or not sys.stderr.isatty()
-    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
