@@ -21,6 +21,11 @@ from cifar_tui.wording import brief, model_name
 if TYPE_CHECKING:
     from cifar_tui.devices import Snapshot
     from cifar_tui.models.summary import Answer, Summary
+    from cifar_tui.models.weights import Weights
+    from cifar_tui.runs.surface import Surface
+
+SURFACE_CELLS = 40
+"""Width of a slice of a loss surface; half as many lines make it square."""
 
 
 def print_json(value: Any) -> None:
@@ -174,6 +179,44 @@ def print_devices(snapshot: "Snapshot", training: Sequence[Run]) -> None:
     _show(*text_lines(snapshot))
     for run in training:
         _show(plain(f"{run.name} is {run.status} on {run.summary.device}"))
+
+
+def print_weights(names: Sequence[str], found: Sequence["Weights"], layer: str) -> None:
+    """Each layer's spread and shares, a group of columns per run, and histograms of one layer."""
+    from cifar_tui.models.weights import COLUMNS, cells, layer_names, pictures
+
+    letters = "ABCD"[: len(found)] if len(found) > 1 else " "
+    first = 1 if len(found) > 1 else 0
+    columns = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[first:]]
+    table = _table("layer", "weights", *columns, right=["weights", *columns])
+    for name in layer_names(found):
+        layers = [weights.layer(name) for weights in found]
+        counts = {f"{one.count:,}" for one in layers if one is not None}
+        _row(table, name, "/".join(counts), *(c for one in layers for c in cells(one)[first:]))
+    titles = [f"{a} {name}".strip() for a, name in zip(letters, names, strict=True)]
+    drawn = pictures(titles, found, layer, 80, 8)
+    _show(table, "", f"{layer}: how many weights (log axis) have which value", *drawn)
+
+
+def print_surfaces(names: Sequence[str], surfaces: Sequence["Surface"]) -> None:
+    """Slices side by side on one scale, what the shades stand for, and each one's figures."""
+    from cifar_tui.drawing import shade_legend, slice_pictures
+    from cifar_tui.runs.surface import FIGURES, common_scale, figure_cells
+
+    each = min(SURFACE_CELLS, SURFACE_CELLS * 2 // len(surfaces))
+    table = _table("run", *FIGURES, right=FIGURES)
+    for name, surface in zip(names, surfaces, strict=True):
+        _row(table, name, *figure_cells(surface))
+    first = surfaces[0]
+    _show(
+        *slice_pictures(names, surfaces, each * len(surfaces), each // 2),
+        "",
+        f"loss from  {shade_legend(*common_scale(surfaces))}",
+        "",
+        table,
+        "",
+        first.words(),
+    )
 
 
 @contextmanager
