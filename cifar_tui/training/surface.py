@@ -6,8 +6,10 @@ the running statistics of the trained net all over the slice.
 """
 
 import math
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -23,11 +25,12 @@ from cifar_tui.runs.surface import Slice, Surface, fingerprint, read_surface, wr
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.images import images_of
 
-BATCH = 50
+BATCH = 100
 """Images per batch; so few stay in a CPU's cache."""
+MOST_THREADS = 16
 CPU = torch.device("cpu")
 Tick = Callable[[int, int], None]
-Point = tuple[int, int]
+Batches = Sequence[tuple[Tensor, Tensor]]
 
 
 def surface_of(
@@ -68,26 +71,19 @@ def compute(
     checkpoint: Checkpoint, dataset: Dataset, wanted: Slice, weights: str, tick: Tick
 ) -> Surface:
     """The losses on the first `images` validation images at every point of the slice."""
-    images = min(wanted.images, len(dataset.val))
     spec = checkpoint.spec.model_copy(update={"val_batch_size": BATCH, "precision": "fp32"})
-    with torch.device("meta"):
-        model = build_model(spec)
-    model.load_state_dict(checkpoint.state_dict, assign=True)
-    model.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    _pool_in_pairs(model)
-    assert dataset.val.labels is not None
-    some = Split(dataset.val.images[:images], dataset.val.labels[:images])
+    val = dataset.val
+    assert val.labels is not None
+    some = Split(val.images[: wanted.images], val.labels[: wanted.images])
     batches = list(PlainBatches(some, spec, CPU))
     began = time.perf_counter()
-    losses: list[list[float | None]] = [[None] * wanted.size for _ in range(wanted.size)]
-    points = wanted.size**2
-    with torch.inference_mode():
-        centre = _loss(model, batches)
-        for done, ((row, column), loss) in enumerate(_walk(model, batches, wanted), 1):
-            losses[row][column] = loss
-            tick(done, points)
+    centre = _Probe(checkpoint, wanted, batches).loss(0.0, 0.0)
     if centre is None:
         raise UserError("The loss of these weights is not finite; there is no surface around it.")
+    steps = torch.linspace(-wanted.radius, wanted.radius, wanted.size).tolist()
+    points = [(along, up) for up in steps for along in steps]
+    losses = _probed(lambda: _Probe(checkpoint, wanted, batches), points, tick)
+    size = wanted.size
     return Surface(
         slice=wanted,
         weights=weights,
@@ -95,8 +91,77 @@ def compute(
         source=dataset.source,
         centre=centre,
         seconds=time.perf_counter() - began,
-        losses=tuple(map(tuple, losses)),
+        losses=tuple(tuple(losses[i : i + size]) for i in range(0, size**2, size)),
     )
+
+
+def _probed(
+    make: Callable[[], "_Probe"], points: Sequence[tuple[float, float]], tick: Tick
+) -> list[float | None]:
+    """The losses at these points, several at a time.
+
+    Each thread works on points of its own with one torch thread: on a busy CPU that is many times
+    faster than threads that wait for each other after every layer.
+    """
+    usual = torch.get_num_threads()
+    count = min(usual, MOST_THREADS, len(points))
+    ready = threading.Barrier(count + 1)
+    own = threading.local()
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # makes torch keep to it in this thread
+        ready.wait()
+
+    def measure(point: tuple[float, float]) -> float | None:
+        if not hasattr(own, "probe"):
+            own.probe = make()
+        return own.probe.loss(*point)
+
+    with ThreadPoolExecutor(count, initializer=begin) as pool:
+        futures = [pool.submit(measure, point) for point in points]
+        ready.wait()
+        torch.set_num_threads(usual)  # for threads that begin meanwhile, such as a trainer
+        losses = []
+        try:
+            for done, future in enumerate(futures, 1):
+                losses.append(future.result())
+                tick(done, len(points))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return losses
+
+
+class _Probe:
+    """The net, its weights moved to any point of the slice."""
+
+    def __init__(self, checkpoint: Checkpoint, wanted: Slice, batches: Batches) -> None:
+        with torch.device("meta"):
+            self._model = build_model(checkpoint.spec)
+        weights = {name: w.clone() for name, w in checkpoint.state_dict.items()}
+        self._model.load_state_dict(weights, assign=True)
+        self._model.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        _pool_in_pairs(self._model)
+        self._moved = {n: p for n, p in self._model.named_parameters() if p.dim() > 1}
+        self._start = {name: weight.clone() for name, weight in self._moved.items()}
+        generator = torch.Generator().manual_seed(wanted.seed)
+        self._along = random_direction(self._start, generator)
+        self._up = random_direction(self._start, generator)
+        self._batches = batches
+
+    @torch.inference_mode()
+    def loss(self, along: float, up: float) -> float | None:
+        """Mean cross-entropy so far from the weights; None where it is not finite."""
+        for name, weight in self._moved.items():
+            weight.copy_(self._start[name])
+            weight.add_(self._along[name], alpha=along).add_(self._up[name], alpha=up)
+        total, count = 0.0, 0
+        for images, labels in self._batches:
+            logits = self._model(images)
+            total += float(nn.functional.cross_entropy(logits, labels)) * len(labels)
+            count += len(labels)
+        return total / count if math.isfinite(total) else None
 
 
 class _PairwisePool(nn.Module):
@@ -116,23 +181,6 @@ def _pool_in_pairs(module: nn.Module) -> None:
             _pool_in_pairs(child)
 
 
-def _walk(
-    model: nn.Module, batches: list[tuple[Tensor, Tensor]], wanted: Slice
-) -> Iterator[tuple[Point, float | None]]:
-    """Move the model to each point of the grid and measure its loss there."""
-    moved = {n: p for n, p in model.named_parameters() if p.dim() > 1}
-    start = {name: weight.clone() for name, weight in moved.items()}
-    generator = torch.Generator().manual_seed(wanted.seed)
-    first, second = (random_direction(start, generator) for _ in range(2))
-    steps = torch.linspace(-wanted.radius, wanted.radius, wanted.size).tolist()
-    for row, up in enumerate(steps):
-        for column, along in enumerate(steps):
-            for name, weight in moved.items():
-                weight.copy_(start[name]).add_(first[name], alpha=along)
-                weight.add_(second[name], alpha=up)
-            yield (row, column), _loss(model, batches)
-
-
 def random_direction(weights: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
     """A normally distributed direction, each filter or neuron scaled to the norm of the net's."""
     found = {}
@@ -142,13 +190,3 @@ def random_direction(weights: dict[str, Tensor], generator: torch.Generator) -> 
         scale = (ours / theirs.clamp_min(1e-10)).view(-1, *[1] * (weight.dim() - 1))
         found[name] = torch.empty_like(weight).copy_(drawn * scale)
     return found
-
-
-def _loss(model: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> float | None:
-    """Mean cross-entropy over the images, or None where it is not finite."""
-    total, count = 0.0, 0
-    for images, labels in batches:
-        logits = model(images)
-        total += float(nn.functional.cross_entropy(logits, labels)) * len(labels)
-        count += len(labels)
-    return total / count if math.isfinite(total) else None
