@@ -9,7 +9,7 @@ from cifar_tui import printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, DataDir, Json, RunsDir
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.listing import Run, Runs, labelled
 from cifar_tui.runs.surface import Slice, make_slice
 
 MOST_RUNS = 4
@@ -76,7 +76,7 @@ def weights(
     if layer is not None and layer not in names:
         raise UserError(f"There is no layer '{layer}' in these runs; they have {', '.join(names)}.")
     if not json:
-        printing.print_weights([one.name for one in found], known, layer or WHOLE)
+        printing.print_weights(labelled(found), known, layer or WHOLE)
         return
     limits = {name: common_limit(known, name) for name in names}
     told = [
@@ -113,7 +113,7 @@ def surface(
         with printing.progress(one.name, json) as tick:
             surfaces.append(surface_of(one, wanted, data=data, redo=redo, tick=tick))
     if not json:
-        printing.print_surfaces([one.name for one in found], surfaces)
+        printing.print_surfaces(labelled(found), surfaces)
         return
     told = [
         {"id": one.id, "name": one.name} | slice_.model_dump(mode="json") | slice_.figures()

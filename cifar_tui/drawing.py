@@ -110,7 +110,7 @@ def shade_legend(low: float, high: float) -> str:
     first, last = math.log(max(low, LEAST)), math.log(max(high, LEAST))
     steps = [math.exp(first + (last - first) * i / len(SHADES)) for i in range(len(SHADES))]
     return "  ".join(
-        f"{shade} {step:.3g}" for shade, step in zip(SHADES[1:], steps[1:], strict=True)
+        f"{shade} {step:.2g}" for shade, step in zip(SHADES[1:], steps[1:], strict=True)
     )
 
 

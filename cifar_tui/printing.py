@@ -181,11 +181,11 @@ def print_devices(snapshot: "Snapshot", training: Sequence[Run]) -> None:
         _show(plain(f"{run.name} is {run.status} on {run.summary.device}"))
 
 
-def print_weights(names: Sequence[str], found: Sequence["Weights"], layer: str) -> None:
+def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str) -> None:
     """Each layer's spread and shares, a group of columns per run, and histograms of one layer."""
     from cifar_tui.models.weights import COLUMNS, cells, layer_names, pictures
 
-    letters = "ABCD"[: len(found)] if len(found) > 1 else " "
+    letters = [title[0] for title in titles] if len(found) > 1 else [""]
     first = 1 if len(found) > 1 else 0
     columns = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[first:]]
     table = _table("layer", "weights", *columns, right=["weights", *columns])
@@ -193,7 +193,6 @@ def print_weights(names: Sequence[str], found: Sequence["Weights"], layer: str) 
         layers = [weights.layer(name) for weights in found]
         counts = {f"{one.count:,}" for one in layers if one is not None}
         _row(table, name, "/".join(counts), *(c for one in layers for c in cells(one)[first:]))
-    titles = [f"{a} {name}".strip() for a, name in zip(letters, names, strict=True)]
     drawn = pictures(titles, found, layer, 80, 8)
     _show(table, "", f"{layer}: how many weights (log axis) have which value", *drawn)
 

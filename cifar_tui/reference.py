@@ -11,6 +11,8 @@ PLACES = {
     "live": "Live",
     "history": "History",
     "compare": "Compare",
+    "weights": "Weights",
+    "surface": "Surface",
     EVERYWHERE: "everywhere",
 }
 

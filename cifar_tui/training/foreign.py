@@ -80,7 +80,7 @@ def import_checkpoint(
     name, tags); a checkpoint of ours knows its own. Validation is by the images of `data`, on the
     CPU. `tick` is told the images done and in all; what it raises ends the import with no run made.
     """
-    content = _read(file)
+    content = _read(_at_home(file))
     known, weights = _told(content), _weights(content)
     given = {name: value for name, value in given.items() if value is not None}
     told = {**known, **given}
@@ -98,6 +98,13 @@ def import_checkpoint(
     note = f"from {plain(file.name)}" + (f"; assumed {assumed}" if assumed else "")
     run = _save(runs, spec, recognised, evaluated, {"file": str(file.resolve()), "note": note})
     return Imported(run, assumed)
+
+
+def _at_home(file: Path) -> Path:
+    try:
+        return file.expanduser()
+    except RuntimeError:
+        raise UserError(f"There is no home folder for {plain(str(file))}.") from None
 
 
 def _read(file: Path) -> Mapping[str, Any]:
