@@ -12,7 +12,7 @@ from cifar_tui import __version__, printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import spec_flags
 from cifar_tui.formats import plain
-from cifar_tui.runs.folder import TRASH, Order, RunFolder
+from cifar_tui.runs.folder import RUNS, TRASH, Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import order
 from cifar_tui.settings import make_spec
@@ -28,8 +28,6 @@ Which = Annotated[
 
 AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]
 """Accepted where no run is read, so that every command takes the same flags."""
-
-RUNS = Path("saved_model")
 
 app = App(
     name="cifar-tui",
@@ -93,11 +91,6 @@ def open_app(*, data: DataDir = "data", runs: RunsDir = RUNS) -> None:
 
 
 def _open(runs: Path, data: str, watch: Sequence[RunSpec] = ()) -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UserError(
-            "The app needs a terminal; `cifar-tui train` trains without one "
-            "(`cifar-tui train --help` lists its settings)."
-        )
     from cifar_tui.ui.launch import open_app
 
     open_app(runs, data, watch)

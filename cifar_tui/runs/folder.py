@@ -18,6 +18,8 @@ from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml, slug, title, to_toml
 
 Order = Literal["stop", "pause", "go"]
+RUNS = Path("saved_model")
+"""Where runs are kept unless another folder is named."""
 TRASH = ".trash"
 WORKERS_OWN = ("best.pt", "last.pt", "summary.json", "progress.json", "meta.json")
 """What the worker replaces in one step."""

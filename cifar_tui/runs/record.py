@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import psutil
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cifar_tui.formats import plain
@@ -111,6 +110,8 @@ def boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
+        import psutil
+
         return str(int(psutil.boot_time()))
 
 
@@ -141,6 +142,8 @@ def _start_time(pid: int) -> float | None:
 
 def _start_time_elsewhere(pid: int) -> float | None:
     """The same on systems without /proc, in seconds."""
+    import psutil
+
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()

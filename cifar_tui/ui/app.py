@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,16 +24,21 @@ from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import in_training, left_behind, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.worker import Worker
-from cifar_tui.ui.devices import DevicesScreen
 from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
-from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
-from cifar_tui.ui.live import LiveScreen
 from cifar_tui.ui.new import NewScreen
+from cifar_tui.ui.screen import CifarScreen
 
 LINE_EVERY = 1.0
 """Seconds between two looks whether the terminal is still there."""
+
+
+def _make_screen(module: str, name: str) -> CifarScreen:
+    """A screen of `cifar_tui.ui`, imported when it is first shown: the first one comes sooner."""
+    screen = getattr(import_module(f"cifar_tui.ui.{module}"), name)()
+    assert isinstance(screen, CifarScreen)
+    return screen
 
 
 class CifarApp(App[None]):
@@ -42,9 +48,9 @@ class CifarApp(App[None]):
     CSS_PATH = "app.tcss"
     MODES: ClassVar = {
         "new": NewScreen,
-        "live": LiveScreen,
-        "history": HistoryScreen,
-        "devices": DevicesScreen,
+        "live": partial(_make_screen, "live", "LiveScreen"),
+        "history": partial(_make_screen, "history", "HistoryScreen"),
+        "devices": partial(_make_screen, "devices", "DevicesScreen"),
     }
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
