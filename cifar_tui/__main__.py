@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-FOLDERS = {"--runs": "runs", "--data": "data"}
+FOLDERS = {"--runs", "--data"}
 
 
 def main() -> None:
@@ -16,12 +16,16 @@ def main() -> None:
         from cifar_tui.cli import main as run_command
 
         return run_command()
+    from pathlib import Path
+
     from cifar_tui.errors import UserError
     from cifar_tui.formats import plain
+    from cifar_tui.runs.folder import RUNS
     from cifar_tui.ui.launch import open_app
 
+    folders = dict(zip(arguments[::2], arguments[1::2], strict=True))
     try:
-        open_app(**{FOLDERS[arguments[i]]: arguments[i + 1] for i in range(0, len(arguments), 2)})
+        open_app(Path(folders.get("--runs", RUNS)), folders.get("--data", "data"))
     except UserError as error:
         print(f"cifar-tui: {plain(str(error))}", file=sys.stderr)
         sys.exit(2)
@@ -32,7 +36,7 @@ def names_folders_only(arguments: Sequence[str]) -> bool:
     options, values = arguments[::2], arguments[1::2]
     return (
         len(options) == len(values) == len(set(options))
-        and set(options) <= set(FOLDERS)
+        and set(options) <= FOLDERS
         and not any(value.startswith("-") for value in values)
     )
 

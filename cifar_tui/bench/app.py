@@ -151,7 +151,7 @@ class Stage:
     def key_seconds(self, keys: int) -> tuple[float, float]:
         """Median and 95th percentile of seconds from a key to its answer while a run trains."""
         draw = random.Random(0)
-        seconds = []
+        seconds: list[float] = []
         with self._folder() as folder:
             names = iter(save_runs(folder / "saved_model", keys))
             with self._train(folder, "--app") as terminal:
@@ -243,7 +243,7 @@ def save_runs(folder: Path, count: int) -> list[str]:
         texts.append((to_toml(spec), spec.model_dump(mode="json")))
     names = []
     for number in range(count):
-        toml, spec = texts[number % len(texts)]
+        toml, settings = texts[number % len(texts)]
         name = f"run-{count - number:05d}"
         stamp = (newest - timedelta(minutes=count - number)).strftime("%Y%m%d-%H%M%S-%f")
         path = folder / f"{stamp}-{name}"
@@ -262,7 +262,7 @@ def save_runs(folder: Path, count: int) -> list[str]:
             device="cpu",
             source="demo",
             seconds=61.0,
-            spec={**spec, "name": name},
+            spec={**settings, "name": name},
         )
         (path / "spec.toml").write_text(toml)
         (path / "summary.json").write_text(json.dumps(summary.model_dump(mode="json"), indent=1))
@@ -282,16 +282,15 @@ def main() -> None:
         print("\n".join(measure_app(given.columns, given.rows, given.runs).lines()))
         return
     stage = Stage(given.columns, given.rows)
-    print(
-        {
-            "paint": stage.first_paint,
-            "keys": lambda: stage.key_seconds(KEYS),
-            "live": lambda: stage.live_bytes(LIVE_SECONDS),
-            "idle": lambda: stage.idle_bytes(IDLE_SECONDS),
-            "history": lambda: stage.history(given.runs),
-            "speed": stage.speeds,
-        }[given.only]()
-    )
+    measures: dict[str, Callable[[], object]] = {
+        "paint": stage.first_paint,
+        "keys": lambda: stage.key_seconds(KEYS),
+        "live": lambda: stage.live_bytes(LIVE_SECONDS),
+        "idle": lambda: stage.idle_bytes(IDLE_SECONDS),
+        "history": lambda: stage.history(given.runs),
+        "speed": stage.speeds,
+    }
+    print(measures[given.only]())
 
 
 if __name__ == "__main__":

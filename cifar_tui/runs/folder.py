@@ -4,7 +4,6 @@ import contextlib
 import errno
 import itertools
 import os
-import secrets
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -120,7 +119,7 @@ class RunFolder:
 
 def _new_folder(runs: Path, base: str, spec: RunSpec) -> Path:
     """Make the folder under a hidden name and rename it, so that nobody sees it half made."""
-    hidden = runs / f".new-{secrets.token_hex(6)}"
+    hidden = runs / f".new-{os.urandom(6).hex()}"
     hidden.mkdir()
     try:
         write_atomic(hidden / "spec.toml", to_toml(spec).encode())

@@ -153,7 +153,11 @@ def _start_time_elsewhere(pid: int) -> float | None:
 
 def started_at(run_id: str) -> datetime | None:
     """When the run was created, read from its id; None for a foreign id."""
+    day, time = run_id[:8], run_id[9:15]
+    if run_id[8:9] != "-" or not (day + time).isdecimal() or len(time) < 6:
+        return None
     try:
-        return datetime.strptime(run_id[:15], "%Y%m%d-%H%M%S")
+        year, month, date = int(day[:4]), int(day[4:6]), int(day[6:])
+        return datetime(year, month, date, int(time[:2]), int(time[2:4]), int(time[4:]))
     except ValueError:
         return None

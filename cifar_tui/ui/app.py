@@ -46,6 +46,7 @@ class CifarApp(App[None]):
 
     TITLE = "cifar-tui"
     CSS_PATH = "app.tcss"
+    DEFAULT_MODE = "new"
     MODES: ClassVar = {
         "new": NewScreen,
         "live": partial(_make_screen, "live", "LiveScreen"),
@@ -61,6 +62,7 @@ class CifarApp(App[None]):
     def __init__(
         self, folder: Path, data: str, worker: Worker, *, watch: str | None = None
     ) -> None:
+        self.DEFAULT_MODE = "live" if watch else "new"  # type: ignore[misc]
         super().__init__()
         self.runs = Runs(folder)
         self.data = data
@@ -79,7 +81,6 @@ class CifarApp(App[None]):
         loop.add_signal_handler(signal.SIGTERM, self.exit)
         if not self.is_headless:
             self.set_interval(LINE_EVERY, self._check_line)
-        self.switch_mode("live" if self.watched else "new")
         self.call_after_refresh(self.worker.start)
         self.call_after_refresh(self._greet)
 

@@ -20,6 +20,9 @@ class FieldInput(Input):
         self.cursor_blink = False  # each blink would be sent over the line
         self._choices = choices
 
+    def validate(self, value: str) -> None:
+        """The form checks all fields together; this saves a restyling of each as it opens."""
+
     def on_key(self, event: events.Key) -> None:
         """Take the keys that a plain text field does not use."""
         if event.key in ("up", "down"):

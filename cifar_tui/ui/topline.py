@@ -1,14 +1,18 @@
 """The first line of every screen: where you are, and the device in one strip."""
 
+from typing import TYPE_CHECKING
+
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from cifar_tui.devices import Snapshot, snapshot, strip_line
 from cifar_tui.runs.record import ENDED
 from cifar_tui.ui.keys import EVERYWHERE, Key, key_name, keys_for
 from cifar_tui.ui.screen import CifarScreen
+
+if TYPE_CHECKING:
+    from cifar_tui.devices import Snapshot
 
 SCREENS = [key for key in keys_for(EVERYWHERE) if key.action.startswith("app.go")]
 EVERY = 2.0
@@ -48,16 +52,18 @@ class TopLine(Horizontal):
 
     @work(thread=True, exclusive=True)
     def _read(self) -> None:
-        found = snapshot()
-        self.app.call_from_thread(self._show, found)
+        from cifar_tui.devices import snapshot, strip_line
 
-    def _show(self, found: Snapshot) -> None:
-        line = strip_line(found, self._device(found)) + " "
+        found = snapshot()
+        device = self._device(found)
+        self.app.call_from_thread(self._show, strip_line(found, device) + " ")
+
+    def _show(self, line: str) -> None:
         if line != self._shown:
             self._shown = line
             self._device_strip.update(line)
 
-    def _device(self, found: Snapshot) -> str:
+    def _device(self, found: "Snapshot") -> str:
         """The device of the run in training, else the one `auto` would take."""
         assert isinstance(self.screen, CifarScreen)
         cifar = self.screen.cifar
