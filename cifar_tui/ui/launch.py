@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.folder import RUNS, RunFolder
+from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.steer import requeue
 from cifar_tui.spec import RunSpec
@@ -20,7 +20,7 @@ SCREEN_GRACE = 5.0
 """Seconds that a screen without a terminal has to end by itself."""
 
 
-def open_app(runs: Path | str = RUNS, data: str = "data", specs: Sequence[RunSpec] = ()) -> None:
+def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = ()) -> None:
     """Run the app until it is left; training goes on until the worker is done.
 
     The worker's thread is made here, outside the app, so that a dropped line ends the screen and
@@ -31,7 +31,6 @@ def open_app(runs: Path | str = RUNS, data: str = "data", specs: Sequence[RunSpe
             "The app needs a terminal; `cifar-tui train` trains without one "
             "(`cifar-tui train --help` lists its settings)."
         )
-    runs = Path(runs)
     worker = Worker()
     folders = [RunFolder.create(runs, spec) for spec in specs]
     for folder in folders:
