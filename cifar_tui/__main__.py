@@ -1,5 +1,6 @@
 """`python -m cifar_tui` and the `cifar-tui` command."""
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ def main() -> None:
         from cifar_tui.cli import main as run_command
 
         return run_command()
+    gc.disable()  # until the first screen is there: nothing is garbage yet
     from pathlib import Path
 
     from cifar_tui.errors import UserError

@@ -30,7 +30,7 @@ SCREENS = ((F6, "DEVICES"), (F4, "HISTORY"), (F3, "LIVE"), (F2, "NEW"))
 """Keys with a word that the answer holds and nothing else that is sent meanwhile."""
 DOWN = b"\x1b[B"
 STARTS = 5
-KEYS = 80
+KEYS = 120
 LIVE_SECONDS, IDLE_SECONDS = 20.0, 10.0
 SAVED_RUNS = 10_000
 ROUNDS, ROUND_EPOCHS = 3, 6
@@ -52,6 +52,7 @@ class AppFigures:
     key_median: float
     key_95: float
     """From a key to its answer while a run trains, 95th percentile."""
+    key_slowest: float
     live_bytes: float
     """Sent per second by Live while a run trains."""
     idle_bytes: float

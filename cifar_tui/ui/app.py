@@ -1,6 +1,7 @@
 """The app: its screens, the runs they read, and the actions that work everywhere."""
 
 import asyncio
+import gc
 import select
 import signal
 import sys
@@ -30,6 +31,8 @@ from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
 from cifar_tui.ui.new import NewScreen
 from cifar_tui.ui.screen import CifarScreen
 
+SWITCH_SECONDS = 0.01
+"""Textual waits 0.05 s before it draws another screen, which is felt as a slow key."""
 LINE_EVERY = 1.0
 """Seconds between two looks whether the terminal is still there."""
 
@@ -81,8 +84,14 @@ class CifarApp(App[None]):
         loop.add_signal_handler(signal.SIGTERM, self.exit)
         if not self.is_headless:
             self.set_interval(LINE_EVERY, self._check_line)
-        self.call_after_refresh(self.worker.start)
-        self.call_after_refresh(self._greet)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """What waits for the first screen; the garbage collector need not look at that again."""
+        gc.freeze()
+        gc.enable()
+        self._greet()
+        self.worker.start()
 
     def _check_line(self) -> None:
         """Notice a terminal that went away without a signal, as then no key ever comes again."""
@@ -99,7 +108,12 @@ class CifarApp(App[None]):
 
     @work(thread=True)
     def _greet(self) -> None:
-        """Say what trains already, and offer to go on with runs that were left behind."""
+        """Say what trains already, and offer to go on with runs that were left behind.
+
+        What the other screens need is imported meanwhile, so that they open at once.
+        """
+        for screen in ("history", "live", "devices"):
+            import_module(f"cifar_tui.ui.{screen}")
         try:
             runs = self.runs.all()
         except UserError as error:
@@ -163,6 +177,10 @@ class CifarApp(App[None]):
     def complain(self, error: UserError) -> None:
         """Show one sentence about what went wrong."""
         self.notify(plain(str(error)), severity="error", markup=False, timeout=8)
+
+    def delay_update(self, delay: float = SWITCH_SECONDS) -> None:
+        """Hold the terminal's picture still while another screen takes its place."""
+        super().delay_update(delay)
 
     def action_go(self, mode: str) -> None:
         """Show another screen, from wherever a dialog may be open."""
