@@ -41,7 +41,7 @@ def scale_words(scale: Scale) -> list[str]:
 
 def show_rows(table: RowTable, rows: Mapping[str, tuple[str, ...]]) -> None:
     """Have these rows in the table: key -> one text per column."""
-    table.show(rows)
+    table.show(list(rows), rows.__getitem__)
 
 
 def ask_for_scale(screen: CifarScreen, then: Callable[[], None]) -> None:
