@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cifar_tui.data import course, official
-from cifar_tui.data.places import ARCHIVE, locate_course
+from cifar_tui.data.places import ARCHIVE, NEEDED, locate_course
 from tests.hostile import a_folder, few, refusal, rubbish, search, values
 
 
@@ -55,11 +55,11 @@ def images_file(order: Any = "C") -> bytes:
     return buffer.getvalue()
 
 
-WHOLE = {name: images_file() if "images" in name else labels_file() for name in course.NEEDED}
+WHOLE = {name: images_file() if "images" in name else labels_file() for name in NEEDED}
 
 
 @search
-@given(st.sampled_from(course.NEEDED), arrays, st.booleans())
+@given(st.sampled_from(NEEDED), arrays, st.booleans())
 @example("train-images-batch.npy", images_file("F"), False)
 @example(
     "train-images-batch.npy",
@@ -92,7 +92,7 @@ def test_an_array_is_read_or_refused(name: str, content: bytes, zipped: bool) ->
 members = st.tuples(
     st.sampled_from(
         [
-            *course.NEEDED,
+            *NEEDED,
             "../train-images-batch.npy",
             "/etc/train-images-batch.npy",
             "C:\\train-images-batch.npy",

@@ -63,7 +63,7 @@ def test_what_reads_runs_or_paints_first_imports_no_torch(module: str) -> None:
 
 
 def test_the_first_screen_needs_little() -> None:
-    heavy = ("numpy", "cyclopts", "plotext", "psutil", "pynvml", "zipfile", "cifar_tui.cli")
+    heavy = ("numpy", "cyclopts", "plotext", "psutil", "pynvml", "cifar_tui.cli")
     assert loaded("import cifar_tui.__main__, cifar_tui.ui.launch", heavy) == set()
 
 

@@ -60,9 +60,8 @@ class Field(Horizontal):
 
     def render(self) -> Text:
         """The label, and what is expected where the text is wrong and there is room."""
-        unit = f" ({self.setting.extra['unit']})" if self.setting.extra["unit"] == "pixels" else ""
         line = Text(no_wrap=True, overflow="ellipsis", end="")
-        line.append(f" {'!' if self._error else '':1}{self.setting.label}{unit}".ljust(LABEL_CELLS))
+        line.append(f" {'!' if self._error else '':1}{self.setting.label}".ljust(LABEL_CELLS))
         if self._error:
             line.append(" " * (WRONG_CELLS + 1) + self.setting.expected, "not bold")
         return line

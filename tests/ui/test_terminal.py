@@ -71,6 +71,7 @@ def test_a_dropped_line_ends_the_screen_and_not_the_training(
     read_until(child, lambda: trained_epochs(runs) >= 1)
     process = psutil.Process(child.pid)
     os.close(child.child_fd)
+    child.closed, child.child_fd = True, -1  # its own end would close another file
     for _ in range(600):
         if Runs(runs).all()[0].ended:
             break
