@@ -12,7 +12,7 @@ from cifar_tui import __version__, printing
 from cifar_tui.cli_bench import bench_command
 from cifar_tui.cli_lab import lab_app
 from cifar_tui.errors import UserError
-from cifar_tui.flags import RUNS, DataDir, Json, RunsDir, spec_flags
+from cifar_tui.flags import RUNS, DataDir, Json, RunsDir, Together, spec_flags
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import TRASH, Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs
@@ -23,11 +23,6 @@ from cifar_tui.wording import read_toml, to_toml
 
 Which = Annotated[
     str, Parameter(name="RUN", help="A run's id, a unique prefix of it, its name, last or best.")
-]
-
-Together = Annotated[
-    bool,
-    Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
 ]
 
 AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]

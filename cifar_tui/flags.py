@@ -14,6 +14,11 @@ RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")
 DataDir = Annotated[str, Parameter(name="--data", help="Folder with the images, or `demo`.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for programs.")]
 
+Together = Annotated[
+    bool,
+    Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
+]
+
 
 def spec_flags() -> type:
     """A dataclass with one optional field per setting; None means that the flag was not given.
