@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from cifar_tui import __version__, printing
+from cifar_tui import __version__, cli_inspect, printing
 from cifar_tui.cli_bench import bench_command
 from cifar_tui.cli_lab import lab_app
 from cifar_tui.errors import UserError
-from cifar_tui.flags import RUNS, DataDir, Json, RunsDir, Together, spec_flags
+from cifar_tui.flags import RUNS, AnyRuns, DataDir, Json, RunsDir, Together, Which, spec_flags
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import TRASH, Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs
@@ -20,13 +20,6 @@ from cifar_tui.runs.steer import order
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml, to_toml
-
-Which = Annotated[
-    str, Parameter(name="RUN", help="A run's id, a unique prefix of it, its name, last or best.")
-]
-
-AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]
-"""Accepted where no run is read, so that every command takes the same flags."""
 
 app = App(
     name="cifar-tui",
@@ -39,6 +32,7 @@ data_app = App(name="data", help="Show the images that would be used; `download`
 app.command(runs_app)
 app.command(data_app)
 app.command(lab_app)
+cli_inspect.register(app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Command-line flags: those of many commands, and those made from the declared settings."""
+"""Command-line flags: those that many commands take, and those made from the settings."""
 
 import dataclasses
 from pathlib import Path
@@ -9,10 +9,17 @@ from cyclopts import Group, Parameter
 from cifar_tui.settings import GROUPS, SETTINGS, Setting
 from cifar_tui.wording import format_value
 
-RUNS = Path("saved_model")
 RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")]
 DataDir = Annotated[str, Parameter(name="--data", help="Folder with the images, or `demo`.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for programs.")]
+Which = Annotated[
+    str, Parameter(name="RUN", help="A run's id, a unique prefix of it, its name, last or best.")
+]
+
+AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]
+"""Accepted where no run is read, so that every command takes the same flags."""
+
+RUNS = Path("saved_model")
 
 Together = Annotated[
     bool,

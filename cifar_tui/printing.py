@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from cifar_tui.devices import Snapshot
     from cifar_tui.labs.answer import Answer as LabAnswer
     from cifar_tui.models.summary import Answer, Summary
+    from cifar_tui.models.weights import Weights
+    from cifar_tui.runs.surface import Surface
+
+SURFACE_CELLS = 40
+"""Width of a slice of a loss surface; half as many lines make it square."""
 
 
 def print_json(value: Any) -> None:
@@ -278,25 +283,63 @@ def _images_line(found: "LabAnswer") -> str:
     return f"images   {found.images.words}{note}"
 
 
+def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str) -> None:
+    """Each layer's spread and shares, a group of columns per run, and histograms of one layer."""
+    from cifar_tui.models.weights import COLUMNS, cells, layer_names, pictures
+
+    letters = [title[0] for title in titles] if len(found) > 1 else [""]
+    first = 1 if len(found) > 1 else 0
+    columns = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[first:]]
+    table = _table("layer", "weights", *columns, right=["weights", *columns])
+    for name in layer_names(found):
+        layers = [weights.layer(name) for weights in found]
+        counts = {f"{one.count:,}" for one in layers if one is not None}
+        _row(table, name, "/".join(counts), *(c for one in layers for c in cells(one)[first:]))
+    drawn = pictures(titles, found, layer, 80, 8)
+    _show(table, "", f"{layer}: how many weights (log axis) have which value", *drawn)
+
+
+def print_surfaces(names: Sequence[str], surfaces: Sequence["Surface"]) -> None:
+    """Slices side by side on one scale, what the shades stand for, and each one's figures."""
+    from cifar_tui.drawing import shade_legend, slice_pictures
+    from cifar_tui.runs.surface import FIGURES, common_scale, figure_cells
+
+    each = min(SURFACE_CELLS, SURFACE_CELLS * 2 // len(surfaces))
+    table = _table("run", *FIGURES, right=FIGURES)
+    for name, surface in zip(names, surfaces, strict=True):
+        _row(table, name, *figure_cells(surface))
+    first = surfaces[0]
+    _show(
+        *slice_pictures(names, surfaces, each * len(surfaces), each // 2),
+        "",
+        f"loss from  {shade_legend(*common_scale(surfaces))}",
+        "",
+        table,
+        "",
+        first.words(),
+    )
+
+
 @contextmanager
 def export_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar of images predicted, on a terminal."""
-    with _bar("predicting", quiet) as tick:
+    with progress("predicting", quiet) as tick:
         yield tick
 
 
 @contextmanager
 def download_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar of bytes received, on a terminal."""
-    with _bar("downloading", quiet) as tick:
+    with progress("downloading", quiet) as tick:
         yield tick
 
 
 @contextmanager
-def _bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar of what is done and in all, on a terminal, with the time left."""
     from rich.progress import Progress
 
     hidden = quiet or not sys.stderr.isatty()
-    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -13,6 +13,8 @@ PLACES = {
     "compare": "Compare",
     "lab": "Lab",
     "experiment": "Experiment",
+    "weights": "Weights",
+    "surface": "Surface",
     EVERYWHERE: "everywhere",
 }
 

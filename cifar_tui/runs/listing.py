@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -321,6 +321,15 @@ def find_run(runs: list[Run], wanted: str, folder: Path) -> Run:
         f"There is no run '{wanted}' in {folder}; `cifar-tui runs list` shows them, "
         "and `last` or `best` always name one."
     )
+
+
+def labelled(runs: Sequence[Run]) -> list[str]:
+    """A title for each of several runs shown side by side, with a letter to refer to it by."""
+    letters = [f"{chr(ord('A') + i)} " for i in range(len(runs))] if len(runs) > 1 else [""]
+    return [
+        f"{letter}{plain(run.name)}{' (synthetic)' if run.synthetic else ''}"
+        for letter, run in zip(letters, runs, strict=True)
+    ]
 
 
 def annotate(run: Run, **changes: Any) -> None:

@@ -2,16 +2,16 @@
 
 import io
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
 from cifar_tui.errors import UserError
 from cifar_tui.models import build_model
-from cifar_tui.runs.files import open_regular, write_atomic
+from cifar_tui.models.stored import read_best
+from cifar_tui.runs.files import write_atomic
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.optimiser import make_optimiser
@@ -20,6 +20,7 @@ FORMAT = 1
 FIELDS: dict[str, Any] = {"state_dict": dict, "optimiser": dict, "spec": dict, "best": dict | None}
 FIELDS |= {"epoch": int, "step": int, "lr": float}
 BEST = ("val_acc", "val_loss", "train_acc", "train_loss", "epoch")
+"""What is known of the best epoch; the training figures are None where it was trained elsewhere."""
 RULES = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
 """What SGD takes from the settings; a checkpoint must agree."""
 WAYS = ("foreach", "fused", "differentiable")
@@ -65,16 +66,9 @@ def load(path: Path) -> Checkpoint:
 
     Whatever the file holds, nothing in it is run, and no more memory is taken than it has bytes.
     """
+    content = read_best(path)
     try:
-        with open_regular(path) as file:
-            _require_stored(file)
-            content = torch.load(file, map_location="cpu", weights_only=True)
         _require(isinstance(content, dict))
-    except FileNotFoundError:
-        raise UserError(f"There is no checkpoint {path}: no epoch was finished.") from None
-    except Exception:  # the reader of a damaged file raises whatever it stumbles over
-        raise UserError(f"{path} is not a checkpoint that can be read safely.") from None
-    try:
         version = content["format"]
         _require(type(version) is int)
         checkpoint = _checked(content) if version == FORMAT else None
@@ -89,19 +83,6 @@ def load(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _require_stored(file: BinaryIO) -> None:
-    """Refuse a zip with anything compressed in it, which torch never writes, or damaged.
-
-    torch itself does not compare the checksums.
-    """
-    with zipfile.ZipFile(file) as archive:
-        if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
-            raise ValueError("compressed")
-        if archive.testzip() is not None:
-            raise ValueError("damaged")
-    file.seek(0)
-
-
 def _checked(content: dict[str, Any]) -> Checkpoint:
     """The checkpoint; raises whatever comes of fields that do not fit together."""
     _require(all(isinstance(content[k], kind) for k, kind in FIELDS.items()))
@@ -110,7 +91,8 @@ def _checked(content: dict[str, Any]) -> Checkpoint:
     _require(0 <= epoch <= spec.epochs and step >= 0 and math.isfinite(lr))
     best = None if content["best"] is None else {k: content["best"][k] for k in BEST}
     if best is not None:
-        _require(all(type(best[k]) is float and math.isfinite(best[k]) for k in BEST[:-1]))
+        _require(all(_is_finite(best[k]) for k in BEST[:2]))
+        _require(all(best[k] is None or _is_finite(best[k]) for k in BEST[2:-1]))
         _require(type(best["epoch"]) is int and 1 <= best["epoch"] <= epoch)
         _require(0 <= best["val_acc"] <= 1)
     return Checkpoint(content["state_dict"], epoch, lr, content["optimiser"], step, spec, best)
@@ -141,6 +123,10 @@ def _require_fitting(spec: RunSpec, weights: dict[str, Any], optimiser: dict[str
     (group,) = sgd.param_groups
     _require(all(group[k] == value for k, value in ours.items()))
     _require(all(type(group[k]) in (bool, type(None)) for k in WAYS))
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) is float and math.isfinite(value)
 
 
 def _require(right: bool) -> None:

@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from cifar_tui.data import Dataset, find, open_dataset
+from cifar_tui.data import Dataset
 from cifar_tui.data.batches import PlainBatches
-from cifar_tui.errors import UserError
 from cifar_tui.formats import accuracy, plain
 from cifar_tui.models import build_model
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, read_meta
+from cifar_tui.runs.listing import Run
 from cifar_tui.runs.predictions import check_output, output_path, write_predictions
 from cifar_tui.spec import CLASSES
 from cifar_tui.training.checkpoint import Checkpoint, load
+from cifar_tui.training.images import images_of
 from cifar_tui.training.step import predict
 
 BATCH = 250
@@ -82,7 +82,7 @@ def export_predictions(
     path = output_path(output, run.synthetic)
     check_output(path, overwrite)
     checkpoint = load(RunFolder(run.path).best)
-    dataset = _images(run, data)
+    dataset = images_of(run, data, "test", "export")
     labels = _labels(run, checkpoint, dataset, tick)
     write_predictions(path, labels)
     counts = Counter(labels)
@@ -113,32 +113,3 @@ def _labels(
     images = len(dataset.test)
     batches = PlainBatches(dataset.test, spec, torch.device("cpu"))
     return predict(model, batches, spec, lambda done: tick(done, images))
-
-
-def _images(run: Run, data: str | None) -> Dataset:
-    """The images asked for, else those the run was trained on; both from the same source."""
-    where = _trained_on(run) if data is None else data
-    source = run.summary.source or "unknown"
-    try:
-        if find(where).source != source:
-            raise UserError(
-                f"{run.id} was trained on {source} images, and there are none in {where}."
-            )
-        dataset = open_dataset(where)
-        if not len(dataset.test):
-            raise UserError(f"There is no test split in {dataset.folder}.")
-    except UserError as error:
-        hint = f"`cifar-tui export {run.id} --data DIR` takes another folder."
-        raise UserError(f"{str(error).removesuffix('.')}; {hint}") from None
-    return dataset
-
-
-def _trained_on(run: Run) -> str:
-    """Where the run's images were when it was trained."""
-    if run.synthetic:
-        return "demo"
-    dataset = read_meta(run.path).get("dataset")
-    folder = dataset.get("folder") if isinstance(dataset, dict) else None
-    if isinstance(folder, str):
-        return folder
-    return run.spec.data if run.spec else "data"

@@ -86,7 +86,7 @@ class GraphedStep:
                 self._step(windows, labels)
         torch.cuda.current_stream(windows.device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._step(windows, labels)
         return _Graph(graph, windows, labels)
 

@@ -1,7 +1,9 @@
 """Settings of the whole process that make training faster, to be made before torch is imported."""
 
 import ctypes
+import math
 import os
+from pathlib import Path
 
 SPIN = {"GOMP_SPINCOUNT": "20000"}
 """How long torch's threads wait busily for each other before they sleep, in rounds of a loop.
@@ -14,14 +16,30 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
 def prepare_process() -> None:
-    """Keep freed memory, and let threads sleep that wait long; what the user has set wins.
+    """Keep freed memory, use no more threads than cores, and let those sleep that wait long.
 
-    To be called before torch is imported and before the threads that train are made.
+    What the user has set wins. To be called before torch is imported and before the threads that
+    train are made.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         for name, value in SPIN.items():
             os.environ.setdefault(name, value)
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     keep_freed_memory()
+
+
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The cores this process may use; torch by itself counts those of the whole machine.
+
+    A container's share is `limit period` in microseconds (cgroup v2 in the kernel's documentation).
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        limit, period = quota.read_text().split()
+        share = math.ceil(int(limit) / int(period))
+    except (OSError, ValueError):
+        return cores or 1
+    return max(1, min(cores or 1, share))
 
 
 def keep_freed_memory() -> None:

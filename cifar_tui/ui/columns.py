@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from cifar_tui.formats import age, at_epoch, clock, loss
+from cifar_tui.formats import age, at_epoch, clock, loss, plain
 from cifar_tui.runs.filter import searchable, settings_text
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import started_at
@@ -147,3 +147,11 @@ def fitting(width: int, taken: int) -> list[tuple[int, TableColumn]]:
 def texts_of(line: Line, columns: Sequence[tuple[int, TableColumn]]) -> tuple[str, ...]:
     """The line's texts for the columns that are shown."""
     return tuple(line.texts[place] for place, _ in columns)
+
+
+def best_words(run: Run, room: int) -> str:
+    """The best run in a first line: its name in at most `room` cells, and its figure."""
+    name = plain(run.name)
+    if len(name) > room:
+        name = name[: room - 1] + "…"
+    return f"best {name} {at_epoch(run.summary.best)}{' demo' if run.synthetic else ''}"

@@ -13,7 +13,7 @@ from textual.events import Key
 from textual.widgets import Input, Static
 
 from cifar_tui.errors import UserError
-from cifar_tui.formats import at_epoch, plain
+from cifar_tui.formats import plain
 from cifar_tui.runs.filter import matches
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.listing import Run, Runs, best_run
@@ -23,6 +23,7 @@ from cifar_tui.ui.columns import (
     BY_NAME,
     SORT_CYCLE,
     Line,
+    best_words,
     fitting,
     in_order,
     make_line,
@@ -30,14 +31,19 @@ from cifar_tui.ui.columns import (
 )
 from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.dialogs import Ask
+from cifar_tui.ui.importing import ImportDialog
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
 from cifar_tui.ui.screen import CifarScreen
+from cifar_tui.ui.surface import SurfaceScreen
 from cifar_tui.ui.table import RowTable, TableColumn
 from cifar_tui.ui.topline import TopLine
+from cifar_tui.ui.weights import WeightsScreen
 
 READ_EVERY = 2.0
 """Seconds between two looks at the run folders while the screen is shown."""
+SIDE_BY_SIDE = 4
+"""How many runs' weights or loss surfaces are shown at a time."""
 MARK = "*"
 MARK_WIDTH = 2
 
@@ -137,7 +143,7 @@ class HistoryScreen(CifarScreen):
         )
         best = best_run([line.run for line in lines])
         self.say("summary", f" {problem or self._summary(len(lines))}")
-        self.say("best", f"{_best_words(best, self.size.width // 4)} " if best else "")
+        self.say("best", f"{best_words(best, self.size.width // 4)} " if best else "")
 
     def _summary(self, shown: int) -> str:
         if not self._found:
@@ -258,6 +264,29 @@ class HistoryScreen(CifarScreen):
         else:
             self.app.push_screen(CompareScreen(wanted))
 
+    def action_weights(self) -> None:
+        """Show the weights of the marked runs, else of the cursor's."""
+        runs = self._chosen_few()
+        if runs:
+            self.app.push_screen(WeightsScreen(runs))
+
+    def action_surface(self) -> None:
+        """Show the loss surfaces of the marked runs, else of the cursor's."""
+        runs = self._chosen_few()
+        if runs:
+            self.app.push_screen(SurfaceScreen(runs))
+
+    def _chosen_few(self) -> list[Run]:
+        """The marked runs, else the cursor's; none, and a word about it, where they do not fit."""
+        run = self._chosen()
+        if run is None:
+            return []
+        runs = [self._found[run_id].run for run_id in self._marks] or [run]
+        if len(runs) > SIDE_BY_SIDE:
+            self._tell(f"{len(runs)} runs are marked; up to {SIDE_BY_SIDE} fit side by side.")
+            return []
+        return runs
+
     # What is done with one run
 
     @on(RowTable.RowSelected)
@@ -286,6 +315,11 @@ class HistoryScreen(CifarScreen):
         run = self._chosen()
         if run is not None:
             self.app.push_screen(AnnotateDialog(run), lambda _: self._read_soon())
+
+    def action_import(self) -> None:
+        """Make a run of a checkpoint from elsewhere."""
+        dialog = ImportDialog(self.cifar.runs.folder, self.cifar.data)
+        self.app.push_screen(dialog, lambda _: self._read_soon())
 
     def action_resume(self) -> None:
         """Queue the run again, to go on from its last whole epoch."""
@@ -362,10 +396,3 @@ class HistoryScreen(CifarScreen):
         if run is not None:
             with self._complaining():
                 self.cifar.runs.restore(run)
-
-
-def _best_words(run: Run, room: int) -> str:
-    name = plain(run.name)
-    if len(name) > room:
-        name = name[: room - 1] + "…"
-    return f"best {name} {at_epoch(run.summary.best)}{' demo' if run.synthetic else ''}"

@@ -226,6 +226,14 @@ class LiveScreen(CifarScreen):
         if run is not None:
             self.app.push_screen(ExportDialog(run))
 
+    def action_weights(self) -> None:
+        """Show the run's weights as of its best epoch so far."""
+        from cifar_tui.ui.weights import WeightsScreen
+
+        run = self._watched()
+        if run is not None:
+            self.app.push_screen(WeightsScreen([run], "live"))
+
     def action_new_from(self) -> None:
         """Fill the form with this run's settings."""
         run = self._watched()

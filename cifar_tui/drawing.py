@@ -1,0 +1,132 @@
+"""Pictures made of characters, the same in commands and screens."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cifar_tui.runs.surface import Surface
+
+BARS = " ▁▂▃▄▅▆▇█"
+AXIS = 6
+"""Cells left of a histogram's bars: counts, and the axis."""
+FEWEST_BINS = 9
+
+
+def bins_for(width: int) -> int:
+    """How many bins a histogram of this width has: an odd number, so that 0 is in a middle one."""
+    return max(FEWEST_BINS, (width - AXIS - 1) // 2 * 2 - 1)
+
+
+def histogram(counts: Sequence[int], limit: float, height: int, most: int) -> list[str]:
+    """Bars of `height` lines on a log count axis up to `most`, over a line from -limit to limit.
+
+    A bin with a single value stands visibly above an empty one.
+    """
+    decades = max(1, math.ceil(math.log10(max(most, 2))))
+    steps = len(BARS) - 1
+    tall = [_eighths(count, decades, height * steps) for count in counts]
+    labels = {
+        round((i + 1) * height / (decades + 1)) - 1: _count(10**i) for i in range(decades + 1)
+    }
+    lines = []
+    for row in range(height - 1, -1, -1):
+        bars = "".join(BARS[min(steps, max(0, value - row * steps))] for value in tall)
+        lines.append(f"{labels.get(row, ''):>{AXIS - 1}}│{bars}")
+    return [*lines, _range_line(limit, len(counts))]
+
+
+def _eighths(count: int, decades: int, most: int) -> int:
+    """Height of a bar in eighths of a line; each decade takes as many, and so does the first 1."""
+    if count <= 0:
+        return 0
+    share = (math.log10(count) + 1) / (decades + 1)
+    return max(1, min(most, round(share * most)))
+
+
+def _count(number: int) -> str:
+    for unit, size in (("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number // size}{unit}"
+    return str(number)
+
+
+def _range_line(limit: float, width: int) -> str:
+    """-limit, 0 and limit under a histogram's `width` bins."""
+    left, right = f"{-limit:.3g}", f"{limit:.3g}"
+    middle = width // 2 - len(left)
+    return " " * AXIS + left + "0".rjust(middle + 1) + right.rjust(width // 2)
+
+
+def beside(blocks: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Blocks of equally many lines next to each other, each cut and filled to `width` cells."""
+    rows = zip(*blocks, strict=True)
+    return ["".join(f"{line[:width]:<{width}}" for line in row).rstrip() for row in rows]
+
+
+SHADES = " .:-=+*#%@"
+"""From the least loss to the largest, a contour for each."""
+CENTRE = "o"
+LEAST = 1e-4
+"""Losses below are drawn as this one: a log scale has no 0."""
+
+
+def shaded(
+    losses: Sequence[Sequence[float | None]], low: float, high: float, width: int, height: int
+) -> list[str]:
+    """A slice of a loss surface in `height` lines of `width` cells, on a log scale.
+
+    Between its points the log loss is interpolated; a loss that is no number counts as the
+    largest. The centre is marked.
+    """
+    levels = [[_level(loss, low, high) for loss in row] for row in losses]
+    last = len(levels) - 1
+    lines = []
+    for row in range(height):
+        y = last * (1 - (row + 0.5) / height)
+        cells = [_between(levels, last * (i + 0.5) / width, y) for i in range(width)]
+        lines.append("".join(SHADES[min(len(SHADES) - 1, int(c * len(SHADES)))] for c in cells))
+    middle, centre = height // 2, width // 2
+    lines[middle] = f"{lines[middle][:centre]}{CENTRE}{lines[middle][centre + 1 :]}"
+    return lines
+
+
+def slice_pictures(
+    titles: Sequence[str], surfaces: Sequence["Surface"], width: int, height: int
+) -> list[str]:
+    """Slices of loss surfaces side by side under their titles, on one scale."""
+    each = width // len(surfaces)
+    low = min(surface.lowest for surface in surfaces)
+    high = max(surface.highest for surface in surfaces)
+    blocks = [
+        [title[: each - 1], *shaded(surface.losses, low, high, each - 1, height)]
+        for title, surface in zip(titles, surfaces, strict=True)
+    ]
+    return beside(blocks, each)
+
+
+def shade_legend(low: float, high: float) -> str:
+    """Each shade with the least loss it stands for."""
+    first, last = math.log(max(low, LEAST)), math.log(max(high, LEAST))
+    steps = [math.exp(first + (last - first) * i / len(SHADES)) for i in range(len(SHADES))]
+    return "  ".join(
+        f"{shade} {step:.2g}" for shade, step in zip(SHADES[1:], steps[1:], strict=True)
+    )
+
+
+def _level(loss: float | None, low: float, high: float) -> float:
+    """0 at the least loss, 1 at the largest, in the logarithm."""
+    if loss is None:
+        return 1.0
+    first, last = math.log(max(low, LEAST)), math.log(max(high, LEAST))
+    return (math.log(max(loss, LEAST)) - first) / (last - first) if last > first else 0.0
+
+
+def _between(grid: Sequence[Sequence[float]], x: float, y: float) -> float:
+    """Bilinear interpolation at column x and row y."""
+    column, row = min(int(x), len(grid[0]) - 2), min(int(y), len(grid) - 2)
+    right, down = x - column, y - row
+    above, below = (
+        line[column] * (1 - right) + line[column + 1] * right for line in grid[row : row + 2]
+    )
+    return above * (1 - down) + below * down
