@@ -12,7 +12,7 @@ from cifar_tui import __version__, cli_inspect, printing
 from cifar_tui.cli_bench import bench_command
 from cifar_tui.cli_lab import lab_app
 from cifar_tui.errors import UserError
-from cifar_tui.flags import RUNS, AnyRuns, DataDir, Json, RunsDir, Which, spec_flags
+from cifar_tui.flags import RUNS, AnyRuns, DataDir, Json, RunsDir, Together, Which, spec_flags
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import TRASH, Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs
@@ -20,11 +20,6 @@ from cifar_tui.runs.steer import order
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml, to_toml
-
-Together = Annotated[
-    bool,
-    Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
-]
 
 app = App(
     name="cifar-tui",

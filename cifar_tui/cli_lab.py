@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from cifar_tui import printing
-from cifar_tui.flags import RUNS, DataDir, Json, RunsDir
+from cifar_tui.flags import RUNS, DataDir, Json, RunsDir, Together
 from cifar_tui.labs.answer import Answer, Book
 from cifar_tui.labs.experiments import LABS, find_labs
 from cifar_tui.labs.images import Images, choose_images
@@ -80,6 +80,7 @@ def lab_run(
     detach: Annotated[
         bool, Parameter(negative=(), help="Train in the background and return at once.")
     ] = False,
+    together: Together = False,
     data: DataDir = "data",
     json: Json = False,
     runs: RunsDir = RUNS,
@@ -96,11 +97,13 @@ def lab_run(
     found = _answers(labs, scale, images, runs, **where)
     folders = queue(found, runs)
     if detach:
-        ids = headless.detach_folders(folders, runs)
+        ids = headless.detach_folders(folders, runs, together=together)
         trains = f"In the background: {', '.join(ids)}." if ids else "Nothing is missing."
         printing.say({"runs": ids}, f"{trains}\n`cifar-tui lab show {name}` shows them.", json)
         return 0
-    code = headless.train_folders(folders, runs, printer) if folders else 0
+    code = 0
+    if folders:
+        code = headless.train_folders(folders, runs, printer, together=together)
     found = _answers(labs, scale, images, runs)
     if json:
         for answer in found:
@@ -108,6 +111,28 @@ def lab_run(
     else:
         _print(found, False)
     return code
+
+
+@lab_app.command(name="report")
+def lab_report(
+    name: LabName,
+    /,
+    *,
+    output: Annotated[Path, Parameter(help="Folder for the report and its figures.")],
+    epochs: Epochs = None,
+    seeds: Seeds = 1,
+    subset: Subset = 0,
+    precision: Precision = "fp32",
+    data: SomeData = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Write Markdown with tables and figures (PNG and SVG) from the runs that are there."""
+    from cifar_tui.labs.report import write_report
+
+    scale = make_scale(epochs, seeds, subset, precision)
+    path = write_report(_read(find_labs(name), scale, data, runs), output)
+    printing.say({"report": str(path)}, f"The report is in {path}.", json)
 
 
 def _open_images(lab: Lab, scale: Scale, where: dict[str, Any], note: Any) -> Images:

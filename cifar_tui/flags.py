@@ -20,6 +20,11 @@ Which = Annotated[
 AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]
 """Accepted where no run is read, so that every command takes the same flags."""
 
+Together = Annotated[
+    bool,
+    Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
+]
+
 
 def spec_flags() -> type:
     """A dataclass with one optional field per setting; None means that the flag was not given.

@@ -235,7 +235,9 @@ def print_labs(answers: Sequence["LabAnswer"]) -> None:
         show = found.lab.measure.show
         figures = (show(found.ours), show(found.reported), accuracy(found.lab.bar))
         _row(table, found.lab.name, found.state, *figures, found.word, found.lab.question)
-    _show(table, *_lab_remarks(answers[0]), "A question mark: not yet settled; more seeds help.")
+    scaled = [f"Scaled: {answers[0].scaled}."] if answers[0].scaled else []
+    settled = "A question mark: not yet settled; more seeds help."
+    _show(table, _images_line(answers[0]), *scaled, settled)
 
 
 def print_answer(found: "LabAnswer") -> None:
@@ -257,7 +259,7 @@ def print_answer(found: "LabAnswer") -> None:
         "loss 0: before training, beside ln 10 = 2.3026",
         f"look at  {found.lab.look_at}",
         f"answer   {found.verdict}",
-        *_lab_remarks(found),
+        _images_line(found),
         *([found.lab.note] if found.lab.note else []),
     )
 
@@ -276,10 +278,9 @@ def _run_words(runs: Sequence[Run]) -> str:
     return f"{states} {', '.join(devices)}".strip()
 
 
-def _lab_remarks(found: "LabAnswer") -> list[str]:
+def _images_line(found: "LabAnswer") -> str:
     note = f". {found.images.note}" if found.images.note else ""
-    scaled = [f"Scaled: {found.scaled}."] if found.scaled else []
-    return [f"images   {found.images.words}{note}", *scaled]
+    return f"images   {found.images.words}{note}"
 
 
 def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str) -> None:

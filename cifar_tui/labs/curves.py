@@ -41,3 +41,9 @@ def curves_of(row: Row, metrics: Sequence[str]) -> dict[str, list[MeanPoint]]:
     """A setting's curve of each metric, read once from its run folders."""
     logs = [read_epochs(run.path) for run in curve_runs(row)]
     return {metric: mean_curve(logs, metric) for metric in metrics}
+
+
+def training_seconds(run: Run) -> float:
+    """Seconds of training and validating in all epochs, without waiting for the device."""
+    parts = ("train_seconds", "val_seconds")
+    return sum(event.get(part) or 0.0 for event in read_epochs(run.path) for part in parts)

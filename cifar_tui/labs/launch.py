@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.labs.answer import Answer, identity
+from cifar_tui.labs.curves import training_seconds
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.steer import requeue
@@ -51,4 +52,4 @@ def _seconds_per_epoch(run: Run, spec: RunSpec) -> float | None:
     if run.spec is None or any(getattr(run.spec, n) != getattr(spec, n) for n in like):
         return None
     done = run.summary.epochs_done
-    return run.summary.seconds / done if done else None
+    return training_seconds(run) / done if done else None

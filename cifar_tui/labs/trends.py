@@ -54,6 +54,11 @@ class Figures:
         difference = self.mean(label) - self.mean(other)
         return f"{self.show(abs(difference))} {'more' if difference >= 0 else 'less'}"
 
+    def change(self, label: str, other: str) -> str:
+        """`-0.0318`: what is gained from the first setting to the other."""
+        difference = self.mean(other) - self.mean(label)
+        return f"{'-' if difference < 0 else '+'}{self.show(abs(difference))}"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -123,7 +128,7 @@ def suffers_less(robust: tuple[str, str], fragile: tuple[str, str]) -> Trend:
     return Contrast(
         {fragile[0]: 1, fragile[1]: -1, robust[0]: -1, robust[1]: 1},
         0.0,
-        lambda f: " against ".join(f"{f.more(b, a)} in {b} than in {a}" for a, b in pairs),
+        lambda f: ", ".join(f"from {a} to {b} {f.change(a, b)}" for a, b in pairs),
     )
 
 

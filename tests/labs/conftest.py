@@ -41,7 +41,10 @@ def save(tmp_path: Path) -> Save:
         folder.write_summary(read_run(folder.path).summary.model_copy(update=changes))
         folder.write_meta({"dataset": {"folder": "/images", "fingerprint": fingerprint}})
         for epoch in range(1, done + 1):
-            folder.append({"event": "epoch", "epoch": epoch, "val_acc": acc, "lr": spec.lr})
+            folder.append(
+                {"event": "epoch", "epoch": epoch, "val_acc": acc, "train_seconds": 9.0}
+                | {"val_seconds": 1.0, "lr": spec.lr}
+            )
         return folder
 
     return save

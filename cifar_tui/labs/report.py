@@ -1,0 +1,165 @@
+"""A report of experiments as Markdown with figures, to paste from into the course's PDF."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cifar_tui.errors import UserError
+from cifar_tui.formats import accuracy, clock, loss
+from cifar_tui.labs.answer import Answer
+from cifar_tui.labs.curves import training_seconds
+from cifar_tui.labs.figures import draw, require_matplotlib
+from cifar_tui.runs.files import write_atomic
+from cifar_tui.runs.listing import Run, read_meta
+from cifar_tui.settings import SETTINGS
+from cifar_tui.spec import RunSpec
+from cifar_tui.wording import format_value, model_name
+
+COMMON = (
+    *("augment", "batch_norm", "activation", "lr", "momentum", "l2", "l1", "dropout"),
+    *("batch_size", "schedule", "decay_every", "milestones", "decay_factor", "precision"),
+)
+"""Settings that a caption states where all runs of an experiment agree on them."""
+
+
+def write_report(answers: Sequence[Answer], output: Path) -> Path:
+    """Write the report of all experiments with a result into the folder; returns its path.
+
+    One experiment makes NAME.md, several results.md; the figures lie in `figures` beside it.
+    Raises UserError where there is nothing to report, no matplotlib, or no place to write.
+    """
+    require_matplotlib()
+    told = [answer for answer in answers if any(row.results for row in answer.rows)]
+    if not told:
+        name = answers[0].lab.name if len(answers) == 1 else "all"
+        raise UserError(f"There is no result to report; `cifar-tui lab run {name}` trains first.")
+    path = output / (f"{told[0].lab.name}.md" if len(answers) == 1 else "results.md")
+    try:
+        (output / "figures").mkdir(parents=True, exist_ok=True)
+        drawn = {answer.lab.name: draw(answer, output / "figures") for answer in told}
+        figures = {name: [p.relative_to(output) for p in paths] for name, paths in drawn.items()}
+        write_atomic(path, markdown(answers, figures).encode())
+    except OSError as error:
+        raise UserError(f"Cannot write the report to {output}: {error.strerror}.") from None
+    return path
+
+
+def markdown(answers: Sequence[Answer], figures: Mapping[str, Sequence[Path]]) -> str:
+    """The report's text; `figures` names each experiment's PNG and SVG, relative to it."""
+    told = [answer for answer in answers if answer.lab.name in figures]
+    untold = [answer.lab.name for answer in answers if answer.lab.name not in figures]
+    parts = ["# Results", *_introduction(told)]
+    if len(told) > 1:
+        parts.append(_overview(told))
+    for answer in told:
+        parts += _section(answer, figures[answer.lab.name])
+    if untold:
+        parts += ["## Without a result", "Not trained so far: " + ", ".join(untold) + "."]
+    return "\n\n".join(parts) + "\n"
+
+
+def _introduction(answers: Sequence[Answer]) -> list[str]:
+    images = answers[0].images
+    runs = {run.id: run for answer in answers for run in _results(answer)}
+    return [
+        f"{len(runs)} runs on {images.words}, trained on {_devices(list(runs.values()))} in "
+        f"{_time(list(runs.values()))} (h:mm:ss) together. {images.note}".strip(),
+        "Figures are means over seeds, ± their standard deviation, of the best val_acc of each run "
+        "unless a table's head says otherwise. A verdict is settled when the difference lies "
+        "outside its 95 % confidence interval (Student's t, variance pooled over the settings "
+        "compared); with one seed each, runs are taken to vary by a standard deviation of 0.01. "
+        "The report's and other students' figures come from runs without a fixed seed.",
+    ]
+
+
+def _overview(answers: Sequence[Answer]) -> str:
+    rows = [
+        (a.lab.name, a.lab.question, a.lab.measure.show(a.ours), a.lab.measure.show(a.reported))
+        + (accuracy(a.lab.bar), a.word, a.state)
+        for a in answers
+    ]
+    head = ("lab", "question", "ours, best", "report, best", "bar", "answer", "runs")
+    return _table(head, rows)
+
+
+def _section(answer: Answer, figures: Sequence[Path]) -> list[str]:
+    lab, show = answer.lab, answer.lab.measure.show
+    head = ("setting", f"ours: {lab.measure.name}", "n", "report", "others", "loss before training")
+    rows = [
+        (row.arm.label, row.figure(show), str(len(row.values)), show(row.arm.report))
+        + (row.arm.others_words, loss(row.initial_loss))
+        for row in answer.rows
+    ]
+    picture = next(path for path in figures if path.suffix == ".png")
+    others = ", ".join(f"[{p.suffix[1:].upper()}]({p})" for p in figures if p != picture)
+    parts = [
+        f"## {lab.name}",
+        f"{lab.question} **{answer.verdict}**",
+        f"![{lab.name}]({picture})",
+        f"*{_caption(answer)}* {others}",
+        _table(head, rows),
+        f"To look at: {lab.look_at}. The loss before training lies beside ln 10 = 2.3026.",
+    ]
+    if answer.bar_reached is not None:
+        reached = "reached" if answer.bar_reached else "not reached"
+        parts.append(f"The assignment's bar, val_acc {lab.bar:g}: {reached}.")
+    if lab.note:
+        parts.append(lab.note)
+    return parts
+
+
+def _caption(answer: Answer) -> str:
+    """What the figure shows, and the setting, seeds, epochs, device and images behind it."""
+    runs = _results(answer)
+    specs = [run.spec for run in runs if run.spec]
+    seeds = sorted({spec.seed for spec in specs})
+    band = "; bands and bars are one standard deviation over seeds" if len(seeds) > 1 else ""
+    single = len(answer.rows) == 1
+    right = "the losses" if single else f"{answer.lab.measure.name} of each setting"
+    return (
+        f"{answer.lab.name}: val_acc over epochs (left) and {right} (right){band}. "
+        f"{_shared(specs)}; {_epochs(answer, specs)}; "
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}; "
+        f"{_devices(runs)}, {_time(runs)} of training; {answer.images.words}."
+    )
+
+
+def _epochs(answer: Answer, specs: Sequence[RunSpec]) -> str:
+    epochs = ", ".join(str(n) for n in sorted({spec.epochs for spec in specs}))
+    return f"{epochs} epochs" + (f" (scaled: {answer.scaled})" if answer.scaled else "")
+
+
+def _shared(specs: Sequence[RunSpec]) -> str:
+    """The settings in force in all runs, in words."""
+    values = [spec.model_dump() for spec in specs]
+    models = sorted({model_name(v) for v in values})
+    words = [" and ".join(models)]
+    for name in COMMON:
+        seen = {format_value(v[name]) for v in values if SETTINGS[name].applies(v)}
+        in_all = all(SETTINGS[name].applies(v) for v in values)
+        if in_all and len(seen) == 1 and seen != {"0"}:
+            words.append(f"{name} {seen.pop()}")
+    return ", ".join(words)
+
+
+def _results(answer: Answer) -> list[Run]:
+    return [run for row in answer.rows for run in row.results]
+
+
+def _devices(runs: Sequence[Run]) -> str:
+    """What the runs were trained on, by the names of the devices where they are known."""
+    names = {str(read_meta(run.path).get("device") or run.summary.device) for run in runs}
+    return ", ".join(sorted(names))
+
+
+def _time(runs: Sequence[Run]) -> str:
+    return clock(sum(map(training_seconds, runs)))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_literal(cell) for cell in line) + " |" for line in lines)
+
+
+def _literal(cell: Any) -> str:
+    return str(cell).replace("|", "\\|")
