@@ -1,6 +1,47 @@
 """`python -m cifar_tui` and the `cifar-tui` command."""
 
-from cifar_tui.cli import main
+import gc
+import sys
+from collections.abc import Sequence
+
+FOLDERS = {"--runs", "--data"}
+
+
+def main() -> None:
+    """Open the app where no command is given; else let the commands be parsed.
+
+    The app needs little of what the commands import, and a person waits for its first screen.
+    """
+    arguments = sys.argv[1:]
+    if not names_folders_only(arguments):
+        from cifar_tui.cli import main as run_command
+
+        return run_command()
+    gc.disable()  # until the first screen is there: nothing is garbage yet
+    from pathlib import Path
+
+    from cifar_tui.errors import UserError
+    from cifar_tui.formats import plain
+    from cifar_tui.runs.folder import RUNS
+    from cifar_tui.ui.launch import open_app
+
+    folders = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    try:
+        open_app(Path(folders.get("--runs", RUNS)), folders.get("--data", "data"))
+    except UserError as error:
+        print(f"cifar-tui: {plain(str(error))}", file=sys.stderr)
+        sys.exit(2)
+
+
+def names_folders_only(arguments: Sequence[str]) -> bool:
+    """Whether there is nothing but --runs FOLDER and --data FOLDER, each at most once."""
+    options, values = arguments[::2], arguments[1::2]
+    return (
+        len(options) == len(values) == len(set(options))
+        and set(options) <= FOLDERS
+        and not any(value.startswith("-") for value in values)
+    )
+
 
 if __name__ == "__main__":
     main()

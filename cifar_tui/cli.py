@@ -85,11 +85,6 @@ def open_app(*, data: DataDir = "data", runs: RunsDir = RUNS) -> None:
 
 
 def _open(runs: Path, data: str, watch: Sequence[RunSpec] = ()) -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UserError(
-            "The app needs a terminal; `cifar-tui train` trains without one "
-            "(`cifar-tui train --help` lists its settings)."
-        )
     from cifar_tui.ui.launch import open_app
 
     open_app(runs, data, watch)

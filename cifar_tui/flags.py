@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from cifar_tui.runs.folder import RUNS as RUNS
 from cifar_tui.settings import GROUPS, SETTINGS, Setting
 from cifar_tui.wording import format_value
 
@@ -18,8 +19,6 @@ Which = Annotated[
 
 AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]
 """Accepted where no run is read, so that every command takes the same flags."""
-
-RUNS = Path("saved_model")
 
 Together = Annotated[
     bool,

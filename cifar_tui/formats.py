@@ -66,6 +66,8 @@ def age(then: datetime | None, now: datetime) -> str:
 
 def plain(text: str) -> str:
     """Text with terminal escapes and other control characters shown, not obeyed."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

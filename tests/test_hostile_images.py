@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cifar_tui.data import course, official
+from cifar_tui.data.places import ARCHIVE, locate_course
 from tests.hostile import a_folder, few, refusal, rubbish, search, values
 
 
@@ -124,10 +125,10 @@ def test_a_zip_is_read_or_refused_and_never_unpacked(
                 info.external_attr = mode << 16
                 archive.writestr(info, data)
                 archive.infolist()[-1].flag_bits |= encrypted
-        refused = refusal(lambda: course.locate(folder))
+        refused = refusal(lambda: locate_course(folder))
         assert refused or not any(".." in name or name[0] == "/" for name, *_ in found)
         assert refused or not any(encrypted for *_, encrypted in found)
-        if not refused and course.locate(folder):
+        if not refused and locate_course(folder):
             refusal(lambda: course.read(folder))
         assert set(outside.rglob("*")) == {folder, path}
 
@@ -226,7 +227,7 @@ tars = rubbish | st.lists(tar_members, max_size=7).map(lambda found: tar(*found)
 )
 def test_an_official_archive_is_read_or_refused_and_never_unpacked(content: bytes) -> None:
     with a_folder() as outside:
-        path = outside / "in" / official.ARCHIVE
+        path = outside / "in" / ARCHIVE
         path.parent.mkdir()
         path.write_bytes(content)
         refusal(lambda: official.read(path))
@@ -236,7 +237,7 @@ def test_an_official_archive_is_read_or_refused_and_never_unpacked(content: byte
 def test_a_header_cannot_inflate_an_archive_into_memory(tmp_path: Path) -> None:
     info = tarfile.TarInfo("x")
     info.type, info.size = tarfile.XHDTYPE, 2**28
-    path = tmp_path / official.ARCHIVE
+    path = tmp_path / ARCHIVE
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(info.tobuf())
         for _ in range(2**8):

@@ -62,5 +62,10 @@ def test_what_reads_runs_or_paints_first_imports_no_torch(module: str) -> None:
     assert loaded(f"import cifar_tui.{module}", ("torch", "torchvision")) == set()
 
 
+def test_the_first_screen_needs_little() -> None:
+    heavy = ("numpy", "cyclopts", "plotext", "psutil", "pynvml", "zipfile", "cifar_tui.cli")
+    assert loaded("import cifar_tui.__main__, cifar_tui.ui.launch", heavy) == set()
+
+
 def test_training_does_not_import_torchvision() -> None:
     assert loaded("import cifar_tui.training.perform", ("torchvision",)) == set()

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from cifar_tui.data import course, official
-from cifar_tui.data.dataset import NAMES, Dataset, Source, Split, describe
-from cifar_tui.data.demo import draw_demo
+from cifar_tui.data.places import locate_course, locate_official
 from cifar_tui.errors import UserError
 from cifar_tui.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from cifar_tui.data.dataset import NAMES, Dataset, Source, Split, describe
 
 __all__ = ["NAMES", "Dataset", "Found", "Split", "describe", "find", "open_dataset"]
 
@@ -18,7 +20,7 @@ DEMO = "demo"
 class Found:
     """What `open_dataset` would read, the path it would read it from, and a note for the user."""
 
-    source: Source
+    source: "Source"
     path: Path | None
     note: str
 
@@ -41,9 +43,9 @@ def find(where: str) -> Found:
 
 def _find_in(folder: Path) -> Found:
     if folder.is_dir():
-        if course.locate(folder):
+        if locate_course(folder):
             return Found("course", folder, f"Using the course's data in {_shown(folder)}.")
-        if path := official.locate(folder):
+        if path := locate_official(folder):
             return Found("official", path, f"Using the official CIFAR-10 in {_shown(path)}.")
     elif folder.exists():
         raise UserError(f"{folder} is not a folder; give the folder with the images, or `demo`.")
@@ -61,10 +63,22 @@ def _shown(path: Path) -> str:
     return str(path) if path.is_absolute() else f"./{path}"
 
 
-def open_dataset(where: str) -> Dataset:
+def open_dataset(where: str) -> "Dataset":
     """Find the images and read them all; raises UserError naming what is missing or wrong."""
+    from cifar_tui.data import course, official
+    from cifar_tui.data.demo import draw_demo
+
     found = find(where)
     if found.path is None:
         return draw_demo()
     read = course.read if found.source == "course" else official.read
     return read(found.path)
+
+
+def __getattr__(name: str) -> Any:
+    """What needs numpy is imported when it is first asked for: the first screen only finds."""
+    if name in __all__:
+        from cifar_tui.data import dataset
+
+        return getattr(dataset, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

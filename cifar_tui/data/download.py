@@ -7,7 +7,7 @@ from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from cifar_tui.data.official import ARCHIVE
+from cifar_tui.data.places import ARCHIVE
 from cifar_tui.errors import UserError
 
 CHUNK = 1 << 18

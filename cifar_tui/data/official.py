@@ -14,13 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifar_tui.data.dataset import SIDE, Dataset, checked_split
+from cifar_tui.data.places import FOLDER, TEST, TRAIN
 from cifar_tui.errors import UserError
 from cifar_tui.spec import CLASSES
 
-ARCHIVE = "cifar-10-python.tar.gz"
-FOLDER = "cifar-10-batches-py"
-TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
-TEST = "test_batch"
 META = "batches.meta"
 # fmt: off
 CLASS_NAMES = (
@@ -32,29 +29,6 @@ LARGEST_ARCHIVE = 1 << 30
 MOST_PLACES = 1 << 20
 """Parts of a pickle that it may refer to again; a batch of 10,000 labels has some 10,000."""
 SPLIT_SEED = 10
-
-
-def locate(folder: Path) -> Path | None:
-    """The unpacked folder if complete, else the archive, else None; reads no pixels.
-
-    Raises UserError when an unpacked folder is all there is and it lacks files.
-    """
-    needed = (*TRAIN, TEST)
-    partial = {}
-    for unpacked in (folder / FOLDER, folder):
-        missing = [name for name in needed if not (unpacked / name).is_file()]
-        if not missing:
-            return unpacked
-        if len(missing) < len(needed):
-            partial[unpacked] = missing
-    if (folder / ARCHIVE).is_file():
-        return folder / ARCHIVE
-    for unpacked, missing in partial.items():
-        raise UserError(
-            f"{unpacked} lacks {', '.join(missing)} of the official CIFAR-10; "
-            "unpack the archive again, or put it beside."
-        )
-    return None
 
 
 def read(path: Path) -> Dataset:

@@ -4,7 +4,6 @@ import errno
 import json
 import math
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +17,7 @@ MAX_DEPTH = 20
 
 def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Replace `path` in one step; `durable` also waits for the disk, file and folder."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
         with temporary.open("xb") as file:
             file.write(content)
@@ -90,18 +89,28 @@ def parse_json(content: bytes) -> Any:
 
     Numbers beyond 64 bits or not finite become null, halves of characters question marks.
     """
-    return _tamed(json.loads(content.decode()), MAX_DEPTH)
+    text = content.decode()
+    value = json.loads(text, parse_float=_float, parse_int=_int, parse_constant=lambda _: None)
+    shallow = text.count("{") + text.count("[") <= MAX_DEPTH
+    return value if shallow and "\\u" not in text else _tamed(value, MAX_DEPTH)
+
+
+def _float(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _int(text: str) -> int | None:
+    value = int(text)
+    return value if -(2**63) <= value < 2**63 else None
 
 
 def _tamed(value: Any, depth: int) -> Any:
+    """What only an escape or deep nesting can bring in; most files have neither."""
     if isinstance(value, str):
         return value if value.isprintable() else value.encode(errors="replace").decode()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, int):
-        return value if -(2**63) <= value < 2**63 else None
-    if value is None:
-        return None
+    if not isinstance(value, list | dict):
+        return value
     if depth == 0:
         raise RecursionError
     if isinstance(value, list):

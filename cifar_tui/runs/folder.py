@@ -4,7 +4,6 @@ import contextlib
 import errno
 import itertools
 import os
-import secrets
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +17,8 @@ from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml, slug, title, to_toml
 
 Order = Literal["stop", "pause", "go"]
+RUNS = Path("saved_model")
+"""Where runs are kept unless another folder is named."""
 TRASH = ".trash"
 WORKERS_OWN = ("best.pt", "last.pt", "summary.json", "progress.json", "meta.json")
 """What the worker replaces in one step."""
@@ -118,7 +119,7 @@ class RunFolder:
 
 def _new_folder(runs: Path, base: str, spec: RunSpec) -> Path:
     """Make the folder under a hidden name and rename it, so that nobody sees it half made."""
-    hidden = runs / f".new-{secrets.token_hex(6)}"
+    hidden = runs / f".new-{os.urandom(6).hex()}"
     hidden.mkdir()
     try:
         write_atomic(hidden / "spec.toml", to_toml(spec).encode())

@@ -1,6 +1,7 @@
 """Reads run folders: one run, the list of runs, and the run that a person means."""
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -99,22 +100,32 @@ class Runs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._reading = threading.Lock()
+        """Two threads that look at all runs at once would each do the other's work."""
         self._known: dict[str, tuple[tuple[int, ...], Run]] = {}
         self._beats: dict[str, tuple[int, float]] = {}
 
     def all(self) -> list[Run]:
         """Every run, oldest first; unreadable ones too, none of them hiding another."""
+        with self._reading:
+            names = self._names()
+            found = [self._read(self.folder / name) for name in names]
+            kept = set(names)
+            self._known = {n: known for n, known in list(self._known.items()) if n in kept}
+        return [self._with_liveness(run) for run in found]
+
+    def newest(self, count: int) -> list[Run]:
+        """So many of the latest runs, oldest first, without waiting for a look at all of them."""
+        return [self.get(name) for name in self._names()[-count:]]
+
+    def _names(self) -> list[str]:
         try:
             with os.scandir(self.folder) as entries:
-                names = sorted(e.name for e in entries if e.name[0] != "." and _is_folder(e))
+                return sorted(e.name for e in entries if e.name[0] != "." and _is_folder(e))
         except FileNotFoundError:
             return []
         except OSError as error:
             raise UserError(f"Cannot read the runs in {self.folder}: {error.strerror}.") from None
-        found = [self._read(self.folder / name) for name in names]
-        kept = set(names)
-        self._known = {run_id: known for run_id, known in self._known.items() if run_id in kept}
-        return [self._with_liveness(run) for run in found]
 
     def get(self, run_id: str) -> Run:
         """One run by its exact id."""

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import psutil
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cifar_tui.formats import plain
@@ -111,6 +110,8 @@ def boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
+        import psutil
+
         return str(int(psutil.boot_time()))
 
 
@@ -141,6 +142,8 @@ def _start_time(pid: int) -> float | None:
 
 def _start_time_elsewhere(pid: int) -> float | None:
     """The same on systems without /proc, in seconds."""
+    import psutil
+
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
@@ -150,7 +153,11 @@ def _start_time_elsewhere(pid: int) -> float | None:
 
 def started_at(run_id: str) -> datetime | None:
     """When the run was created, read from its id; None for a foreign id."""
+    day, time = run_id[:8], run_id[9:15]
+    if run_id[8:9] != "-" or not (day + time).isdecimal() or len(time) < 6:
+        return None
     try:
-        return datetime.strptime(run_id[:15], "%Y%m%d-%H%M%S")
+        year, month, date = int(day[:4]), int(day[4:6]), int(day[6:])
+        return datetime(year, month, date, int(time[:2]), int(time[2:4]), int(time[4:]))
     except ValueError:
         return None

@@ -1,14 +1,16 @@
 """The app: its screens, the runs they read, and the actions that work everywhere."""
 
 import asyncio
+import gc
 import select
 import signal
 import sys
 import threading
 from collections.abc import Iterable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -18,23 +20,31 @@ from textual.widgets import Input
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
-from cifar_tui.labs.lab import Scale
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import in_training, left_behind, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.worker import Worker
-from cifar_tui.ui.devices import DevicesScreen
 from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
-from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
-from cifar_tui.ui.lab import LabScreen
-from cifar_tui.ui.live import LiveScreen
 from cifar_tui.ui.new import NewScreen
+from cifar_tui.ui.screen import CifarScreen
 
+if TYPE_CHECKING:
+    from cifar_tui.labs.lab import Scale
+
+SWITCH_SECONDS = 0.01
+"""Textual waits 0.05 s before it draws another screen, which is felt as a slow key."""
 LINE_EVERY = 1.0
 """Seconds between two looks whether the terminal is still there."""
+
+
+def _make_screen(module: str, name: str) -> CifarScreen:
+    """A screen of `cifar_tui.ui`, imported when it is first shown: the first one comes sooner."""
+    screen = getattr(import_module(f"cifar_tui.ui.{module}"), name)()
+    assert isinstance(screen, CifarScreen)
+    return screen
 
 
 class CifarApp(App[None]):
@@ -42,12 +52,13 @@ class CifarApp(App[None]):
 
     TITLE = "cifar-tui"
     CSS_PATH = "app.tcss"
+    DEFAULT_MODE = "new"
     MODES: ClassVar = {
         "new": NewScreen,
-        "live": LiveScreen,
-        "history": HistoryScreen,
-        "lab": LabScreen,
-        "devices": DevicesScreen,
+        "live": partial(_make_screen, "live", "LiveScreen"),
+        "history": partial(_make_screen, "history", "HistoryScreen"),
+        "lab": partial(_make_screen, "lab", "LabScreen"),
+        "devices": partial(_make_screen, "devices", "DevicesScreen"),
     }
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
@@ -58,14 +69,15 @@ class CifarApp(App[None]):
     def __init__(
         self, folder: Path, data: str, worker: Worker, *, watch: str | None = None
     ) -> None:
+        self.DEFAULT_MODE = "live" if watch else "new"  # type: ignore[misc]
         super().__init__()
         self.runs = Runs(folder)
         self.data = data
         self.worker = worker
         self.watched: str | None = watch
         """Id of the run that the live screen shows; None for the one in training."""
-        self.lab_scale = Scale()
-        """How much of each experiment the screens of the lab book show and launch."""
+        self.lab_scale: Scale | None = None
+        """How much of each experiment the lab book launches; None for the full setting."""
         self.line_dropped = threading.Event()
         """Set when the terminal is gone."""
         self.keep_training = False
@@ -78,9 +90,14 @@ class CifarApp(App[None]):
         loop.add_signal_handler(signal.SIGTERM, self.exit)
         if not self.is_headless:
             self.set_interval(LINE_EVERY, self._check_line)
-        self.switch_mode("live" if self.watched else "new")
-        self.call_after_refresh(self.worker.start)
-        self.call_after_refresh(self._greet)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """What waits for the first screen; the garbage collector need not look at that again."""
+        gc.freeze()
+        gc.enable()
+        self._greet()
+        self.worker.start()
 
     def _check_line(self) -> None:
         """Notice a terminal that went away without a signal, as then no key ever comes again."""
@@ -97,7 +114,12 @@ class CifarApp(App[None]):
 
     @work(thread=True)
     def _greet(self) -> None:
-        """Say what trains already, and offer to go on with runs that were left behind."""
+        """Say what trains already, and offer to go on with runs that were left behind.
+
+        What the other screens need is imported meanwhile, so that they open at once.
+        """
+        for screen in ("history", "live", "lab", "devices"):
+            import_module(f"cifar_tui.ui.{screen}")
         try:
             runs = self.runs.all()
         except UserError as error:
@@ -161,6 +183,10 @@ class CifarApp(App[None]):
     def complain(self, error: UserError) -> None:
         """Show one sentence about what went wrong."""
         self.notify(plain(str(error)), severity="error", markup=False, timeout=8)
+
+    def delay_update(self, delay: float = SWITCH_SECONDS) -> None:
+        """Hold the terminal's picture still while another screen takes its place."""
+        super().delay_update(delay)
 
     def action_go(self, mode: str) -> None:
         """Show another screen, from wherever a dialog may be open."""

@@ -1,8 +1,9 @@
 """The columns of the list of runs: what each shows, how it sorts, and when there is room."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from cifar_tui.formats import age, at_epoch, clock, loss, plain
@@ -17,13 +18,24 @@ NAME_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Line:
-    """One run as the list shows it: what is found by a filter, and one text per column."""
+    """One run as the list shows it; what is made of it is made when it is first asked for."""
 
     run: Run
-    searched: str
-    started: datetime | None
-    settings: str
-    texts: tuple[str, ...] = ()
+
+    @cached_property
+    def searched(self) -> str:
+        """What is found by a filter."""
+        return searchable(self.run)
+
+    @cached_property
+    def started(self) -> datetime | None:
+        """When the run was created."""
+        return started_at(self.run.id)
+
+    @cached_property
+    def settings(self) -> str:
+        """What differs from the defaults."""
+        return settings_text(self.run)
 
 
 @dataclass(frozen=True)
@@ -115,16 +127,12 @@ COLUMNS: tuple[RunColumn, ...] = (
     ),
 )
 BY_NAME = {column.name: column for column in COLUMNS}
-AGE = list(BY_NAME).index("age")
 SORT_CYCLE = ("age", "best val_acc", "name", "epochs", "status")
 
 
-def make_line(run: Run, before: Line | None, now: datetime) -> Line:
+def make_line(run: Run, before: Line | None) -> Line:
     """The run's line; `before` itself where nothing changed."""
-    if before is not None and before.run is run and before.texts[AGE] == age(before.started, now):
-        return before
-    line = Line(run, searchable(run), started_at(run.id), settings_text(run))
-    return replace(line, texts=tuple(column.text(line, now) for column in COLUMNS))
+    return before if before is not None and before.run is run else Line(run)
 
 
 def in_order(lines: Iterable[Line], column: RunColumn, backwards: bool) -> list[Line]:
@@ -144,9 +152,11 @@ def fitting(width: int, taken: int) -> list[tuple[int, TableColumn]]:
     return [(i, TableColumn(c.name, shares.get(c.name, c.width), c.right)) for i, c in shown]
 
 
-def texts_of(line: Line, columns: Sequence[tuple[int, TableColumn]]) -> tuple[str, ...]:
+def texts_of(
+    line: Line, columns: Sequence[tuple[int, TableColumn]], now: datetime
+) -> tuple[str, ...]:
     """The line's texts for the columns that are shown."""
-    return tuple(line.texts[place] for place, _ in columns)
+    return tuple(COLUMNS[place].text(line, now) for place, _ in columns)
 
 
 def best_words(run: Run, room: int) -> str:

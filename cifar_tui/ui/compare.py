@@ -54,7 +54,7 @@ class CompareScreen(CifarScreen):
             yield Static("", id="summary", classes="line", markup=False)
             yield Static("", id="best", classes="line", markup=False)
         yield Curves(id="curves")
-        yield RowTable(id="figures")
+        yield RowTable(id="figures", fixed_columns=1)
         yield KeyLine()
 
     def on_mount(self) -> None:
@@ -111,10 +111,10 @@ class CompareScreen(CifarScreen):
         least, most = NAME_CELLS
         width = max(least, min(free, longest, most))
         table = self.query_one(RowTable)
-        table.fixed_columns = 1
         table.set_columns([TableColumn("run", width), *columns])
         rows = zip(names, *figures.values(), strict=True)
-        table.show({run.id: tuple(row) for run, row in zip(runs, rows, strict=True)})
+        texts = {run.id: tuple(row) for run, row in zip(runs, rows, strict=True)}
+        table.show(list(texts), texts.__getitem__)
         self._show_head(runs)
 
     def _show_head(self, runs: list[Run]) -> None:

@@ -1,19 +1,27 @@
 """One line of the form: a setting's label and its text."""
 
+from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from cifar_tui.settings import Setting
+
+LABEL_CELLS, WRONG_CELLS = 19, 11
+"""Widths that new.tcss gives to the label and to a wrong text."""
 
 
 class FieldInput(Input):
     """A one-line text field; up and down go to the neighbours, Space walks through choices."""
 
-    def __init__(self, choices: tuple[str, ...]) -> None:
-        super().__init__(compact=True, select_on_focus=False)
+    def __init__(self, text: str, choices: tuple[str, ...]) -> None:
+        super().__init__(text, compact=True, select_on_focus=False)
+        self.cursor_blink = False  # each blink would be sent over the line
         self._choices = choices
+
+    def validate(self, value: str) -> None:
+        """The form checks all fields together; this saves a restyling of each as it opens."""
 
     def on_key(self, event: events.Key) -> None:
         """Take the keys that a plain text field does not use."""
@@ -34,21 +42,30 @@ class FieldInput(Input):
 
 
 class Field(Horizontal):
-    """A setting's label and text, with a mark when it is wrong and dimmed when without effect."""
+    """A setting's label and text, with a mark when it is wrong and dimmed when without effect.
 
-    def __init__(self, setting: Setting) -> None:
+    The label is drawn by the field itself: a form opens the sooner, the fewer widgets it has.
+    """
+
+    def __init__(self, setting: Setting, text: str) -> None:
         super().__init__(id=f"field-{setting.name}")
         self.setting = setting
         self.choices = ("no", "yes") if setting.is_bool else setting.choices
-        self.input = FieldInput(self.choices)
-        self._label = Static(self._marked(""), classes="label", markup=False)
-        self._error = Static("", classes="field-error", markup=False)
+        self.input = FieldInput(text, self.choices)
+        self._error = ""
 
     def compose(self) -> ComposeResult:
-        """Label, text, and the error beside it where there is room."""
-        yield self._label
+        """The text; label and error are drawn around it."""
         yield self.input
-        yield self._error
+
+    def render(self) -> Text:
+        """The label, and what is expected where the text is wrong and there is room."""
+        unit = f" ({self.setting.extra['unit']})" if self.setting.extra["unit"] == "pixels" else ""
+        line = Text(no_wrap=True, overflow="ellipsis", end="")
+        line.append(f" {'!' if self._error else '':1}{self.setting.label}{unit}".ljust(LABEL_CELLS))
+        if self._error:
+            line.append(" " * (WRONG_CELLS + 1) + self.setting.expected, "not bold")
+        return line
 
     @property
     def text(self) -> str:
@@ -63,9 +80,6 @@ class Field(Horizontal):
         """Show whether the text is right and whether the setting has an effect."""
         self.set_class(bool(error), "wrong")
         self.set_class(not applies, "without-effect")
-        self._label.update(self._marked("!" if error else ""))
-        self._error.update(f"{self.setting.expected}" if error else "")
-
-    def _marked(self, mark: str) -> str:
-        unit = f" ({self.setting.extra['unit']})" if self.setting.extra["unit"] == "pixels" else ""
-        return f"{mark:1}{self.setting.label}{unit}"
+        if error != self._error:
+            self._error = error
+            self.refresh()

@@ -44,6 +44,8 @@ READ_EVERY = 2.0
 """Seconds between two looks at the run folders while the screen is shown."""
 SIDE_BY_SIDE = 4
 """How many runs' weights or loss surfaces are shown at a time."""
+FIRST = 100
+"""So many of the newest runs are shown while the others are read for the first time."""
 MARK = "*"
 MARK_WIDTH = 2
 
@@ -58,6 +60,9 @@ class HistoryScreen(CifarScreen):
     def __init__(self) -> None:
         super().__init__()
         self._found: dict[str, Line] = {}
+        self._columns: list[tuple[int, TableColumn]] = []
+        self._whole: Runs | None = None
+        """The runs that were found to the last one; before that only the newest are there."""
         self._marks: list[str] = []
         self._column = "age"
         self._backwards = False
@@ -109,47 +114,71 @@ class HistoryScreen(CifarScreen):
 
     @work(thread=True)
     def _read(self) -> None:
-        runs, before, now = self._bin or self.cifar.runs, self._found, datetime.now()
+        runs, before = self._bin or self.cifar.runs, self._found
         try:
-            found = {run.id: make_line(run, before.get(run.id), now) for run in runs.all()}
+            if not before and (first := runs.newest(FIRST)):
+                self.app.call_from_thread(self._take_first, runs, first)
+            found = {run.id: make_line(run, before.get(run.id)) for run in runs.all()}
             problem = ""
         except UserError as error:
             found, problem = {}, str(error)
         self.app.call_from_thread(self._take, runs, found, problem)
+        for line in found.values():
+            line.searched  # noqa: B018 - made here, so that the filter's first letter is quick
+
+    def _take_first(self, runs: Runs, first: list[Run]) -> None:
+        """Show the newest runs while the others are read."""
+        if runs is (self._bin or self.cifar.runs) and not self._found:
+            self._found = {run.id: Line(run) for run in first}
+            self._fill()
 
     def _take(self, runs: Runs, found: dict[str, Line], problem: str) -> None:
         self._looking = False
         if runs is (self._bin or self.cifar.runs):
-            self._found = found
+            same = runs is self._whole and not problem and _same(found, self._found)
+            self._found, self._whole = found, None if problem else runs
             if self._bin is None:
                 self._marks = [run_id for run_id in self._marks if run_id in found]
-            self._fill(problem)
+            if same:
+                self._show(self.query_one(RowTable).keys)
+            else:
+                self._fill(problem)
         if self._look_again:
             self._look_again = False
             self._read_soon()
 
     def _fill(self, problem: str = "") -> None:
         """Show the runs that the filter lets through, in order."""
-        columns = fitting(self.size.width, taken=MARK_WIDTH + 1)
-        table = self.query_one(RowTable)
-        table.set_columns([TableColumn("", MARK_WIDTH), *(column for _, column in columns)])
-        lines = [line for line in self._found.values() if matches(line.searched, self._query)]
-        marks = set() if self._bin else set(self._marks)
-        table.show(
-            {
-                line.run.id: (MARK if line.run.id in marks else "", *texts_of(line, columns))
-                for line in in_order(lines, BY_NAME[self._column], self._backwards)
-            }
+        self._columns = fitting(self.size.width, taken=MARK_WIDTH + 1)
+        self.query_one(RowTable).set_columns(
+            [TableColumn("", MARK_WIDTH), *(column for _, column in self._columns)]
         )
+        lines = list(self._found.values())
+        if self._query.strip():
+            lines = [line for line in lines if matches(line.searched, self._query)]
+        ordered = in_order(lines, BY_NAME[self._column], self._backwards)
+        self._show([line.run.id for line in ordered])
         best = best_run([line.run for line in lines])
         self.say("summary", f" {problem or self._summary(len(lines))}")
         self.say("best", f"{best_words(best, self.size.width // 4)} " if best else "")
+
+    def _show(self, keys: list[str]) -> None:
+        """Bring the table up to date; the texts of a row are made when it comes into sight."""
+        now = datetime.now()
+        marks = set() if self._bin else set(self._marks)
+
+        def texts(key: str) -> tuple[str, ...]:
+            return (MARK if key in marks else "", *texts_of(self._found[key], self._columns, now))
+
+        self.query_one(RowTable).show(keys, texts)
 
     def _summary(self, shown: int) -> str:
         if not self._found:
             if self._bin:
                 return "The trash is empty. Press t to see the runs."
             return "No runs yet. Press n to set one up."
+        if self._whole is None:
+            return "Reading the runs; the newest are here."
         query = plain(self._query.strip())
         count = f"{len(self._found)} run{'s' if len(self._found) != 1 else ''}"
         parts = [f"{shown} of {count}" if query else count]
@@ -224,7 +253,7 @@ class HistoryScreen(CifarScreen):
 
     @on(RowTable.HeaderSelected)
     def _header_clicked(self, event: RowTable.HeaderSelected) -> None:
-        name = str(event.column_key.value)
+        name = event.name
         if name == self._column:
             self.action_reverse()
         elif name:
@@ -396,3 +425,9 @@ class HistoryScreen(CifarScreen):
         if run is not None:
             with self._complaining():
                 self.cifar.runs.restore(run)
+
+
+def _same(found: dict[str, Line], before: dict[str, Line]) -> bool:
+    """Whether nothing changed since the look before: the lines are the same ones."""
+    both = zip(found.values(), before.values(), strict=False)
+    return len(found) == len(before) and all(now is then for now, then in both)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.steer import requeue
@@ -23,8 +24,13 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = ()) -> None:
     """Run the app until it is left; training goes on until the worker is done.
 
     The worker's thread is made here, outside the app, so that a dropped line ends the screen and
-    not the training.
+    not the training. Raises UserError where there is no terminal.
     """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UserError(
+            "The app needs a terminal; `cifar-tui train` trains without one "
+            "(`cifar-tui train --help` lists its settings)."
+        )
     worker = Worker()
     folders = [RunFolder.create(runs, spec) for spec in specs]
     for folder in folders:

@@ -4,6 +4,7 @@ import time
 from typing import Any, ClassVar
 
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -64,9 +65,17 @@ class LiveScreen(CifarScreen):
 
     def on_screen_resume(self) -> None:
         """Look at once when the screen comes back, also for runs of other processes."""
-        elsewhere = in_training(self.cifar.runs.all())
-        self._elsewhere = elsewhere[-1].id if elsewhere else None
         self._tick()
+        self._look_elsewhere()
+
+    @work(thread=True, exclusive=True)
+    def _look_elsewhere(self) -> None:
+        """Find a run that another process trains, without holding up the screen."""
+        try:
+            elsewhere = in_training(self.cifar.runs.all())
+        except UserError:
+            return
+        self._elsewhere = elsewhere[-1].id if elsewhere else None
 
     def _tick(self) -> None:
         if not self.is_current:

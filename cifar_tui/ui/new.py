@@ -37,12 +37,16 @@ class NewScreen(CifarScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self._fields: dict[str, Field] = {}
+        self._checked: dict[str, str] = {}
         self._errors: dict[str, str] = {}
         self._summarised: tuple[str, ...] = ()
         self._layers = Static("", id="layer-table", markup=False)
 
     def compose(self) -> ComposeResult:
         """What Enter does, what the images are, the fields, the help of the one in focus."""
+        texts = as_texts(RunSpec(data=self.cifar.data))
+        self._fields = {name: Field(setting, texts[name]) for name, setting in SETTINGS.items()}
         yield TopLine("new")
         yield Static("", id="plan", classes="line", markup=False)
         yield Static("", id="images", classes="line muted", markup=False)
@@ -54,37 +58,38 @@ class NewScreen(CifarScreen):
                             if group not in UNTITLED:
                                 yield Static(group, classes="group")
                             for setting in settings_in(group):
-                                yield Field(setting)
+                                yield self._fields[setting.name]
             with VerticalScroll(id="side", can_focus=False):
                 yield self._layers
         yield Static("", id="message", markup=False)
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Begin with the defaults, on the images the program was started with."""
+        """Check the defaults, on the images the program was started with."""
         assert {g for groups in COLUMNS for g in groups} == set(GROUPS)
-        self.fill(RunSpec(data=self.cifar.data))
-        self.query_one("#field-model", Field).input.focus()
+        self._check()
+        self._fields["model"].input.focus()
         self.set_interval(0.5, self._summarise)
 
     def on_screen_resume(self) -> None:
         """Say anew what Enter does: by now something may be in training."""
-        if self.query_one("#field-model", Field).text:
+        if self._checked:
             self._show_plan(self.texts())
 
     def fill(self, spec: RunSpec) -> None:
         """Put a spec's settings into the fields."""
         for name, text in as_texts(spec).items():
-            self.query_one(f"#field-{name}", Field).text = text
+            self._fields[name].text = text
         self._check()
 
     def texts(self) -> dict[str, str]:
         """What stands in the fields."""
-        return {name: self.query_one(f"#field-{name}", Field).text for name in SETTINGS}
+        return {name: field.text for name, field in self._fields.items()}
 
     @on(Input.Changed)
     def _changed(self) -> None:
-        self._check()
+        if self.texts() != self._checked:
+            self._check()
 
     def on_descendant_focus(self) -> None:
         """Show the help of the field in focus."""
@@ -92,10 +97,10 @@ class NewScreen(CifarScreen):
 
     def _check(self) -> None:
         """Mark what is wrong and what has no effect, and say what Enter would do."""
-        texts = self.texts()
+        texts = self._checked = self.texts()
         self._errors = grid_errors(texts)
         note = self._images_note(texts["data"])
-        for field in self.query(Field):
+        for field in self._fields.values():
             field.show_state(
                 self._errors.get(field.setting.name, ""), applies=_applies(field, texts)
             )

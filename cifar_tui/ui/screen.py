@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
+from textual.events import ScreenResume
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
 
 class CifarScreen(Screen[None]):
     """A screen of this program, over the runs and the worker of its app."""
+
+    _styled_for: tuple[object, ...] = ()
+
+    def _on_screen_resume(self, event: ScreenResume) -> None:
+        """Style all widgets anew only where it would change anything: it delays the screen."""
+        app = self.app
+        state = (app.theme, app.size, app.app_focus, app._css_update_count)
+        event.refresh_styles = state != self._styled_for
+        self._styled_for = state
 
     @property
     def cifar(self) -> "CifarApp":

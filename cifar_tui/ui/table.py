@@ -1,18 +1,24 @@
-"""A table of rows with keys that is brought up to date in place: cursor and scroll stay."""
+"""A table of rows with keys that is brought up to date in place: cursor and scroll stay.
 
-from collections.abc import Mapping, Sequence
+Only the lines on the screen are ever made, so that ten thousand rows cost as much as ten.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
-from rich.text import Text
+from rich.segment import Segment
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
+from textual.events import Blur, Click, Focus
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
 from cifar_tui.formats import plain
 
-FEW = 20
-"""So many rows are taken out one by one; beyond that, filling the table anew is faster."""
+Texts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -23,105 +29,193 @@ class TableColumn:
     width: int
     right: bool = False
 
-    def cell(self, text: str, key: str = "") -> "_Cell":
+    def cell(self, text: str) -> str:
         """Text cut and aligned to the width, shown literally."""
         room = self.width - 1
         shown = text if text.isprintable() else plain(text)
         if cell_len(shown) > room:
             shown = set_cell_size(shown, room - 1) + "…"
-        cell = _Cell(shown.rjust(room) if self.right else shown, no_wrap=True)
-        cell.key = key
-        return cell
+        return set_cell_size(shown.rjust(room) if self.right else shown, self.width)
 
 
-class _Cell(Text):
-    """A cell that knows its row's key, so that rows can be put in any order."""
+class RowTable(ScrollView, can_focus=True):
+    """Rows of plain text by key under a header; only what changed is drawn."""
 
-    key: str = ""
-
-
-class RowTable(DataTable[Text], inherit_bindings=False):
-    """Rows of plain text by key; only what changed is drawn, and Enter is the screen's."""
-
+    DEFAULT_CSS = """
+    RowTable .table--header {
+        background: $panel;
+        color: $foreground;
+        text-style: bold;
+    }
+    RowTable .table--cursor {
+        background: $block-cursor-blurred-background;
+        color: $block-cursor-blurred-foreground;
+        text-style: $block-cursor-blurred-text-style;
+    }
+    RowTable:focus .table--cursor {
+        background: $block-cursor-background;
+        color: $block-cursor-foreground;
+        text-style: $block-cursor-text-style;
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--header", "table--cursor"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        b for b in DataTable.BINDINGS if isinstance(b, Binding) and b.key != "enter"
+        Binding("up", "move(-1)", "up", show=False),
+        Binding("down", "move(1)", "down", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
+        Binding("pagedown", "page(1)", "page down", show=False),
+        Binding("home,ctrl+home", "first", "first", show=False),
+        Binding("end,ctrl+end", "last", "last", show=False),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row", cell_padding=0)
-        self._columns_shown: tuple[TableColumn, ...] = ()
-        self._rows_shown: dict[str, tuple[str, ...]] = {}
-        self._order: list[str] = []
-        self._here: str | None = None
+    class HeaderSelected(Message):
+        """A click on the header of a column."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    class RowSelected(Message):
+        """A click on the row under the cursor."""
+
+    class CursorMoved(Message):
+        """The cursor is on another row."""
+
+    def __init__(self, *, id: str | None = None, fixed_columns: int = 0) -> None:
+        super().__init__(id=id)
+        self.columns: tuple[TableColumn, ...] = ()
+        self.keys: list[str] = []
+        """The rows' keys in order."""
+        self.cursor_row = 0
+        self.fixed_columns = fixed_columns
+        """So many columns stay when the others scroll to the left."""
+        self._texts: Callable[[str], Texts] = lambda key: ()
+        self._drawn: dict[int, Texts] = {}
+        """What stands on which line of the screen."""
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are, on the screen or not."""
+        return len(self.keys)
 
     @property
     def cursor_key(self) -> str | None:
         """Key of the cursor's row; None in an empty table."""
-        return self._order[self.cursor_row] if self._order else None
+        return self.keys[self.cursor_row] if self.keys else None
 
-    def action_scroll_home(self) -> None:
-        """Home goes to the first row, as there is no cursor in a row."""
-        self.action_scroll_top()
-
-    def action_scroll_end(self) -> None:
-        """End goes to the last row."""
-        self.action_scroll_bottom()
+    def get_row_at(self, row: int) -> Texts:
+        """The cells of a row as they are shown."""
+        texts = self._texts(self.keys[row])
+        return tuple(c.cell(text) for c, text in zip(self.columns, texts, strict=True))
 
     def set_columns(self, columns: Sequence[TableColumn]) -> None:
-        """Have these columns; when that changes anything, the rows must be shown again."""
-        if tuple(columns) == self._columns_shown:
-            return
-        self._here = self.cursor_key or self._here
-        self._columns_shown = tuple(columns)
-        self._forget_rows(columns=True)
-        for column in columns:
-            self.add_column(column.cell(column.name), width=column.width, key=column.name)
+        """Have these columns; the rows must be shown again when that changes anything."""
+        if tuple(columns) != self.columns:
+            self.columns = tuple(columns)
+            self._drawn.clear()
+            self.refresh()
 
-    def show(self, rows: Mapping[str, tuple[str, ...]]) -> None:
-        """Have these rows in this order: key -> one text per column."""
-        here, place, top = self.cursor_key or self._here, self.cursor_row, self.scroll_y
-        gone = [key for key in self._rows_shown if key not in rows]
-        if len(gone) > FEW:
-            self._forget_rows()
+    def show(self, keys: Sequence[str], texts: Callable[[str], Texts]) -> None:
+        """Have these rows in this order; `texts` gives one text per column, asked when drawn."""
+        here, place, top = self.cursor_key, self.cursor_row, self.scroll_offset.y
+        self._texts = texts
+        if keys != self.keys:
+            self.keys = list(keys)
+            now = self.keys.index(here) if here in self.keys else place
+            self.cursor_row = max(0, min(now, len(keys) - 1))
+            size = Size(sum(column.width for column in self.columns), len(keys) + 1)
+            if size != self.virtual_size:
+                self.virtual_size = size
+                self.refresh(layout=True)
+            if top:
+                self.scroll_to(y=top + self.cursor_row - place, animate=False, immediate=True)
+        for y, drawn in list(self._drawn.items()):
+            if self._line(y) != drawn:
+                self._refresh_line(y)
+
+    def _row(self, y: int) -> int | None:
+        """The row on a line of the screen, if any."""
+        row = y - 1 + self.scroll_offset.y
+        return row if y > 0 and row < len(self.keys) else None
+
+    def _line(self, y: int) -> Texts:
+        row = self._row(y)
+        if row is None:
+            return ()
+        return (*self.get_row_at(row), "cursor" if row == self.cursor_row else "")
+
+    def _refresh_line(self, y: int) -> None:
+        self.refresh(Region(0, y, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """The header stays; the other lines scroll."""
+        line = self._drawn[y] = self._line(y)
+        style = self.rich_style
+        if y == 0:
+            style = self.get_component_rich_style("table--header")
+            cells: Sequence[str] = [column.cell(column.name) for column in self.columns]
         else:
-            for key in gone:
-                self.remove_row(key)
-                del self._rows_shown[key]
-        for key, texts in rows.items():
-            self._show_row(key, texts)
-        order = list(rows)
-        if order != self._order:
-            self._put_in_order(order)
-            self._return_to(here, place, top)
+            cells = line[:-1]
+            if line and line[-1]:
+                style = self.get_component_rich_style("table--cursor")
+        fixed, rest = "".join(cells[: self.fixed_columns]), "".join(cells[self.fixed_columns :])
+        left = self.scroll_offset.x
+        stay, move = Strip([Segment(fixed, style)]), Strip([Segment(rest, style)])
+        strip = Strip.join([stay, move.crop(left, move.cell_length)])
+        return strip.adjust_cell_length(self.size.width, style)
 
-    def _forget_rows(self, *, columns: bool = False) -> None:
-        self.clear(columns=columns)
-        self._rows_shown, self._order = {}, []
+    def on_focus(self, event: Focus) -> None:
+        """Show the cursor of a table that takes the keys."""
+        self.refresh()
 
-    def _show_row(self, key: str, texts: tuple[str, ...]) -> None:
-        before = self._rows_shown.get(key)
-        if before == texts:
-            return
-        self._rows_shown[key] = texts
-        columns = self._columns_shown
-        if before is None:
-            self.add_row(*(c.cell(t, key) for c, t in zip(columns, texts, strict=True)), key=key)
-            return
-        for column, text, old in zip(columns, texts, before, strict=True):
-            if text != old:
-                self.update_cell(key, column.name, column.cell(text, key))
+    def on_blur(self, event: Blur) -> None:
+        """Show that the keys go elsewhere."""
+        self.refresh()
 
-    def _put_in_order(self, order: list[str]) -> None:
-        self._order = order
-        rank = {key: place for place, key in enumerate(order)}
-        self.sort(self._columns_shown[0].name, key=lambda cell: rank[cell.key])
+    def move_cursor(self, row: int) -> None:
+        """Put the cursor on a row, within sight."""
+        before, self.cursor_row = self.cursor_row, max(0, min(row, len(self.keys) - 1))
+        top, lines = self.scroll_offset.y, self.scrollable_content_region.height - 1
+        if self.cursor_row < top:
+            self.scroll_to(y=self.cursor_row, animate=False, immediate=True)
+        elif self.cursor_row >= top + lines:
+            self.scroll_to(y=self.cursor_row - lines + 1, animate=False, immediate=True)
+        if before != self.cursor_row:
+            self.post_message(self.CursorMoved())
+        for changed in (before, self.cursor_row):
+            self._refresh_line(changed - self.scroll_offset.y + 1)
 
-    def _return_to(self, here: str | None, place: int, top: float) -> None:
-        """Put the cursor back on its row, on the same line of the screen unless at the top."""
-        if here in self._rows_shown:
-            now = self._order.index(here)
-        else:
-            now = max(0, min(place, len(self._order) - 1))
-        self.move_cursor(row=now, scroll=False)
-        if top:
-            self.scroll_to(y=max(0, top + now - place), animate=False)
+    def action_move(self, rows: int) -> None:
+        """Move the cursor by so many rows."""
+        self.move_cursor(self.cursor_row + rows)
+
+    def action_page(self, pages: int) -> None:
+        """Move the cursor by so many screens."""
+        lines = max(1, self.scrollable_content_region.height - 2)
+        self.move_cursor(self.cursor_row + pages * lines)
+
+    def action_first(self) -> None:
+        """Go to the first row."""
+        self.move_cursor(0)
+
+    def action_last(self) -> None:
+        """Go to the last row."""
+        self.move_cursor(len(self.keys) - 1)
+
+    def on_click(self, event: Click) -> None:
+        """Take the cursor to a row, open the one it is on, or tell which header was meant."""
+        row = self._row(event.y)
+        if event.y == 0:
+            self._click_header(event.x)
+        elif row == self.cursor_row:
+            self.post_message(self.RowSelected())
+        elif row is not None:
+            self.move_cursor(row)
+
+    def _click_header(self, x: int) -> None:
+        end = 0
+        for number, column in enumerate(self.columns):
+            end += column.width
+            if x + (self.scroll_offset.x if number >= self.fixed_columns else 0) < end:
+                self.post_message(self.HeaderSelected(column.name))
+                return

@@ -1,18 +1,26 @@
 """The first line of every screen: where you are, and the device in one strip."""
 
+from time import monotonic
+from typing import TYPE_CHECKING
+
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from cifar_tui.devices import Snapshot, snapshot, strip_line
 from cifar_tui.runs.record import ENDED
 from cifar_tui.ui.keys import EVERYWHERE, Key, key_name, keys_for
 from cifar_tui.ui.screen import CifarScreen
 
+if TYPE_CHECKING:
+    from cifar_tui.devices import Snapshot
+    from cifar_tui.ui.app import CifarApp
+
 SCREENS = [key for key in keys_for(EVERYWHERE) if key.action.startswith("app.go")]
 EVERY = 2.0
-"""Seconds between two looks at the device."""
+"""Seconds between two looks at the device while something trains."""
+IDLE_EVERY = 10.0
+"""The same while nothing does, as each look that finds a new figure is sent over the line."""
 
 
 class TopLine(Horizontal):
@@ -22,6 +30,7 @@ class TopLine(Horizontal):
         super().__init__()
         self._mode = mode
         self._shown = ""
+        self._looked_at = 0.0
         self._device_strip = Static("", id="device", markup=False)
 
     def compose(self) -> ComposeResult:
@@ -38,29 +47,41 @@ class TopLine(Horizontal):
         return f"[@click={key.action}][dim]{shown}[/dim] [b]{name}[/b][/]"
 
     def on_mount(self) -> None:
-        """Look at the device now and every two seconds while the screen is shown."""
-        self.set_interval(EVERY, self._look)
+        """Look at the device now and every few seconds while the screen is shown."""
+        self.set_interval(EVERY, self._look_again)
         self.call_after_refresh(self._look)
+
+    def _look_again(self) -> None:
+        idle = self._cifar.worker.current is None
+        if not idle or monotonic() - self._looked_at >= IDLE_EVERY - EVERY / 2:
+            self._look()
 
     def _look(self) -> None:
         if self.screen.is_current:
+            self._looked_at = monotonic()
             self._read()
 
     @work(thread=True, exclusive=True)
     def _read(self) -> None:
-        found = snapshot()
-        self.app.call_from_thread(self._show, found)
+        from cifar_tui.devices import snapshot, strip_line
 
-    def _show(self, found: Snapshot) -> None:
-        line = strip_line(found, self._device(found)) + " "
+        found = snapshot()
+        device = self._device(found)
+        self.app.call_from_thread(self._show, strip_line(found, device) + " ")
+
+    def _show(self, line: str) -> None:
         if line != self._shown:
             self._shown = line
             self._device_strip.update(line)
 
-    def _device(self, found: Snapshot) -> str:
-        """The device of the run in training, else the one `auto` would take."""
+    @property
+    def _cifar(self) -> "CifarApp":
         assert isinstance(self.screen, CifarScreen)
-        cifar = self.screen.cifar
+        return self.screen.cifar
+
+    def _device(self, found: "Snapshot") -> str:
+        """The device of the run in training, else the one `auto` would take."""
+        cifar = self._cifar
         current = cifar.worker.current
         if current:
             run = cifar.runs.get(current)

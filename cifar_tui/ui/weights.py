@@ -89,14 +89,14 @@ class WeightsScreen(CifarScreen):
             rows[name] = (name, f"{count:,}", *figures)
         table = self.query_one(RowTable)
         table.set_columns(columns)
-        table.show(rows)
+        table.show(list(rows), rows.__getitem__)
         self._show_layer()
 
     def on_resize(self) -> None:
         """Draw to the new size, once the parts have theirs."""
         self.call_after_refresh(self._show_layer)
 
-    @on(RowTable.RowHighlighted)
+    @on(RowTable.CursorMoved)
     def _show_layer(self) -> None:
         """Draw the cursor's layer, unless it is on the screen already."""
         name = self.query_one(RowTable).cursor_key
@@ -131,11 +131,11 @@ class WeightsScreen(CifarScreen):
 
     def action_layer_before(self) -> None:
         """Show the layer before."""
-        self.query_one(RowTable).action_cursor_up()
+        self.query_one(RowTable).action_move(-1)
 
     def action_layer_next(self) -> None:
         """Show the next layer."""
-        self.query_one(RowTable).action_cursor_down()
+        self.query_one(RowTable).action_move(1)
 
     def action_figures(self) -> None:
         """Show mean and std instead of the shares, or the shares again."""

@@ -18,6 +18,7 @@ import pytest
 
 from cifar_tui.data import describe, find, official, open_dataset
 from cifar_tui.data.download import download
+from cifar_tui.data.places import ARCHIVE
 from cifar_tui.errors import UserError
 
 FILES = (*official.TRAIN, official.TEST)
@@ -49,7 +50,7 @@ def write_unpacked(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def write_archive(folder: Path, files: dict[str, bytes]) -> None:
-    with tarfile.open(folder / official.ARCHIVE, "w:gz") as archive:
+    with tarfile.open(folder / ARCHIVE, "w:gz") as archive:
         for name, raw in files.items():
             info = tarfile.TarInfo(f"{official.FOLDER}/{name}")
             info.size = len(raw)
@@ -207,12 +208,12 @@ def test_a_complete_archive_makes_up_for_a_partial_folder(tmp_path: Path) -> Non
     write_archive(tmp_path, files)
     del files["data_batch_4"]
     write_unpacked(tmp_path / official.FOLDER, files)
-    assert find(str(tmp_path)).path == tmp_path / official.ARCHIVE
+    assert find(str(tmp_path)).path == tmp_path / ARCHIVE
 
 
 def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
     write_archive(tmp_path, contents())
-    path = tmp_path / official.ARCHIVE
+    path = tmp_path / ARCHIVE
     path.write_bytes(path.read_bytes()[:-1_000])
     assert f"{path} is cut short" in refusal(tmp_path)
     path.write_bytes(b"no archive")
@@ -222,7 +223,7 @@ def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
 def test_a_link_in_the_archive_is_not_followed(tmp_path: Path, kind: bytes) -> None:
     (tmp_path / "outside").write_bytes(contents()["data_batch_1"])
-    with tarfile.open(tmp_path / official.ARCHIVE, "w:gz") as archive:
+    with tarfile.open(tmp_path / ARCHIVE, "w:gz") as archive:
         info = tarfile.TarInfo(f"{official.FOLDER}/data_batch_1")
         info.type, info.linkname = kind, str(tmp_path / "outside")
         archive.addfile(info)
@@ -233,7 +234,7 @@ def test_an_absurdly_large_member_is_refused_unread(tmp_path: Path) -> None:
     info = tarfile.TarInfo(f"{official.FOLDER}/data_batch_1")
     for size, words in ((100 << 20, "larger than 64 MiB"), (2 << 30, "more than 1 GiB")):
         info.size = size
-        with tarfile.open(tmp_path / official.ARCHIVE, "w:gz") as archive:
+        with tarfile.open(tmp_path / ARCHIVE, "w:gz") as archive:
             archive.addfile(info)
         assert words in refusal(tmp_path)
 
@@ -299,13 +300,13 @@ def test_download_reports_progress_and_leaves_only_the_archive(
     tmp_path: Path, server: Server
 ) -> None:
     seen = fetch(server, tmp_path / "new")
-    assert (tmp_path / "new" / official.ARCHIVE).read_bytes() == PAYLOAD
+    assert (tmp_path / "new" / ARCHIVE).read_bytes() == PAYLOAD
     assert len(list((tmp_path / "new").iterdir())) == 1
     assert seen == sorted(seen) and seen[0] == (0, 1_000_000) and seen[-1] == (1_000_000,) * 2
 
 
 def test_a_verified_archive_is_not_fetched_again(tmp_path: Path, server: Server) -> None:
-    (tmp_path / official.ARCHIVE).write_bytes(PAYLOAD)
+    (tmp_path / ARCHIVE).write_bytes(PAYLOAD)
     assert fetch(server, tmp_path) == [(1_000_000, 1_000_000)]
     assert server.sent == []
 
@@ -314,25 +315,25 @@ def test_an_interrupted_download_resumes(tmp_path: Path, server: Server) -> None
     server.hang_up_after = 300_000
     with pytest.raises(UserError, match="run it again to resume"):
         fetch(server, tmp_path)
-    assert not (tmp_path / official.ARCHIVE).exists()
+    assert not (tmp_path / ARCHIVE).exists()
     server.hang_up_after = None
     assert fetch(server, tmp_path)[0] == (300_000, 1_000_000)
-    assert (tmp_path / official.ARCHIVE).read_bytes() == PAYLOAD
+    assert (tmp_path / ARCHIVE).read_bytes() == PAYLOAD
     assert server.sent == [300_000, 700_000]
 
 
 def test_a_server_without_ranges_makes_it_start_over(tmp_path: Path, server: Server) -> None:
-    (tmp_path / f"{official.ARCHIVE}.part").write_bytes(PAYLOAD[:300_000])
+    (tmp_path / f"{ARCHIVE}.part").write_bytes(PAYLOAD[:300_000])
     server.ranges = False
     fetch(server, tmp_path)
-    assert (tmp_path / official.ARCHIVE).read_bytes() == PAYLOAD
+    assert (tmp_path / ARCHIVE).read_bytes() == PAYLOAD
     assert server.sent == [1_000_000]
 
 
 def test_a_complete_part_only_needs_checking(tmp_path: Path, server: Server) -> None:
-    (tmp_path / f"{official.ARCHIVE}.part").write_bytes(PAYLOAD)
+    (tmp_path / f"{ARCHIVE}.part").write_bytes(PAYLOAD)
     fetch(server, tmp_path)
-    assert (tmp_path / official.ARCHIVE).read_bytes() == PAYLOAD
+    assert (tmp_path / ARCHIVE).read_bytes() == PAYLOAD
     assert server.sent == []
 
 

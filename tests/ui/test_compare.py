@@ -35,7 +35,7 @@ async def open_comparison(pilot: Pilot[None], folders: list[RunFolder]) -> RowTa
 def columns(table: RowTable) -> dict[str, list[str]]:
     """The columns as they are shown, from top to bottom."""
     rows = [[str(cell).strip() for cell in table.get_row_at(i)] for i in range(table.row_count)]
-    names = [str(column.label).strip() for column in table.ordered_columns]
+    names = [column.name for column in table.columns]
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.live import LiveScreen
 from cifar_tui.ui.table import RowTable
-from tests.ui.waiting import wait_for
+from tests.ui.waiting import screen_text, wait_for
 
 MakeApp = Callable[..., CifarApp]
 SaveRun = Callable[..., RunFolder]
@@ -44,11 +45,25 @@ async def look_again(pilot: Pilot[None]) -> None:
 
 def rows(table: RowTable) -> list[dict[str, str]]:
     """The rows as they are shown, by column."""
-    names = [str(column.label).strip() or "mark" for column in table.ordered_columns]
+    names = [column.name or "mark" for column in table.columns]
     return [
         dict(zip(names, (str(cell).strip() for cell in table.get_row_at(i)), strict=True))
         for i in range(table.row_count)
     ]
+
+
+def lines_drawn(table: RowTable, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lines that the table draws from now on."""
+    drawn: list[int] = []
+    draw = table.render_line
+    monkeypatch.setattr(table, "render_line", lambda y: drawn.append(y) or draw(y))
+    return drawn
+
+
+def look_now(app: CifarApp) -> None:
+    """Read the folders without leaving the screen."""
+    assert isinstance(app.screen, HistoryScreen)
+    app.screen._read_soon()
 
 
 def names(table: RowTable) -> list[str]:
@@ -217,13 +232,11 @@ async def test_changes_on_disk_are_shown_in_place(
     async with app.run_test(size=NARROW) as pilot:
         table = await open_history(pilot, 3)
         await pilot.press("down", "down", "space")
-        untouched = table.get_row_at(0)
         was = read_run(three[2].path).summary
         three[1].write_summary(was.model_copy(update={"name": "renamed", "epochs_done": 9}))
         await look_again(pilot)
         await wait_for(pilot, lambda: "renamed" in names(table))
         assert rows(table)[1]["epochs"] == "9/30"
-        assert all(a is b for a, b in zip(table.get_row_at(0), untouched, strict=True))
         save_run((0.9,), name="newest")
         await look_again(pilot)
         await wait_for(pilot, lambda: table.row_count == 4)
@@ -233,21 +246,66 @@ async def test_changes_on_disk_are_shown_in_place(
 
 
 async def test_a_look_that_finds_nothing_new_draws_nothing(
+    make_app: MakeApp, three: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    async with app.run_test(size=NARROW) as pilot:
+        table = await open_history(pilot, 3)
+        drawn = lines_drawn(table, monkeypatch)
+        look_now(app)
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
+        assert drawn == []
+        three[0].path.joinpath("notes.json").write_text(json.dumps({"name": "changed"}))
+        look_now(app)
+        await wait_for(pilot, lambda: drawn)
+        assert set(drawn) == {3}
+        assert names(table) == ["a", "c", "changed"]
+
+
+async def test_ten_thousand_rows_are_made_only_where_they_are_seen(
     make_app: MakeApp, three: list[RunFolder]
 ) -> None:
     app = make_app()
     async with app.run_test(size=NARROW) as pilot:
         table = await open_history(pilot, 3)
-        before = [table.get_row_at(i) for i in range(3)]
-        three[0].path.joinpath("notes.json").write_text(json.dumps({"name": "changed"}))
-        await look_again(pilot)
-        await wait_for(pilot, lambda: "changed" in names(table))
-        now = [table.get_row_at(i) for i in range(3)]
-        same = [
-            [a is b for a, b in zip(x, y, strict=True)] for x, y in zip(before, now, strict=True)
-        ]
-        assert same[0] == same[1] == [True] * len(same[0])
-        assert same[2].count(False) == 1
+        asked: set[str] = set()
+
+        def texts(key: str) -> tuple[str, ...]:
+            asked.add(key)
+            return ("", key, *[""] * (len(table.columns) - 2))
+
+        table.show([f"run {i}" for i in range(10_000)], texts)
+        await pilot.pause()
+        assert "run 0" in asked and len(asked) < 30
+        assert "run 0 " in screen_text(app)
+        await pilot.press("end", "up")
+        await wait_for(pilot, lambda: "run 9999 " in screen_text(app))
+        assert len(asked) < 60
+        assert table.cursor_key == "run 9998"
+        await pilot.press("pageup", "pagedown", "home")
+        await wait_for(pilot, lambda: "run 0 " in screen_text(app))
+        assert table.cursor_row == table.scroll_y == 0
+
+
+async def test_the_newest_runs_are_shown_while_the_others_are_read(
+    make_app: MakeApp, three: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cifar_tui.ui.history.FIRST", 2)
+    app = make_app()
+    hold, read_all = threading.Event(), app.runs.all
+    async with app.run_test(size=NARROW) as pilot:
+        await pilot.app.workers.wait_for_complete()
+        monkeypatch.setattr(app.runs, "all", lambda: hold.wait(60) and read_all())
+        table = await open_history(pilot, 2)
+        assert names(table) == ["a", "c"]
+        assert summary(pilot).startswith("Reading the runs")
+        await pilot.press("down", "space")
+        hold.set()
+        await wait_for(pilot, lambda: table.row_count == 3)
+        assert names(table) == ["a", "c", "b"]
+        assert summary(pilot) == "3 runs, 1 marked, by age"
+        assert table.cursor_row == 1 and rows(table)[1]["mark"]
 
 
 @SIZES
@@ -262,7 +320,7 @@ async def test_hostile_names_are_shown_literally(
     async with app.run_test(size=size, notifications=True) as pilot:
         table = await open_history(pilot, 4)
         shown = sorted(names(table))
-        width = table.ordered_columns[1].width
+        width = table.columns[1].width
         assert shown[0].startswith("[red]markup[/red]"[: width - 2])
         assert shown[1].startswith("\\x1b[31mred")
         assert shown[2].startswith("two\\nlines")
