@@ -68,7 +68,7 @@ class LinePrinter:
             return [f"loss {begun} before training (ln 10 = 2.3026)"]
         if kind == "epoch":
             return [epoch_line(event, look.run.summary.epochs)]
-        return [end_line(look)] if kind == "end" else []
+        return [end_line(look, event)] if kind == "end" else []
 
     def _print(self, line: str) -> None:
         print(plain(line), flush=True)
@@ -128,12 +128,12 @@ def epoch_line(event: Mapping[str, Any], epochs: int) -> str:
     return f"epoch {event['epoch']:>{width}}/{epochs}  {shown}  lr {lr}  {speed} img/s  {seconds} s"
 
 
-def end_line(look: Look) -> str:
-    """How a run ended, on one line."""
+def end_line(look: Look, event: Mapping[str, Any]) -> str:
+    """How a run ended, on one line; the event knows it before the folder's summary does."""
     run = look.run
-    reason = f" ({run.summary.reason})" if run.summary.reason else ""
+    reason = f" ({event['reason']})" if event.get("reason") else ""
     demo = ", synthetic demo images" if run.synthetic else ""
     return (
-        f"{run.status}{reason}: best val_acc {at_epoch(run.summary.best)} "
+        f"{event.get('status')}{reason}: best val_acc {at_epoch(run.summary.best)} "
         f"in {clock(run.summary.seconds)}{demo}; kept in {run.path}"
     )

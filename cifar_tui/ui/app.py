@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -20,7 +20,6 @@ from textual.widgets import Input
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
-from cifar_tui.labs.lab import Scale
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import in_training, left_behind, requeue
@@ -31,6 +30,9 @@ from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
 from cifar_tui.ui.new import NewScreen
 from cifar_tui.ui.screen import CifarScreen
+
+if TYPE_CHECKING:
+    from cifar_tui.labs.lab import Scale
 
 SWITCH_SECONDS = 0.01
 """Textual waits 0.05 s before it draws another screen, which is felt as a slow key."""
@@ -74,8 +76,8 @@ class CifarApp(App[None]):
         self.worker = worker
         self.watched: str | None = watch
         """Id of the run that the live screen shows; None for the one in training."""
-        self.lab_scale = Scale()
-        """How much of each experiment the screens of the lab book show and launch."""
+        self.lab_scale: Scale | None = None
+        """How much of each experiment the lab book launches; None for the full setting."""
         self.line_dropped = threading.Event()
         """Set when the terminal is gone."""
         self.keep_training = False
@@ -116,7 +118,7 @@ class CifarApp(App[None]):
 
         What the other screens need is imported meanwhile, so that they open at once.
         """
-        for screen in ("history", "live", "devices"):
+        for screen in ("history", "live", "lab", "devices"):
             import_module(f"cifar_tui.ui.{screen}")
         try:
             runs = self.runs.all()

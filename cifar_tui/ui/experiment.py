@@ -12,6 +12,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.formats import accuracy, loss
 from cifar_tui.labs.answer import Answer, Row
 from cifar_tui.labs.curves import MeanPoint, curves_of
+from cifar_tui.runs.listing import Run
 from cifar_tui.ui.compare import METRICS, CompareScreen
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
@@ -20,13 +21,15 @@ from cifar_tui.ui.labbook import (
     ask_for_scale,
     ask_to_launch,
     read_answers,
-    show_rows,
+    scale_of,
 )
 from cifar_tui.ui.layers import LayersScreen
 from cifar_tui.ui.plot import Curve, Curves, mark
 from cifar_tui.ui.screen import CifarScreen
+from cifar_tui.ui.surface import SurfaceScreen
 from cifar_tui.ui.table import RowTable, TableColumn
 from cifar_tui.ui.topline import TopLine
+from cifar_tui.ui.weights import WeightsScreen
 
 SETTING_WIDTH = 16
 OTHER_COLUMNS = (
@@ -35,6 +38,8 @@ OTHER_COLUMNS = (
     TableColumn("loss 0", 7, right=True),
 )
 RUNS_WIDTH = 18
+SIDE_BY_SIDE = 4
+"""So many runs' weights or loss surfaces fit on the screen."""
 
 
 class ExperimentScreen(CifarScreen):
@@ -85,7 +90,7 @@ class ExperimentScreen(CifarScreen):
 
     @work(thread=True)
     def _read(self) -> None:
-        found = read_answers(self.cifar, [self._lab], self.cifar.lab_scale)
+        found = read_answers(self.cifar, [self._lab], scale_of(self.cifar))
         curves: dict[str, dict[str, list[MeanPoint]]] = {}
         if not isinstance(found, UserError):
             curves = {row.arm.label: curves_of(row, METRICS) for row in found[0].rows}
@@ -100,7 +105,7 @@ class ExperimentScreen(CifarScreen):
             return
         self._answer, self._curves = found[0], curves
         self._show()
-        if self._answer.scale != self.cifar.lab_scale:
+        if self._answer.scale != scale_of(self.cifar):
             self._tick()
 
     def _show(self) -> None:
@@ -125,7 +130,8 @@ class ExperimentScreen(CifarScreen):
         table = self.query_one(RowTable)
         table.set_columns([TableColumn("setting", SETTING_WIDTH), ours, *OTHER_COLUMNS, runs])
         rows = enumerate(self._answer.rows)
-        show_rows(table, {row.arm.label: self._texts(i, row) for i, row in rows})
+        texts = {row.arm.label: self._texts(i, row) for i, row in rows}
+        table.show(list(texts), texts.__getitem__)
 
     def _texts(self, number: int, row: Row) -> tuple[str, ...]:
         show = self._lab.measure.show
@@ -167,6 +173,27 @@ class ExperimentScreen(CifarScreen):
             self.app.push_screen(CompareScreen(ids))
         else:
             self.notify("There are no two runs to compare yet.")
+
+    def action_weights(self) -> None:
+        """Show the weights of a run of each setting side by side."""
+        runs = self._one_each()
+        if runs:
+            self.app.push_screen(WeightsScreen(runs, "lab"))
+
+    def action_surface(self) -> None:
+        """Show the loss surface of a run of each setting side by side."""
+        runs = self._one_each()
+        if runs:
+            self.app.push_screen(SurfaceScreen(runs))
+
+    def _one_each(self) -> list[Run]:
+        """A finished run of each setting; of the cursor's only, where all do not fit."""
+        rows = [row for row in self._answer.rows if row.results]
+        if len(rows) > SIDE_BY_SIDE:
+            rows = [row for row in rows if row is self._chosen()]
+        if not rows:
+            self.notify("No setting has a finished run yet; Enter launches what is missing.")
+        return [row.results[0] for row in rows]
 
     def action_metric(self) -> None:
         """Show the next metric."""

@@ -89,6 +89,8 @@ KEYS: tuple[Key, ...] = (
     Key("c", "compare", "compare", "Lay the experiment's runs over each other", "experiment"),
     Key("m", "metric", "metric", "Show the next metric", "experiment"),
     Key("y", "layers", "layers", "Show this setting's model layer by layer", "experiment"),
+    Key("w", "weights", "weights", "Histograms of each setting's weights", "experiment"),
+    Key("v", "surface", "surface", "Loss surface of each setting", "experiment"),
     Key("escape", "app.back", "back", "Back to the list of experiments", "experiment"),
     Key("left_square_bracket", "layer_before", "before", "Show the layer before", "weights"),
     Key("right_square_bracket", "layer_next", "next layer", "Show the next layer", "weights"),

@@ -21,15 +21,13 @@ from cifar_tui.ui.labbook import (
     ask_for_scale,
     ask_to_launch,
     read_answers,
+    scale_of,
     scale_words,
-    show_rows,
 )
 from cifar_tui.ui.screen import CifarScreen
 from cifar_tui.ui.table import RowTable, TableColumn
 from cifar_tui.ui.topline import TopLine
 
-CURSOR_EVERY = 0.2
-"""Seconds between two looks where the cursor stands."""
 COLUMNS = (
     TableColumn("lab", 18),
     TableColumn("state", 16),
@@ -63,7 +61,6 @@ class LabScreen(CifarScreen):
     def on_mount(self) -> None:
         """Read the run folders every two seconds while the screen is shown."""
         self.set_interval(READ_EVERY, self._tick)
-        self.set_interval(CURSOR_EVERY, self._show_detail)
 
     def on_screen_resume(self) -> None:
         """Read at once when the screen comes back."""
@@ -76,7 +73,7 @@ class LabScreen(CifarScreen):
     def _tick(self) -> None:
         if self.is_current and not self._looking:
             self._looking = True
-            self._read(self.cifar.lab_scale)
+            self._read(scale_of(self.cifar))
 
     @work(thread=True)
     def _read(self, scale: Scale) -> None:
@@ -87,7 +84,7 @@ class LabScreen(CifarScreen):
         self._looking = False
         if isinstance(found, UserError):
             self.say("summary", f" {found}")
-        elif scale == self.cifar.lab_scale:
+        elif scale == scale_of(self.cifar):
             self._answers = {answer.lab.name: answer for answer in found}
             self._fill()
         else:
@@ -101,17 +98,20 @@ class LabScreen(CifarScreen):
         running = sum(answer.state.startswith("running") for answer in found)
         words = [f"{done} of {len(found)} labs done"]
         words += [f"{running} under way"] if running else []
-        words += [f"on {found[0].images.kind}", *scale_words(self.cifar.lab_scale)]
+        words += [f"on {found[0].images.kind}", *scale_words(scale_of(self.cifar))]
         self.say("summary", f" {', '.join(words)}")
         taken = sum(column.width for column in COLUMNS)
         question = TableColumn("question", max(8, self.size.width - taken - 1))
         table = self.query_one(RowTable)
         table.set_columns([*COLUMNS, question])
-        show_rows(table, {answer.lab.name: _texts(answer) for answer in found})
+        texts = {answer.lab.name: _texts(answer) for answer in found}
+        table.show(list(texts), texts.__getitem__)
+        self._show_detail()
 
+    @on(RowTable.CursorMoved)
     def _show_detail(self) -> None:
         answer = self._chosen()
-        if answer is not None and self.is_current:
+        if answer is not None:
             self.say("detail", f"{answer.lab.question}\n{answer.verdict}")
 
     def _chosen(self) -> Answer | None:

@@ -1,6 +1,6 @@
 """What the screens of the lab book share: reading the answers, and launching what is missing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from cifar_tui.errors import UserError
@@ -12,7 +12,6 @@ from cifar_tui.labs.launch import lacking, queue, seconds_needed
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.scale import ScaleDialog
 from cifar_tui.ui.screen import CifarScreen
-from cifar_tui.ui.table import RowTable
 
 if TYPE_CHECKING:
     from cifar_tui.ui.app import CifarApp
@@ -31,17 +30,17 @@ def read_answers(app: "CifarApp", labs: Sequence[Lab], scale: Scale) -> list[Ans
     return [book.answer(lab, scale, data=app.data) for lab in labs]
 
 
+def scale_of(app: "CifarApp") -> Scale:
+    """How much of each experiment is shown and launched."""
+    return app.lab_scale or Scale()
+
+
 def scale_words(scale: Scale) -> list[str]:
     """What of a scale is not the full setting with one seed."""
     words = [f"{scale.seeds} seeds"] if scale.seeds > 1 else []
     words += [f"{scale.epochs} epochs"] if scale.epochs is not None else []
     words += [f"{scale.subset:,} images"] if scale.subset else []
     return words + ([scale.precision] if scale.precision != "fp32" else [])
-
-
-def show_rows(table: RowTable, rows: Mapping[str, tuple[str, ...]]) -> None:
-    """Have these rows in the table: key -> one text per column."""
-    table.show(list(rows), rows.__getitem__)
 
 
 def ask_for_scale(screen: CifarScreen, then: Callable[[], None]) -> None:
@@ -52,7 +51,7 @@ def ask_for_scale(screen: CifarScreen, then: Callable[[], None]) -> None:
             screen.cifar.lab_scale = scale
             then()
 
-    screen.app.push_screen(ScaleDialog(screen.cifar.lab_scale), take)
+    screen.app.push_screen(ScaleDialog(scale_of(screen.cifar)), take)
 
 
 def ask_to_launch(screen: CifarScreen, answers: Sequence[Answer], then: Callable[[], None]) -> None:

@@ -20,6 +20,7 @@ from cifar_tui.ui.layers import LayersScreen
 from cifar_tui.ui.live import LiveScreen
 from cifar_tui.ui.plot import Curves
 from cifar_tui.ui.table import RowTable
+from cifar_tui.ui.weights import WeightsScreen
 from tests.ui.conftest import MakeApp, SaveRun
 from tests.ui.waiting import screen_text, wait_for
 
@@ -187,3 +188,19 @@ async def test_synthetic_images_are_named_and_real_runs_do_not_count_for_them(
     async with app.run_test(size=(80, 24)) as pilot:
         await open_labs(app, pilot, Path("demo"))
         assert "0 of 16 labs done, on the demo set (synthetic)" in said(app, "summary")
+
+
+async def test_weights_are_laid_side_by_side_once_there_are_any(
+    make_app: MakeApp, save_lab: Save, tiny_course: Path
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await open_experiment(app, pilot, tiny_course, "lab2-bn")
+        await pilot.press("w")
+        assert isinstance(app.screen, ExperimentScreen), "there is no run yet"
+        save_lab("lab2-bn", 0.68, 0.74)
+        await wait_for(pilot, lambda: cells(table, 1)[-1] == "1/1 done")
+        await pilot.press("w")
+        await wait_for(pilot, lambda: isinstance(app.screen, WeightsScreen))
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: isinstance(app.screen, ExperimentScreen))
