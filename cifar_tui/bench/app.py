@@ -1,6 +1,5 @@
 """Measures how the app feels: in a real terminal, on the demo set, in a temporary folder."""
 
-import argparse
 import dataclasses
 import json
 import os
@@ -271,30 +270,3 @@ def save_runs(folder: Path, count: int) -> list[str]:
         (path / "summary.json").write_text(json.dumps(summary.model_dump(mode="json"), indent=1))
         names.append(name)
     return names[::-1]
-
-
-def main() -> None:
-    """Print the figures, or only some."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=["paint", "keys", "live", "idle", "history", "speed"])
-    parser.add_argument("--columns", type=int, default=140)
-    parser.add_argument("--rows", type=int, default=40)
-    parser.add_argument("--runs", type=int, default=SAVED_RUNS)
-    given = parser.parse_args()
-    if given.only is None:
-        print("\n".join(measure_app(given.columns, given.rows, given.runs).lines()))
-        return
-    stage = Stage(given.columns, given.rows)
-    measures: dict[str, Callable[[], object]] = {
-        "paint": stage.first_paint,
-        "keys": lambda: stage.key_seconds(KEYS),
-        "live": lambda: stage.live_bytes(LIVE_SECONDS),
-        "idle": lambda: stage.idle_bytes(IDLE_SECONDS),
-        "history": lambda: stage.history(given.runs),
-        "speed": stage.speeds,
-    }
-    print(measures[given.only]())
-
-
-if __name__ == "__main__":
-    main()
