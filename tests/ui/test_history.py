@@ -291,7 +291,7 @@ async def test_ten_thousand_rows_are_made_only_where_they_are_seen(
 async def test_the_newest_runs_are_shown_while_the_others_are_read(
     make_app: MakeApp, three: list[RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifar_tui.ui.history.FIRST", 2)
+    monkeypatch.setattr("cifar_tui.ui.runlist.FIRST", 2)
     app = make_app()
     hold, read_all = threading.Event(), app.runs.all
     async with app.run_test(size=NARROW) as pilot:
