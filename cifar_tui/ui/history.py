@@ -26,6 +26,7 @@ from cifar_tui.ui.columns import (
     fitting,
     in_order,
     make_line,
+    same_lines,
     texts_of,
 )
 from cifar_tui.ui.compare import CompareScreen
@@ -129,7 +130,7 @@ class HistoryScreen(CifarScreen):
     def _take(self, runs: Runs, found: dict[str, Line], problem: str) -> None:
         self._looking = False
         if runs is (self._bin or self.cifar.runs):
-            same = runs is self._whole and not problem and _same(found, self._found)
+            same = runs is self._whole and not problem and same_lines(found, self._found)
             self._found, self._whole = found, None if problem else runs
             if self._bin is None:
                 self._marks = [run_id for run_id in self._marks if run_id in found]
@@ -391,12 +392,6 @@ class HistoryScreen(CifarScreen):
         if run is not None:
             with self._complaining():
                 self.cifar.runs.restore(run)
-
-
-def _same(found: dict[str, Line], before: dict[str, Line]) -> bool:
-    """Whether nothing changed since the look before: the lines are the same ones."""
-    both = zip(found.values(), before.values(), strict=False)
-    return len(found) == len(before) and all(now is then for now, then in both)
 
 
 def _best_words(run: Run, room: int) -> str:
