@@ -109,12 +109,11 @@ class HistoryScreen(CifarScreen):
 
     @work(thread=True)
     def _read(self) -> None:
-        runs, before = self._bin or self.cifar.runs, self._found
+        runs, before, problem = self._bin or self.cifar.runs, self._found, ""
         try:
             if not before and (first := runs.newest(FIRST)):
                 self.app.call_from_thread(self._take_first, runs, first)
             found = {run.id: make_line(run, before.get(run.id)) for run in runs.all()}
-            problem = ""
         except UserError as error:
             found, problem = {}, str(error)
         self.app.call_from_thread(self._take, runs, found, problem)
