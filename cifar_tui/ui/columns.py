@@ -135,6 +135,12 @@ def make_line(run: Run, before: Line | None) -> Line:
     return before if before is not None and before.run is run else Line(run)
 
 
+def same_lines(found: dict[str, Line], before: dict[str, Line]) -> bool:
+    """Whether nothing changed since the look before: the lines are the same ones."""
+    both = zip(found.values(), before.values(), strict=False)
+    return len(found) == len(before) and all(now is then for now, then in both)
+
+
 def in_order(lines: Iterable[Line], column: RunColumn, backwards: bool) -> list[Line]:
     """The lines sorted by a column, those without a value last either way, equal ones by id."""
     by_id = sorted(lines, key=lambda line: line.run.id, reverse=True)

@@ -25,6 +25,7 @@ from cifar_tui.ui.columns import (
     fitting,
     in_order,
     make_line,
+    same_lines,
     texts_of,
 )
 from cifar_tui.ui.keyline import KeyLine
@@ -105,12 +106,11 @@ class RunListScreen(CifarScreen):
 
     @work(thread=True)
     def _read(self) -> None:
-        runs, before = self._bin or self.cifar.runs, self._found
+        runs, before, problem = self._bin or self.cifar.runs, self._found, ""
         try:
             if not before and (first := runs.newest(FIRST)):
                 self.app.call_from_thread(self._take_first, runs, first)
             found = {run.id: make_line(run, before.get(run.id)) for run in runs.all()}
-            problem = ""
         except UserError as error:
             found, problem = {}, str(error)
         self.app.call_from_thread(self._take, runs, found, problem)
@@ -126,7 +126,7 @@ class RunListScreen(CifarScreen):
     def _take(self, runs: Runs, found: dict[str, Line], problem: str) -> None:
         self._looking = False
         if runs is (self._bin or self.cifar.runs):
-            same = runs is self._whole and not problem and _same(found, self._found)
+            same = runs is self._whole and not problem and same_lines(found, self._found)
             self._found, self._whole = found, None if problem else runs
             if self._bin is None:
                 self._marks = [run_id for run_id in self._marks if run_id in found]
@@ -275,9 +275,3 @@ class RunListScreen(CifarScreen):
         """Show the trash, or the runs again."""
         self._bin = None if self._bin else Runs(self.cifar.runs.folder / TRASH)
         self._read_soon()
-
-
-def _same(found: dict[str, Line], before: dict[str, Line]) -> bool:
-    """Whether nothing changed since the look before: the lines are the same ones."""
-    both = zip(found.values(), before.values(), strict=False)
-    return len(found) == len(before) and all(now is then for now, then in both)
