@@ -48,12 +48,13 @@ class Course:
         """Keep the weights before training, as epoch 0."""
         self._keep(Checkpoint(weights, 0, self.lr, optimiser, 0, self._spec, None), False)
 
-    def resume(self, checkpoint: Checkpoint) -> Event:
-        """Go on after a checkpoint's epoch."""
+    def resume(self, checkpoint: Checkpoint) -> Iterator[Event]:
+        """Go on after a checkpoint's epoch; after the last one the run is over at once."""
         self._best, self._steps = checkpoint.best, checkpoint.step
         self.epoch = checkpoint.epoch + 1
-        self.over = checkpoint.epoch >= self._spec.epochs
-        return {"event": "resume", "epoch": checkpoint.epoch, "best": self._best}
+        yield {"event": "resume", "epoch": checkpoint.epoch, "best": self._best}
+        if checkpoint.epoch >= self._spec.epochs:
+            yield self._end("finished", "")
 
     def close_epoch(
         self,

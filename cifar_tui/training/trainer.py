@@ -50,7 +50,7 @@ def train(
     else:
         model.load_state_dict(resume.state_dict)
         load_state(optimiser, resume.optimiser)
-        yield course.resume(resume)
+        yield from course.resume(resume)
     step, remark = make_step(Step(model, optimiser, batches, spec))
     if remark:
         yield {"event": "remark", "text": remark}

@@ -27,16 +27,16 @@ SPECS = {
     "l1": RunSpec(l1=1e-3, l2=0, batch_size=44),
     "nesterov": RunSpec(nesterov=True, l2=1e-2, batch_size=55),
     "no-momentum": RunSpec(momentum=0, batch_norm=True, batch_size=44),
-    "step-schedule": RunSpec(schedule="step", decay_every=2, lr=0.05, batch_size=128),
-    "milestones": RunSpec(schedule="milestones", milestones=(1, 3), lr=0.05, batch_size=128),
-    "cosine-warm-up": RunSpec(schedule="cosine", epochs=10, warmup=2, lr=0.05, batch_size=128),
+    "step-schedule": RunSpec(schedule="step", decay_every=2, lr=0.05, batch_size=44),
+    "milestones": RunSpec(schedule="milestones", milestones=(1, 3), lr=0.05, batch_size=44),
+    "cosine-warm-up": RunSpec(schedule="cosine", epochs=10, warmup=2, lr=0.05, batch_size=44),
     "resnet": RunSpec(model="resnet", depth=8, lr=0.1, batch_size=16),
     "resnet-b": RunSpec(model="resnet", depth=8, shortcut="B", activation="swish", batch_size=16),
     "resnet-none": RunSpec(model="resnet", depth=8, shortcut="none", l1=1e-4, batch_size=16),
 }
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 """Largest difference in a loss or a weight within 50 steps."""
-SLOWER = {"simplenn": 0.2, "resnet": 0.001}
+SLOWER = {"simplenn": 0.1, "resnet": 0.001}
 """What lr is multiplied by in fp32: at full speed a rounding that flips one ReLU grows to percents
 within 50 steps, in any two programs; what fp32 must prove is that nothing else differs."""
 
@@ -110,7 +110,7 @@ def test_the_step_matches_a_plain_loop_after_50_steps(
     for key in ours:
         assert float((ours[key] - theirs[key]).abs().max()) < TOLERANCE[dtype], key
     moved = zip(start, plain.parameters(), strict=True)
-    assert max(float((p - q).detach().abs().max()) for p, q in moved) > 10 * TOLERANCE[dtype]
+    assert max(float((p - q).detach().abs().max()) for p, q in moved) > 2 * TOLERANCE[dtype]
 
 
 def test_the_step_counts_sample_weighted_loss_and_hits(dataset: Dataset) -> None:

@@ -62,7 +62,7 @@ def untimed(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 GROUPS = {
-    "lr": several(SMALL, {"lr": 0.02}, {"lr": 0.005}, {"lr": 0.001}),
+    "lr": several(SMALL, {"lr": 0.005}, {"lr": 0.002}, {"lr": 0.001}),
     "penalties": several(SMALL, {"l1": 1e-4, "l2": 0.0}, {"l2": 1e-2}, {"momentum": 0.5}),
     "seeds and schedules": several(
         SMALL.model_copy(update={"batch_norm": False}),

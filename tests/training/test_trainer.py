@@ -209,3 +209,11 @@ def test_evaluation_leaves_no_trace_in_batch_statistics(dataset: Dataset) -> Non
     before = {k: v.clone() for k, v in model.state_dict().items()}
     evaluate(model, PlainBatches(dataset.val, spec, CPU), spec, CPU)
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+def test_resuming_after_the_last_epoch_ends_the_run(dataset: Dataset) -> None:
+    spec = RunSpec(epochs=2)
+    _, kept = run(spec, dataset)
+    events, _ = run(spec, dataset, resume=kept[-1])
+    assert [event["event"] for event in events] == ["resume", "end"]
+    assert events[-1]["status"] == "finished"
