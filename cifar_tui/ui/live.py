@@ -28,8 +28,12 @@ from cifar_tui.ui.topline import TopLine
 from cifar_tui.wording import brief, model_name
 
 LOOK_EVERY = 0.25
-PLOT_EVERY = 1.0
-"""Seconds between two redraws of the curves, which cost most on a slow line."""
+ROWS_EVERY = 1.0
+PLOT_EVERY = 6.0
+"""Seconds between two redraws of the table of epochs and of the curves, which cost most on a slow
+line: 2 and 19 kB at 140x40."""
+YOUNG = 8
+"""Up to so many epochs the curves are redrawn as often as the table."""
 
 
 class LiveScreen(CifarScreen):
@@ -44,8 +48,8 @@ class LiveScreen(CifarScreen):
         self._look: Look | None = None
         self._elsewhere: str | None = None
         """Id of a run that another process trains."""
-        self._plotted_at = 0.0
-        self._plotted: tuple[object, ...] = ()
+        self._drawn: dict[str, tuple[float, tuple[object, ...]]] = {}
+        """When the table and the curves were redrawn, and what they showed then."""
 
     def compose(self) -> ComposeResult:
         """Lines that tick, curves that move at each epoch, the epochs, what is next."""
@@ -86,7 +90,7 @@ class LiveScreen(CifarScreen):
             return
         if self._follower is None or self._follower.run_id != run_id:
             self._follower = Follower(self.cifar.runs, run_id)
-            self._plotted = ()
+            self._drawn.clear()
         self._show(self._follower.look())
 
     def _choose(self) -> str | None:
@@ -109,12 +113,24 @@ class LiveScreen(CifarScreen):
         problem = self.cifar.worker.problem
         self.query_one("#foot").set_class(bool(problem), "error")
         self.say("foot", Text(f" {problem}") if problem else self._footline(look.run))
-        self.query_one(EpochTable).show(look.epochs, look.run.summary.best)
-        state = (look.run.id, len(look.epochs))
-        now = time.monotonic()
-        if state != self._plotted and (not self._plotted or now - self._plotted_at >= PLOT_EVERY):
-            self._plotted, self._plotted_at = state, now
+        if self._due("rows", look, ROWS_EVERY):
+            self.query_one(EpochTable).show(look.epochs, look.run.summary.best)
+        if self._due("curves", look, ROWS_EVERY if len(look.epochs) <= YOUNG else PLOT_EVERY):
             self._plot(look.epochs)
+
+    def _due(self, part: str, look: Look, every: float) -> bool:
+        """Whether a part has something new to show and was left alone for so many seconds.
+
+        Another run, and a run that has ended, are shown at once.
+        """
+        now = time.monotonic()
+        state = (look.run.id, len(look.epochs), look.run.ended)
+        then, before = self._drawn.get(part, (0.0, ()))
+        at_once = not before or before[0] != look.run.id or look.run.ended
+        if state == before or not (at_once or now - then >= every):
+            return False
+        self._drawn[part] = (now, state)
+        return True
 
     def _plot(self, epochs: list[dict[str, Any]]) -> None:
         for name in ("loss", "acc"):
