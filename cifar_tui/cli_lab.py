@@ -1,5 +1,6 @@
 """The commands `lab list`, `show`, `run` and `report`: the assignment's experiments."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,27 +23,41 @@ SomeData = Annotated[
     str | None,
     Parameter(name="--data", help="Folder with the images, or `demo`; else the usual one."),
 ]
-Epochs = Annotated[
-    int | None, Parameter(help="Fewer epochs than the full setting; schedules shrink with them.")
-]
-Seeds = Annotated[int, Parameter(help="Runs of each setting, from seed 0 on.")]
-Subset = Annotated[int, Parameter(help="Train on the first so many images only; 0 takes all.")]
-Precision = Annotated[str, Parameter(help="fp32, tf32 or bf16.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ScaleFlags:
+    """How much of each experiment is meant; the same flags with every lab command."""
+
+    epochs: Annotated[
+        int | None,
+        Parameter(help="Fewer epochs than the full setting; schedules shrink with them."),
+    ] = None
+    seeds: Annotated[int, Parameter(help="Runs of each setting, from seed 0 on.")] = 1
+    subset: Annotated[
+        int, Parameter(help="Train on the first so many images only; 0 takes all.")
+    ] = 0
+    precision: Annotated[str, Parameter(help="fp32, tf32 or bf16.")] = "fp32"
+
+    def checked(self) -> Scale:
+        """The scale they mean; raises UserError."""
+        return make_scale(self.epochs, self.seeds, self.subset, self.precision)
+
+
+FULL = ScaleFlags()
 
 
 @lab_app.command(name="list")
 def lab_list(
     *,
-    epochs: Epochs = None,
-    seeds: Seeds = 1,
-    subset: Subset = 0,
-    precision: Precision = "fp32",
+    scale: ScaleFlags = FULL,
     data: SomeData = None,
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> None:
     """List the experiments: how far each is, and what it answers."""
-    found = _read(list(LABS), make_scale(epochs, seeds, subset, precision), data, runs)
+    found = _read(list(LABS), scale.checked(), data, runs)
     if json:
         printing.print_json([answer.to_dict() for answer in found])
     else:
@@ -54,16 +69,13 @@ def lab_show(
     name: LabName,
     /,
     *,
-    epochs: Epochs = None,
-    seeds: Seeds = 1,
-    subset: Subset = 0,
-    precision: Precision = "fp32",
+    scale: ScaleFlags = FULL,
     data: SomeData = None,
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> None:
     """Show experiments: the question, our figures beside the report's, and the verdict."""
-    found = _read(find_labs(name), make_scale(epochs, seeds, subset, precision), data, runs)
+    found = _read(find_labs(name), scale.checked(), data, runs)
     _print(found, json)
 
 
@@ -72,10 +84,7 @@ def lab_run(
     name: LabName,
     /,
     *,
-    epochs: Epochs = None,
-    seeds: Seeds = 1,
-    subset: Subset = 0,
-    precision: Precision = "fp32",
+    scale: ScaleFlags = FULL,
     device: Annotated[str, Parameter(help="As of `train`.")] = "auto",
     detach: Annotated[
         bool, Parameter(negative=(), help="Train in the background and return at once.")
@@ -90,11 +99,11 @@ def lab_run(
     from cifar_tui.labs.launch import queue
     from cifar_tui.progress import train_printer
 
-    labs, scale = find_labs(name), make_scale(epochs, seeds, subset, precision)
+    labs, wanted = find_labs(name), scale.checked()
     where: dict[str, Any] = {"data": data, "device": device}
     printer = train_printer(json)
-    images = _open_images(labs[0], scale, where, printer.note)
-    found = _answers(labs, scale, images, runs, **where)
+    images = _open_images(labs[0], wanted, where, printer.note)
+    found = _answers(labs, wanted, images, runs, **where)
     folders = queue(found, runs)
     if detach:
         ids = headless.detach_folders(folders, runs, together=together)
@@ -104,7 +113,7 @@ def lab_run(
     code = 0
     if folders:
         code = headless.train_folders(folders, runs, printer, together=together)
-    found = _answers(labs, scale, images, runs)
+    found = _answers(labs, wanted, images, runs)
     if json:
         for answer in found:
             print(printing.json_text({"event": "lab", **answer.to_dict()}), flush=True)
@@ -119,10 +128,7 @@ def lab_report(
     /,
     *,
     output: Annotated[Path, Parameter(help="Folder for the report and its figures.")],
-    epochs: Epochs = None,
-    seeds: Seeds = 1,
-    subset: Subset = 0,
-    precision: Precision = "fp32",
+    scale: ScaleFlags = FULL,
     data: SomeData = None,
     json: Json = False,
     runs: RunsDir = RUNS,
@@ -130,8 +136,7 @@ def lab_report(
     """Write Markdown with tables and figures (PNG and SVG) from the runs that are there."""
     from cifar_tui.labs.report import write_report
 
-    scale = make_scale(epochs, seeds, subset, precision)
-    path = write_report(_read(find_labs(name), scale, data, runs), output)
+    path = write_report(_read(find_labs(name), scale.checked(), data, runs), output)
     printing.say({"report": str(path)}, f"The report is in {path}.", json)
 
 
