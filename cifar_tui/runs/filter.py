@@ -1,19 +1,7 @@
 """The filter of a list of runs: plain words that must occur, or with a minus must not."""
 
+from cifar_tui.runs.fields import settings_text
 from cifar_tui.runs.listing import Run
-from cifar_tui.settings import changed
-from cifar_tui.wording import brief, model_name
-
-
-def settings_text(run: Run) -> str:
-    """What differs from the defaults, or the model's name; for an unreadable run, its problem."""
-    if run.spec is None:
-        return run.problem
-    values = changed(run.spec)
-    model = model_name(run.spec.model_dump())
-    if "model" in values or not values:
-        return f"{model} {brief(values)}".strip()
-    return brief(values)
 
 
 def searchable(run: Run) -> str:

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from cifar_tui.formats import age, at_epoch, clock, loss, plain
-from cifar_tui.runs.filter import searchable, settings_text
+from cifar_tui.runs.fields import settings_text
+from cifar_tui.runs.filter import searchable
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import started_at
 from cifar_tui.ui.table import TableColumn

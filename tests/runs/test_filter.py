@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_tui.runs.filter import matches, searchable, settings_text
+from cifar_tui.runs.fields import settings_text
+from cifar_tui.runs.filter import matches, searchable
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, annotate, read_run
 from cifar_tui.spec import RunSpec
