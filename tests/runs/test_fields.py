@@ -46,7 +46,7 @@ def test_fields_are_found_by_the_words_people_use(typed: str, meant: str) -> Non
 
 
 def test_a_misspelt_field_names_the_nearest() -> None:
-    with pytest.raises(UserError, match="'momentun'.*did you mean momentum"):
+    with pytest.raises(UserError, match=r"'momentun'.*did you mean momentum"):
         find_field("momentun")
 
 
