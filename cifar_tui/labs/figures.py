@@ -4,25 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cifar_tui.errors import UserError
+from cifar_tui.figures import FORMATS, curve, draw_figure, finish
 from cifar_tui.labs.answer import Answer, Row
 from cifar_tui.labs.curves import MeanPoint, curves_of
 
-FORMATS = ("png", "svg")
-SIZE_INCHES = (9.0, 3.4)
-DOTS_PER_INCH = 150
 LOSSES = ("train_loss", "val_loss")
-
-
-def require_matplotlib() -> None:
-    """Raise UserError saying how to get matplotlib where it is missing."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "A report's figures need matplotlib, which is not installed: "
-            "`pip install 'cifar-tui[report]'` gets it."
-        ) from None
 
 
 def draw(answer: Answer, folder: Path) -> list[Path]:
@@ -31,23 +17,17 @@ def draw(answer: Answer, folder: Path) -> list[Path]:
     A single setting has its losses on the right, several the measure of each beside the report's
     and other students' figures.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
-    with rc_context({"svg.hashsalt": answer.lab.name, "font.size": 9}):
-        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
-        left, right = figure.subplots(1, 2)
+    def paint(left: Any, right: Any) -> None:
         _curves(left, [(row.arm.label, row, "val_acc") for row in answer.rows], "val_acc")
         if len(answer.rows) == 1:
             _curves(right, [(loss, answer.rows[0], loss) for loss in LOSSES], "loss")
         else:
             _points(right, answer)
-        if answer.images.synthetic:
-            figure.suptitle("synthetic demo images")
-        paths = [folder / f"{answer.lab.name}.{kind}" for kind in FORMATS]
-        for path in paths:
-            when = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(path, dpi=DOTS_PER_INCH, metadata=when)
+
+    paths = [folder / f"{answer.lab.name}.{kind}" for kind in FORMATS]
+    files = list(zip(paths, FORMATS, strict=True))
+    draw_figure(answer.lab.name, paint, files, synthetic=answer.images.synthetic)
     return paths
 
 
@@ -55,18 +35,10 @@ def _curves(axes: Any, lines: Sequence[tuple[str, Row, str]], what: str) -> None
     """One line per (label, setting, metric) with a band of one standard deviation."""
     for label, row, metric in lines:
         points = curves_of(row, [metric])[metric]
-        if not points:
-            continue
-        (line,) = axes.plot(
-            [p.epoch for p in points],
-            [p.mean for p in points],
-            label=label,
-            marker="o" if len(points) == 1 else "",
-        )
-        _band(axes, points, line.get_color())
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(what)
-    _finish(axes)
+        if points:
+            line = curve(axes, label, [p.epoch for p in points], [p.mean for p in points])
+            _band(axes, points, line.get_color())
+    finish(axes, "epoch", what)
 
 
 def _band(axes: Any, points: Sequence[MeanPoint], colour: Any) -> None:
@@ -91,15 +63,5 @@ def _points(axes: Any, answer: Answer) -> None:
         places, means, spreads = zip(*ours, strict=True)
         axes.errorbar(places, means, spreads, fmt="o", color="C0", capsize=3, label="ours")
     axes.set_xticks([i for i, _ in rows], [row.arm.label for _, row in rows], rotation=20)
-    axes.set_xlabel("setting")
-    axes.set_ylabel(answer.lab.measure.name)
     axes.margins(x=0.15)
-    _finish(axes)
-
-
-def _finish(axes: Any) -> None:
-    """The same legend and grid everywhere."""
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8)
+    finish(axes, "setting", answer.lab.measure.name)

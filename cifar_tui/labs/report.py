@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from cifar_tui.errors import UserError
+from cifar_tui.figures import require_matplotlib
 from cifar_tui.formats import accuracy, clock, loss
 from cifar_tui.labs.answer import Answer
 from cifar_tui.labs.curves import training_seconds
-from cifar_tui.labs.figures import draw, require_matplotlib
+from cifar_tui.labs.figures import draw
 from cifar_tui.runs.files import write_atomic
 from cifar_tui.runs.listing import Run, read_meta
+from cifar_tui.runs.tables import markdown_table
 from cifar_tui.settings import SETTINGS
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import format_value, model_name
@@ -79,7 +80,7 @@ def _overview(answers: Sequence[Answer]) -> str:
         for a in answers
     ]
     head = ("lab", "question", "ours, best", "report, best", "bar", "answer", "runs")
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def _section(answer: Answer, figures: Sequence[Path]) -> list[str]:
@@ -97,7 +98,7 @@ def _section(answer: Answer, figures: Sequence[Path]) -> list[str]:
         f"{lab.question} **{answer.verdict}**",
         f"![{lab.name}]({picture})",
         f"*{_caption(answer)}* {others}",
-        _table(head, rows),
+        markdown_table(head, rows),
         f"To look at: {lab.look_at}. The loss before training lies beside ln 10 = 2.3026.",
     ]
     if answer.bar_reached is not None:
@@ -154,12 +155,3 @@ def _devices(runs: Sequence[Run]) -> str:
 
 def _time(runs: Sequence[Run]) -> str:
     return clock(sum(map(training_seconds, runs)))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_literal(cell) for cell in line) + " |" for line in lines)
-
-
-def _literal(cell: Any) -> str:
-    return str(cell).replace("|", "\\|")

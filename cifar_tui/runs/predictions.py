@@ -1,11 +1,12 @@
 """predictions.csv: the file handed in, header `Id,Label`, Ids from 0 in order."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import read_small, write_atomic
+from cifar_tui.runs.files import read_small
+from cifar_tui.runs.output import at_home, write_output
+from cifar_tui.runs.output import check_output as check_file
 from cifar_tui.spec import CLASSES
 
 HEADER = "Id,Label"
@@ -19,37 +20,18 @@ def default_name(synthetic: bool) -> str:
 
 def output_path(output: Path | None, synthetic: bool) -> Path:
     """The file asked for, `~` being the home folder; by default one in the working folder."""
-    try:
-        return Path(default_name(synthetic)) if output is None else output.expanduser()
-    except RuntimeError:
-        raise UserError(f"There is no home folder for {output}; give the whole path.") from None
+    return Path(default_name(synthetic)) if output is None else at_home(output)
 
 
 def check_output(path: Path, overwrite: bool) -> None:
     """Refuse a path that cannot or must not be written, before any work is done."""
-    folder = path.parent
-    try:
-        if path.is_dir():
-            raise UserError(f"{path} is a folder; name a file, like {path / default_name(False)}.")
-        if not folder.is_dir():
-            raise UserError(f"There is no folder {folder}; make it, or name a file elsewhere.")
-        if os.path.lexists(path) and not path.is_file():
-            raise UserError(f"{path} is no regular file; name another file.")
-        if path.exists() and not overwrite:
-            raise UserError(f"{path} exists; use --overwrite to replace it, or another --output.")
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}; name another file.") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"You may not write into {folder}; name a file elsewhere.")
+    check_file(path, overwrite, default_name(False))
 
 
 def write_predictions(path: Path, labels: Sequence[int]) -> None:
     """Write one row per label in one step, with LF line ends."""
     rows = "".join(f"{i},{label}\n" for i, label in enumerate(labels))
-    try:
-        write_atomic(path, f"{HEADER}\n{rows}".encode())
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.") from None
+    write_output(path, f"{HEADER}\n{rows}".encode())
 
 
 def read_predictions(path: Path) -> list[int]:
