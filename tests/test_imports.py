@@ -53,6 +53,7 @@ def test_nothing_below_the_screens_imports_textual_or_plotext(module: str) -> No
         "runs.follow",
         "runs.compare",
         "runs.predictions",
+        "runs.save",
         "training.worker",
         "ui.app",
         "ui.launch",

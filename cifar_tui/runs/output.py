@@ -7,6 +7,10 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.files import write_atomic
 
 
+class InTheWay(UserError):
+    """There is such a file already, and nothing said to replace it."""
+
+
 def at_home(path: Path) -> Path:
     """The path with `~` as the home folder; raises UserError where there is none."""
     try:
@@ -29,7 +33,7 @@ def check_output(path: Path, overwrite: bool, example: str) -> None:
         if os.path.lexists(path) and not path.is_file():
             raise UserError(f"{path} is no regular file; name another file.")
         if path.exists() and not overwrite:
-            raise UserError(f"{path} exists; use --overwrite to replace it, or another --output.")
+            raise InTheWay(f"{path} exists; use --overwrite to replace it, or another --output.")
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}; name another file.") from None
     if not os.access(folder, os.W_OK | os.X_OK):

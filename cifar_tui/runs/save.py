@@ -57,8 +57,7 @@ def choose(what: str | None, format: str | None, output: Path | None) -> tuple[s
     Raises UserError where they do not go together.
     """
     ending = output.suffix[1:].lower() if output else ""
-    known = [name for formats in KINDS.values() for name in formats]
-    if format is None and ending in KINDS.get(what or "", known):
+    if format is None and any(ending in formats for formats in KINDS.values()):
         format = ending
     if what is None:
         what = next((w for w, formats in KINDS.items() if format in (None, *formats)), "table")

@@ -86,6 +86,13 @@ class CompareScreen(CifarScreen):
         self._show_curves()
         self._show_figures()
 
+    def action_save(self) -> None:
+        """Save these runs as a table, curves or a figure."""
+        from cifar_tui.ui.save import SaveDialog
+
+        if self._looks:
+            self.app.push_screen(SaveDialog([look.run for look in self._looks]))
+
     def action_metric(self) -> None:
         """Show the next metric."""
         self._metric = METRICS[(METRICS.index(self._metric) + 1) % len(METRICS)]

@@ -35,6 +35,17 @@ class HistoryScreen(RunListScreen):
         else:
             self.app.push_screen(CompareScreen(wanted))
 
+    def action_save(self) -> None:
+        """Save the marked runs, else those shown, as a table, curves or a figure."""
+        from cifar_tui.ui.save import SaveDialog
+
+        wanted = list(self._marks) or self.query_one(RowTable).keys
+        runs = [self._found[run_id].run for run_id in wanted if run_id in self._found]
+        if runs:
+            self.app.push_screen(SaveDialog(runs))
+        else:
+            self._tell("There is no run to save.")
+
     def action_weights(self) -> None:
         """Show the weights of the marked runs, else of the cursor's."""
         runs = self._chosen_few()
