@@ -1,0 +1,166 @@
+"""How many keys and seconds a question takes in a terminal program: what docs/compare.md measures.
+
+`python -m tests.side_by_side ours RUNS` or `... leet WANDB_FOLDER` drives the program in tmux at
+140x40 on a fresh copy of the runs: keys are sent one by one as fast as tmux takes them, and the
+clock stops when the answer stands on the screen. Where a step waits for the screen, so would a
+person. The runs are the 300 of `tests.many_runs` and 20 others.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVER = ("tmux", "-L", "side-by-side")
+WIDTH, HEIGHT = 140, 40
+PATIENCE = 30.0
+LOOK = 0.02
+STILL = 1.0
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """Keys, and a pattern that the screen must show before the next step."""
+
+    keys: tuple[str, ...]
+    shows: str
+
+
+def press(*keys: str, shows: str) -> Step:
+    """Keys by tmux's names."""
+    return Step(keys, shows)
+
+
+def write(text: str, *keys: str, shows: str) -> Step:
+    """A text typed letter by letter, then keys."""
+    return Step((*text, *keys), shows)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question and the steps to its answer, from a program that shows all its runs."""
+
+    question: str
+    steps: tuple[Step, ...]
+
+    @property
+    def keys(self) -> int:
+        """Keys pressed, Ctrl and Shift not counted."""
+        return sum(len(step.keys) for step in self.steps)
+
+
+SECOND = r"Name: (?!simplenn aug bn seed 4)"
+"""In LEET a run is looked at that is not the first, which has seed 4."""
+ALL_DRAWN = r"(?s)(● [^●○]*){30}"
+"""The marks of those runs that fit the screen are filled."""
+OURS = (
+    Task("all runs are there", (press("F4", shows="320 runs"),)),
+    Task("which run was best (no seeds looked at)", (press("F4", shows="320 runs.*best .* @ "),)),
+    Task(
+        "wandb#2470 what differs between these two",
+        (
+            press("F4", shows="320 runs"),
+            press("Space", "Down", "c", shows="2 runs that differ in"),
+        ),
+    ),
+    Task(
+        "tensorboard#1232 all scalars of all runs in one file",
+        (
+            press("F4", shows="320 runs"),
+            press("y", shows="Save 320 runs"),
+            press("Right", "Enter", shows="Enter closes"),
+        ),
+    ),
+)
+LEET = (
+    Task("all runs are there", (press(shows="of 320"),)),
+    Task(
+        "val_acc of all runs over each other",
+        (press("C-a", shows="Press y"), press("y", shows=ALL_DRAWN)),
+    ),
+    Task("two neighbours over each other", (press("Down", "Space", shows=SECOND),)),
+    Task(
+        "wandb#2470 what differs between these two (two lists, by eye)",
+        (press("Down", shows=SECOND),),
+    ),
+    Task(
+        "a setting: lr of 0.05 or more",
+        (press("f", shows="Runs filter"), write("cfg.lr>=0.05", "Enter", shows=r"of 185 filtered")),
+    ),
+    Task(
+        "tensorboard#210 runs with a tag (given by the script)",
+        (press("f", shows="Runs filter"), write("tag:generated", "Enter", shows="of 300 filtered")),
+    ),
+)
+
+
+def tmux(*arguments: str) -> str:
+    """Run one tmux command and return what it prints."""
+    done = subprocess.run([*SERVER, *arguments], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def wait_for(pattern: str) -> bool:
+    """Whether the screen shows it before patience ends."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if re.search(pattern, tmux("capture-pane", "-p")):
+            return True
+        time.sleep(LOOK)
+    return False
+
+
+def settle() -> None:
+    """Wait until the screen stands still."""
+    before = ""
+    while before != (now := tmux("capture-pane", "-p")):
+        before = now
+        time.sleep(STILL)
+
+
+def seconds(task: Task, command: str, ready: str) -> float | None:
+    """Seconds from the first key to the answer, or None; for no keys, from the command."""
+    started = time.monotonic()
+    tmux("new-session", "-d", "-x", str(WIDTH), "-y", str(HEIGHT), command)
+    if any(step.keys for step in task.steps):
+        if not wait_for(ready):
+            return None
+        settle()
+        started = time.monotonic()
+    for step in task.steps:
+        for key in step.keys:
+            tmux("send-keys", *(("-l", key) if len(key) == 1 else (key,)))
+        if not wait_for(step.shows):
+            return None
+    return time.monotonic() - started
+
+
+def main(tasks: Sequence[Task], program: str, runs: Path, ready: str) -> None:
+    """A line per question: keys, median seconds of some tries on fresh copies, the question."""
+    for task in tasks:
+        tries = []
+        for _ in range(REPEATS):
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                shutil.copytree(runs, Path(folder) / "runs", symlinks=True)
+                tries.append(seconds(task, f"cd {folder}; {program} runs", ready))
+                tmux("kill-server")
+                time.sleep(STILL)
+        known = sorted(one for one in tries if one is not None)
+        shown = f"{known[len(known) // 2]:6.1f} s" if len(known) == REPEATS else "     - s"
+        print(f"{task.keys:3} keys {shown}  {task.question}", flush=True)
+
+
+PROGRAMS: dict[str, tuple[Sequence[Task], str, str]] = {
+    "ours": (OURS, f"{sys.executable} -m cifar_tui --runs", "NEW"),
+    "leet": (LEET, "wandb leet", "of 320"),
+}
+
+if __name__ == "__main__":
+    tasks, program, ready = PROGRAMS[sys.argv[1]]
+    main(tasks, program, Path(sys.argv[2]), ready)
