@@ -38,6 +38,8 @@ SWITCH_SECONDS = 0.01
 """Textual waits 0.05 s before it draws another screen, which is felt as a slow key."""
 LINE_EVERY = 1.0
 """Seconds between two looks whether the terminal is still there."""
+READY_EVERY = 1.5
+"""Seconds between two screens that are made ready behind the first."""
 
 
 def _make_screen(module: str, name: str) -> CifarScreen:
@@ -98,6 +100,20 @@ class CifarApp(App[None]):
         gc.enable()
         self._greet()
         self.worker.start()
+        if not self.is_headless:
+            self.make_screens_ready()
+
+    def make_screens_ready(self) -> None:
+        """Go on making screens ready, unless all are there."""
+        if any(mode not in self._screen_stacks for mode in self.MODES):
+            self.set_timer(READY_EVERY, self._make_ready)
+
+    async def _make_ready(self) -> None:
+        """Make one screen behind the one that is shown, so that its first visit is quick."""
+        if self.worker.ready.is_set():
+            mode = next(mode for mode in self.MODES if mode not in self._screen_stacks)
+            await self._init_mode(mode)
+        self.make_screens_ready()
 
     def _check_line(self) -> None:
         """Notice a terminal that went away without a signal, as then no key ever comes again."""
