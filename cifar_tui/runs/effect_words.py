@@ -62,10 +62,18 @@ def about(study: Study) -> str:
 
 
 def limits(study: Study) -> list[str]:
-    """What else a reader must know: luck, settings that change together, interplay."""
+    """What else a reader must know: luck, divergence, settings that change together, interplay."""
     metric, noise, found = study.metric, study.noise, []
     if noise.repeated is not None:
         found.append(f"Runs of the same settings vary by {figure(metric, noise.repeated)} (std).")
+    diverging = [
+        f"{effect.setting.name} {level.text}"
+        for effect in study.effects
+        for level in effect.levels
+        if level.diverged and not level.figures
+    ]
+    if diverging:
+        found.append(f"All runs with {' or '.join(diverging)} diverged, before any figure.")
     for effect in study.effects:
         names = [effect.setting.name, *effect.found.together]
         if effect.found.together and names[0] == min(names):

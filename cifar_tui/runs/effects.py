@@ -178,7 +178,7 @@ def _study(images: str, runs: Sequence[Run], metric: Field) -> Study:
     known = tuple(figure for figure in figures if figure is not None)
     settings = [field for field in varying(taken) if field.name != "seed"]
     values = {field.name: [field.value(run) for run in taken] for field in settings}
-    split = {field.name: _levels(field, values[field.name]) for field in settings}
+    split = {field.name: levels(field, values[field.name]) for field in settings}
     settings = [field for field in settings if len(split[field.name][0]) > 1]
     factors = [_factor(f, values[f.name], split[f.name][1], kept) for f in settings]
     cells = list(zip(*values.values(), strict=True)) or [()] * len(taken)
@@ -242,7 +242,7 @@ def _identity(run: Run) -> object:
     )
 
 
-def _levels(field: Field, values: Sequence[Value]) -> tuple[list[str], list[int]]:
+def levels(field: Field, values: Sequence[Value]) -> tuple[list[str], list[int]]:
     """The texts of a setting's values in order, and the place of each run's; -1 for no value."""
     known = sorted((value for value in values if value is not None), key=sort_key)
     different = list(dict.fromkeys(known))

@@ -22,7 +22,8 @@ FEWEST = 5
 """With fewer runs nothing is said."""
 LEAST_FREEDOM = 3
 """So many degrees of freedom must be left for the noise."""
-CHANCE = 0.05
+CHANCE, UNASKED = 0.05, 0.01
+"""From which p on a thing is called chance: what was asked about, and what comes up besides."""
 SHUFFLES, SHUFFLED = 2000, 50
 """Up to SHUFFLED runs, a rank correlation is compared with those of SHUFFLES shuffled orders."""
 
@@ -136,7 +137,7 @@ def noise(figures: Sequence[float], factors: Sequence[Factor], cells: Sequence[o
     if not repeated or more <= 0 or lacking <= 0:
         return Noise(repeated, model.sd)
     chance = f_tail(lacking / more / repeated**2, more, freedom)
-    return Noise(repeated, model.sd, chance < CHANCE)
+    return Noise(repeated, model.sd, chance < UNASKED)
 
 
 def _too_few(runs: int) -> str:
@@ -212,7 +213,7 @@ def _holm(chances: Mapping[Split, float]) -> dict[Split, float]:
 def _with_verdict(name: str, one: Judgement, corrected: float, asked: int) -> Judgement:
     assert one.p is not None
     verdict: Verdict = "could be chance"
-    many = f", corrected for {asked} settings {_chance(corrected)}" if asked > 1 else ""
+    many = f" ({_chance(corrected)} corrected for {asked} settings)" if asked > 1 else ""
     why = f"p {_chance(one.p)}{many}"
     if corrected < CHANCE:
         verdict = "clear"
@@ -220,7 +221,7 @@ def _with_verdict(name: str, one: Judgement, corrected: float, asked: int) -> Ju
         verdict = "unclear"
     if one.together:
         names = " and ".join([name, *one.together])
-        why = f"{names} change together here: their effects cannot be told apart ({why})"
+        why = f"{names} change together here: their effects cannot be told apart; {why}"
     return replace(one, verdict=verdict, why=why)
 
 
