@@ -16,12 +16,11 @@ class Dots:
 
     def __init__(self, width: int, height: int) -> None:
         self._width, self._height = 2 * width, 4 * height
-        self._counts: Counter[Corner] = Counter()
+        self._lines: Counter[tuple[Corner, Corner]] = Counter()
 
     def path(self, corners: Sequence[Corner]) -> None:
         """Draw a line through these dots; what lies outside is left out."""
-        for one, other in pairwise(corners):
-            self._counts.update(_between(one, other))
+        self._lines.update(pairwise(corners))
 
     def cells(self, share: float = 1.0) -> Iterator[tuple[int, int, str]]:
         """Column, line and character of each cell with a dot.
@@ -29,11 +28,11 @@ class Dots:
         Where lines would cover more than `share` of the canvas, only the dots with most of them
         are left: the bundles.
         """
-        inside = {
-            (x, y): count
-            for (x, y), count in self._counts.items()
-            if 0 <= x < self._width and 0 <= y < self._height
-        }
+        inside: dict[Corner, int] = defaultdict(int)
+        for (one, other), count in self._lines.items():
+            for x, y in _between(one, other):
+                if 0 <= x < self._width and 0 <= y < self._height:
+                    inside[x, y] += count
         most = int(share * self._width * self._height)
         least = sorted(inside.values(), reverse=True)[most] + 1 if len(inside) > most else 1
         bits: dict[Corner, int] = defaultdict(int)

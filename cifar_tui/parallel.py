@@ -6,6 +6,7 @@ line with its values beside the axes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from cifar_tui.canvas import Dots, solid
@@ -57,7 +58,7 @@ class Plot:
         """Lines above the names."""
         return self.height - NAME_LINES
 
-    @property
+    @cached_property
     def columns(self) -> list[int]:
         """The cell of each axis."""
         room = self.width - 2 - max((len(text) for text in self.axes[-1].texts), default=0)

@@ -33,7 +33,9 @@ def headline(study: Study) -> str:
         return f"The {runs} runs differ in no setting but the seed."
     clear = [effect for effect in study.effects if effect.found.verdict == "clear"]
     if not clear:
-        return f"No setting has a clear effect on {metric.name} in these {runs} runs."
+        mixed = [e.setting.name for e in study.effects if e.found.verdict == "confounded"]
+        but = f"; confounded: {', '.join(mixed)}" if mixed else ""
+        return f"No setting has a clear effect on {metric.name} in these {runs} runs{but}."
     first, *others = clear
     size = effect_size(metric, first)
     then = next((_names(o) for o in others if o.setting.name not in first.found.together), "")

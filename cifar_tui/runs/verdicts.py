@@ -10,6 +10,7 @@ run, a rank correlation decides. A verdict is clear when p, corrected for the nu
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import variance
 from typing import Literal
 
@@ -59,6 +60,7 @@ class Factor:
         """Whether some level has several runs."""
         return Counter(level for level in self.levels if level >= 0).most_common(1)[0][1] > 1
 
+    @cached_property
     def split(self) -> Split:
         """Which runs share a level, the same for all factors that split the runs alike."""
         seen: dict[int, int] = {}
@@ -99,12 +101,12 @@ def judge(figures: Sequence[float], factors: Sequence[Factor], rising: bool) -> 
     if len(figures) < FEWEST:
         return [Judgement(why=_too_few(len(figures))) for _ in factors]
     found = [_judge_one(figures, factor, factors, rising) for factor in factors]
-    splits = [factor.split() for factor in factors]
+    splits = [factor.split for factor in factors]
     asked = {s: one.p for s, one in zip(splits, found, strict=True) if one.p is not None}
     corrected = _holm(asked)
     return [
-        one if one.p is None else _with_verdict(factor.name, one, corrected[split], len(asked))
-        for factor, split, one in zip(factors, splits, found, strict=True)
+        one if one.p is None else _with_verdict(one, corrected[split], len(asked))
+        for split, one in zip(splits, found, strict=True)
     ]
 
 
@@ -154,17 +156,17 @@ def _judge_one(
     known = Judgement(rho=rho, rho_p=rho_p)
     if len(own) < FEWEST:
         return replace(known, why=_too_few(len(own)))
-    split = factor.split()
-    others = [other for other in _distinct(factors) if other.split() != split]
+    split = factor.split
+    others = [other for other in _distinct(factors) if other.split != split]
     model = Additive(figures, [factor.levels, *(other.levels for other in others)])
     adjusted = model.freedom >= LEAST_FREEDOM
     by_itself = Additive(own, [alone.levels])
     if adjusted and not model.estimable(0):
         names = [others[i - 1].name for i in model.partners(0)]
-        known = replace(known, verdict="confounded", why=_confounded(factor.name, names))
+        known = replace(known, verdict="confounded", why=_confounded(names))
         return _of_model(by_itself, known, rising)
     if factor.repeated:
-        same = [f.name for f in factors if f is not factor and f.split() == split]
+        same = [f.name for f in factors if f is not factor and f.split == split]
         known = replace(known, together=tuple(same))
     used = model if adjusted else by_itself
     found = _of_model(used, known, rising)
@@ -186,9 +188,9 @@ def _of_model(model: Additive, known: Judgement, rising: bool) -> Judgement:
     return replace(known, best=best, spread=abs(means[best] - means[worst]), margin=margin)
 
 
-def _confounded(name: str, others: Sequence[str]) -> str:
+def _confounded(others: Sequence[str]) -> str:
     partners = " or ".join(others) or "the other settings together"
-    return f"{name}'s effect cannot be told apart from that of {partners} in these runs"
+    return f"its effect cannot be told apart from that of {partners} in these runs"
 
 
 def _distinct(factors: Sequence[Factor]) -> list[Factor]:
@@ -196,7 +198,7 @@ def _distinct(factors: Sequence[Factor]) -> list[Factor]:
     found: dict[Split, Factor] = {}
     for factor in factors:
         if factor.count > 1:
-            found.setdefault(factor.split(), factor)
+            found.setdefault(factor.split, factor)
     return list(found.values())
 
 
@@ -210,7 +212,7 @@ def _holm(chances: Mapping[Split, float]) -> dict[Split, float]:
     return found
 
 
-def _with_verdict(name: str, one: Judgement, corrected: float, asked: int) -> Judgement:
+def _with_verdict(one: Judgement, corrected: float, asked: int) -> Judgement:
     assert one.p is not None
     verdict: Verdict = "could be chance"
     many = f" ({_chance(corrected)} corrected for {asked} settings)" if asked > 1 else ""
@@ -220,8 +222,9 @@ def _with_verdict(name: str, one: Judgement, corrected: float, asked: int) -> Ju
     elif one.p < CHANCE:
         verdict = "unclear"
     if one.together:
-        names = " and ".join([name, *one.together])
-        why = f"{names} change together here: their effects cannot be told apart; {why}"
+        why = (
+            f"changes together with {' and '.join(one.together)} here, not to be told apart; {why}"
+        )
     return replace(one, verdict=verdict, why=why)
 
 

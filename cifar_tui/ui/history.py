@@ -39,7 +39,7 @@ class HistoryScreen(RunListScreen):
     def action_mattered(self) -> None:
         """Show which settings mattered in the marked runs, else in all that are shown."""
         keys = self._marks if len(self._marks) > 1 else self.query_one(RowTable).keys
-        if keys and self._bin is None:
+        if self._chosen() is not None:
             self.app.push_screen(MatteredScreen([self._found[key].run for key in keys]))
 
     def action_weights(self) -> None:

@@ -131,7 +131,8 @@ class MatteredScreen(CifarScreen):
         if self.has_class("lines") and lines.run is not None:
             place, shown = lines.place
             kept = ", ".join(f"{name} {text}" for name, text in lines.kept.items())
-            parts = [f"{place} of {shown}", f"only {kept}" if kept else ""]
+            parts = [f"{place} of {shown}{' (synthetic)' if lines.run.synthetic else ''}"]
+            parts += [f"only {kept}" if kept else ""]
             parts += [f"not drawn: {', '.join(lines.hidden)}" if lines.hidden else ""]
             words = "   ".join(filter(None, [*parts, plain(lines.run.name)]))
         self.say("about", f" {words}")

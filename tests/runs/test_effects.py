@@ -166,8 +166,10 @@ def test_a_setting_that_follows_from_another_is_confounded_with_it() -> None:
         for lr, bn in pairs
         for i in range(4)
     ]
-    effects = by_name(only(runs))
+    study = only(runs)
+    effects = by_name(study)
     assert {e.found.verdict for e in effects.values()} == {"confounded"}
+    assert headline(study).endswith("in these 12 runs; confounded: lr, batch_norm.")
     assert "cannot be told apart from that of lr" in effects["batch_norm"].found.why
 
 
