@@ -15,6 +15,7 @@ PLACES = {
     "experiment": "Experiment",
     "weights": "Weights",
     "surface": "Surface",
+    "mattered": "What mattered",
     EVERYWHERE: "everywhere",
 }
 

@@ -10,6 +10,7 @@ from cifar_tui.ui.annotate import AnnotateDialog
 from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.importing import ImportDialog
+from cifar_tui.ui.mattered import MatteredScreen
 from cifar_tui.ui.runlist import RunListScreen
 from cifar_tui.ui.surface import SurfaceScreen
 from cifar_tui.ui.table import RowTable
@@ -34,6 +35,12 @@ class HistoryScreen(RunListScreen):
             self._tell("Mark another run with Space to compare them.")
         else:
             self.app.push_screen(CompareScreen(wanted))
+
+    def action_mattered(self) -> None:
+        """Show which settings mattered in the marked runs, else in all that are shown."""
+        keys = self._marks if len(self._marks) > 1 else self.query_one(RowTable).keys
+        if self._chosen() is not None:
+            self.app.push_screen(MatteredScreen([self._found[key].run for key in keys]))
 
     def action_weights(self) -> None:
         """Show the weights of the marked runs, else of the cursor's."""
