@@ -13,7 +13,17 @@ from cifar_tui.cli_bench import bench_command
 from cifar_tui.cli_lab import lab_app
 from cifar_tui.cli_runs import runs_app
 from cifar_tui.errors import UserError
-from cifar_tui.flags import RUNS, AnyRuns, DataDir, Json, RunsDir, Together, Which, spec_flags
+from cifar_tui.flags import (
+    RUNS,
+    AnyRuns,
+    DataDir,
+    Devices,
+    Json,
+    RunsDir,
+    Together,
+    Which,
+    spec_flags,
+)
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
@@ -78,15 +88,15 @@ else:
 
 
 @app.default
-def open_app(*, data: DataDir = "data", runs: RunsDir = RUNS) -> None:
+def open_app(*, data: DataDir = "data", devices: Devices = "", runs: RunsDir = RUNS) -> None:
     """Open the app."""
-    _open(runs, data)
+    _open(runs, data, devices=devices)
 
 
-def _open(runs: Path, data: str, watch: Sequence[RunSpec] = ()) -> None:
+def _open(runs: Path, data: str, watch: Sequence[RunSpec] = (), devices: str = "") -> None:
     from cifar_tui.ui.launch import open_app
 
-    open_app(runs, data, watch)
+    open_app(runs, data, watch, devices)
 
 
 @app.command
@@ -107,10 +117,11 @@ def train(
         bool, Parameter(negative=(), help="Train in the background and return at once.")
     ] = False,
     together: Together = False,
+    devices: Devices = "",
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> int:
-    """Train one run, or a grid of runs one after another."""
+    """Train one run, or a grid of runs one after another or on several devices."""
     from cifar_tui import headless
     from cifar_tui.progress import train_printer
 
@@ -119,25 +130,38 @@ def train(
     given |= {name: value for name, value in flags.items() if value is not None}
     specs = headless.plan(given, grid)
     if app:
-        _open(runs, specs[0].data, specs)
+        _open(runs, specs[0].data, specs, devices)
         return 0
     if detach:
-        ids = headless.detach(specs, runs, together=together)
+        ids = headless.detach(specs, runs, together=together, devices=devices)
         hint = "`cifar-tui runs watch RUN` shows one, `cifar-tui` all."
         printing.say({"runs": ids}, f"In the background: {', '.join(ids)}.\n{hint}", json)
         return 0
-    return headless.train_all(specs, runs, train_printer(json), together=together)
+    printer = train_printer(json)
+    return headless.train_all(specs, runs, printer, together=together, devices=devices)
 
 
 @app.command(show=False)
-def worker(*run: str, together: Together = False, runs: RunsDir = RUNS) -> int:
+def worker(
+    *run: str,
+    together: Together = False,
+    devices: Devices = "",
+    serve: Annotated[bool, Parameter(negative=(), help="Train what standard input names.")] = False,
+    runs: RunsDir = RUNS,
+) -> int:
     """Train queued runs without a terminal: what a run in the background is."""
     from cifar_tui import headless
     from cifar_tui.progress import SilentPrinter
 
+    if serve:
+        from cifar_tui.training.serve import serve_stdin
+
+        return serve_stdin(runs)
     known = Runs(runs)
     folders = [RunFolder(known.find(wanted).path) for wanted in run]
-    return headless.train_folders(folders, runs, SilentPrinter(), together=together)
+    return headless.train_folders(
+        folders, runs, SilentPrinter(), together=together, devices=devices
+    )
 
 
 @app.command

@@ -24,6 +24,14 @@ Together = Annotated[
     bool,
     Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
 ]
+Devices = Annotated[
+    str,
+    Parameter(
+        name="--devices",
+        help="Train at the same time on these, a process for each: cuda:0,cuda:1, cpu:2 for two "
+        "runs on the CPU, or all GPUs that others do not use heavily.",
+    ),
+]
 
 
 def spec_flags() -> type:

@@ -24,7 +24,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import in_training, left_behind, requeue
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.worker import Worker
+from cifar_tui.training.backend import Backend
 from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
@@ -69,7 +69,7 @@ class CifarApp(App[None]):
     ]
 
     def __init__(
-        self, folder: Path, data: str, worker: Worker, *, watch: str | None = None
+        self, folder: Path, data: str, worker: Backend, *, watch: str | None = None
     ) -> None:
         self.DEFAULT_MODE = "live" if watch else "new"  # type: ignore[misc]
         super().__init__()
@@ -82,6 +82,8 @@ class CifarApp(App[None]):
         """How much of each experiment the lab book launches; None for the full setting."""
         self.line_dropped = threading.Event()
         """Set when the terminal is gone."""
+        self.notes: list[str] = []
+        """What to say of the devices, once there is a screen."""
         self.keep_training = False
         """Whether the runs of this process are to be trained on in the background."""
 
@@ -141,9 +143,11 @@ class CifarApp(App[None]):
         except UserError as error:
             self.call_from_thread(self.complain, error)
             return
-        own = {self.worker.current, *self.worker.queued}
+        own = self.worker.own
         training = [run for run in in_training(runs) if run.id not in own]
         left = [run for run in left_behind(runs) if run.id not in own]
+        for note in self.notes:
+            self.call_from_thread(self.notify, note, timeout=10, markup=False)
         if training:
             many = "1 run" if len(training) == 1 else f"{len(training)} runs"
             self.call_from_thread(self.notify, f"{many} still training: F3 watches.", timeout=10)
@@ -173,7 +177,10 @@ class CifarApp(App[None]):
         busy = self.worker.current is not None
         first = self.worker.held and not busy
         for place, folder in enumerate(folders):
-            self.worker.add(folder, place=place if first else None)
+            try:
+                self.worker.add(folder, place=place if first else None)
+            except UserError as error:
+                self.complain(error)
         if busy:
             self.notify(f"Queued {len(folders)} behind the run in training.")
         else:
@@ -224,17 +231,15 @@ class CifarApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave, asking first when training would be stopped."""
-        current = self.worker.current
-        if current is None and not self.worker.queued:
+        if self.worker.own:
+            self.push_screen(AskToLeave(self._quit_question()), self._leave)
+        else:
             self.exit()
-            return
-        self.push_screen(AskToLeave(self._quit_question(current)), self._leave)
 
-    def _quit_question(self, current: str | None) -> str:
+    def _quit_question(self) -> str:
         waiting = len(self.worker.queued)
         parts = []
-        if current is not None:
-            run = self.runs.get(current)
+        for run in map(self.runs.get, self.worker.training):
             done, epochs = run.summary.epochs_done, run.summary.epochs
             parts.append(
                 f"{plain(run.name)} is in training. If stopped, {done} of {epochs} epochs are kept "
