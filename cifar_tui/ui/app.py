@@ -237,9 +237,14 @@ class CifarApp(App[None]):
             self.exit()
 
     def _quit_question(self) -> str:
-        waiting = len(self.worker.queued)
+        waiting, training = len(self.worker.queued), self.worker.training
         parts = []
-        for run in map(self.runs.get, self.worker.training):
+        if len(training) > 1:
+            parts.append(
+                f"{len(training)} runs are in training. If stopped, their whole epochs are kept "
+                "and they can be resumed."
+            )
+        for run in map(self.runs.get, training if len(training) == 1 else ()):
             done, epochs = run.summary.epochs_done, run.summary.epochs
             parts.append(
                 f"{plain(run.name)} is in training. If stopped, {done} of {epochs} epochs are kept "
