@@ -23,12 +23,13 @@ def main() -> None:
     from cifar_tui.errors import UserError
     from cifar_tui.formats import plain
     from cifar_tui.runs.folder import RUNS
+    from cifar_tui.training.backends import Wish
     from cifar_tui.ui.launch import open_app
 
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))
     runs, data = Path(given.get("--runs", RUNS)), given.get("--data", "data")
     try:
-        open_app(runs, data, devices=given.get("--devices", ""))
+        open_app(runs, data, wish=Wish(devices=given.get("--devices", "")))
     except UserError as error:
         print(f"cifar-tui: {plain(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -14,13 +14,13 @@ from cifar_tui.cli_lab import lab_app
 from cifar_tui.cli_runs import runs_app
 from cifar_tui.errors import UserError
 from cifar_tui.flags import (
+    ANY_BACKEND,
     RUNS,
     AnyRuns,
     DataDir,
-    Devices,
     Json,
+    OnBackend,
     RunsDir,
-    Together,
     Which,
     spec_flags,
 )
@@ -29,6 +29,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.backends import ANY, Wish
 from cifar_tui.wording import read_toml
 
 app = App(
@@ -88,15 +89,15 @@ else:
 
 
 @app.default
-def open_app(*, data: DataDir = "data", devices: Devices = "", runs: RunsDir = RUNS) -> None:
+def open_app(*, data: DataDir = "data", on: OnBackend = ANY_BACKEND, runs: RunsDir = RUNS) -> None:
     """Open the app."""
-    _open(runs, data, devices=devices)
+    _open(runs, data, wish=on.wish())
 
 
-def _open(runs: Path, data: str, watch: Sequence[RunSpec] = (), devices: str = "") -> None:
+def _open(runs: Path, data: str, watch: Sequence[RunSpec] = (), wish: Wish = ANY) -> None:
     from cifar_tui.ui.launch import open_app
 
-    open_app(runs, data, watch, devices)
+    open_app(runs, data, watch, wish)
 
 
 @app.command
@@ -116,8 +117,7 @@ def train(
     detach: Annotated[
         bool, Parameter(negative=(), help="Train in the background and return at once.")
     ] = False,
-    together: Together = False,
-    devices: Devices = "",
+    on: OnBackend = ANY_BACKEND,
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> int:
@@ -130,22 +130,21 @@ def train(
     given |= {name: value for name, value in flags.items() if value is not None}
     specs = headless.plan(given, grid)
     if app:
-        _open(runs, specs[0].data, specs, devices)
+        _open(runs, specs[0].data, specs, on.wish())
         return 0
     if detach:
-        ids = headless.detach(specs, runs, together=together, devices=devices)
+        ids = headless.detach(specs, runs, on.wish())
         hint = "`cifar-tui runs watch RUN` shows one, `cifar-tui` all."
         printing.say({"runs": ids}, f"In the background: {', '.join(ids)}.\n{hint}", json)
         return 0
     printer = train_printer(json)
-    return headless.train_all(specs, runs, printer, together=together, devices=devices)
+    return headless.train_all(specs, runs, printer, on.wish())
 
 
 @app.command(show=False)
 def worker(
     *run: str,
-    together: Together = False,
-    devices: Devices = "",
+    on: OnBackend = ANY_BACKEND,
     serve: Annotated[bool, Parameter(negative=(), help="Train what standard input names.")] = False,
     runs: RunsDir = RUNS,
 ) -> int:
@@ -159,9 +158,7 @@ def worker(
         return serve_stdin(runs)
     known = Runs(runs)
     folders = [RunFolder(known.find(wanted).path) for wanted in run]
-    return headless.train_folders(
-        folders, runs, SilentPrinter(), together=together, devices=devices
-    )
+    return headless.train_folders(folders, runs, SilentPrinter(), on.wish())
 
 
 @app.command
@@ -234,6 +231,21 @@ def data_download(*, data: DataDir = "data", json: Json = False, runs: AnyRuns =
 
 
 app.command(bench_command, name="bench")
+
+
+@app.command
+def backends(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
+    """Show what can train runs here, and what the others lack."""
+    from cifar_tui.training.backends import CHOICES
+
+    found = [
+        {"name": c.name, "help": c.help, "why_not": c.why_not(), "options": dict(c.options)}
+        for c in CHOICES.values()
+    ]
+    if json:
+        printing.print_json(found)
+    else:
+        printing.print_backends(found)
 
 
 @app.command

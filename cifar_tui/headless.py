@@ -18,9 +18,8 @@ from cifar_tui.runs.steer import order, requeue
 from cifar_tui.settings import SETTINGS, make_spec, unknown_setting
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.backend import Backend
-from cifar_tui.training.backends import make_backend
+from cifar_tui.training.backends import ANY, Wish, make_backend
 from cifar_tui.training.detached import start
-from cifar_tui.training.slots import parse_slots, require_slot
 
 LOOK_EVERY = 0.1
 
@@ -62,43 +61,41 @@ def train_all(
     specs: Sequence[RunSpec],
     runs: Path,
     printer: TrainPrinter,
-    *,
-    together: bool = False,
-    devices: str = "",
+    wish: Wish = ANY,
 ) -> int:
     """Train the specs; returns 1 if a run failed, else 0.
 
     Checks the images before a run folder is made. SIGINT and SIGTERM stop the current run
     between two batches and drop the rest.
     """
-    from cifar_tui.training.perform import check_run
-
     for where in dict.fromkeys(spec.data for spec in specs):
         note = find(where).note
         if note:
             printer.note(note)
-    slots, _ = parse_slots(devices) if devices else ([], [])
+    backend, notes = make_backend(runs, wish)
     for spec in specs:
-        if devices:
-            require_slot(spec.device, slots)
-        else:
-            check_run(spec)
+        backend.check(spec)
     folders = [RunFolder.create(runs, spec) for spec in specs]
-    return train_folders(folders, runs, printer, together=together, devices=devices)
+    return _train(backend, notes, folders, runs, printer)
 
 
 def train_folders(
     folders: Sequence[RunFolder],
     runs: Path,
     printer: TrainPrinter,
-    *,
-    together: bool = False,
-    devices: str = "",
+    wish: Wish = ANY,
 ) -> int:
-    """Train queued runs one after another in this process, or as one model where that is asked
-    for and they share it, or at the same time on several devices; returns 1 if one failed, 130
-    after an interrupt, else 0."""
-    worker, notes = make_backend(runs, devices, together=together)
+    """Train queued runs as is wished; returns 1 if one failed, 130 after an interrupt, else 0."""
+    return _train(*make_backend(runs, wish), folders, runs, printer)
+
+
+def _train(
+    worker: Backend,
+    notes: Sequence[str],
+    folders: Sequence[RunFolder],
+    runs: Path,
+    printer: TrainPrinter,
+) -> int:
     for note in notes:
         printer.note(note)
     if worker.slots > 1:
@@ -118,27 +115,22 @@ def train_folders(
     return 1 if "failed" in statuses else 0
 
 
-def detach(
-    specs: Sequence[RunSpec], runs: Path, *, together: bool = False, devices: str = ""
-) -> list[str]:
+def detach(specs: Sequence[RunSpec], runs: Path, wish: Wish = ANY) -> list[str]:
     """Make the runs and train them in a process of their own; returns their ids."""
     for where in dict.fromkeys(spec.data for spec in specs):
         find(where)
-    if devices:
-        slots, _ = parse_slots(devices)
-        for spec in specs:
-            require_slot(spec.device, slots)
+    backend, _ = make_backend(runs, wish)
+    for spec in specs:
+        backend.check(spec)
     folders = [RunFolder.create(runs, spec) for spec in specs]
-    return detach_folders(folders, runs, together=together, devices=devices)
+    return detach_folders(folders, runs, wish)
 
 
-def detach_folders(
-    folders: Sequence[RunFolder], runs: Path, *, together: bool = False, devices: str = ""
-) -> list[str]:
+def detach_folders(folders: Sequence[RunFolder], runs: Path, wish: Wish = ANY) -> list[str]:
     """Train queued runs in a process of their own; returns their ids."""
     ids = [folder.id for folder in folders]
     if ids:
-        start(runs, ids, together=together, devices=devices)
+        start(runs, ids, wish)
     return ids
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.record import Progress, this_worker
+from cifar_tui.spec import RunSpec
 
 
 class Backend(ABC):
@@ -14,9 +15,6 @@ class Backend(ABC):
 
     What happens inside a run is read from its folder, and asked for through its control file.
     """
-
-    devices = ""
-    """The devices it was given, as typed; empty for the one that each run's spec means."""
 
     def __init__(self) -> None:
         self._queue: list[RunFolder] = []
@@ -37,6 +35,9 @@ class Backend(ABC):
     @abstractmethod
     def alive(self) -> bool:
         """Whether it works or waits for work."""
+
+    def check(self, spec: RunSpec) -> None:  # noqa: B027 - most have nothing to add
+        """Raise UserError for a spec that it could not train."""
 
     @property
     def slots(self) -> int:

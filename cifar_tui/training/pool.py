@@ -9,18 +9,36 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
+from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.steer import requeue
+from cifar_tui.spec import RunSpec
 from cifar_tui.training.backend import Backend
-from cifar_tui.training.slots import Slot, require_slot
+from cifar_tui.training.slots import Slot, parse_slots, require_slot
+
+if TYPE_CHECKING:
+    from cifar_tui.training.backends import Wish
 
 LOG = ".background.log"
 """Beside the runs: what a process of a slot could not write into a run's folder."""
 DEATHS = 2
 """A run whose process died so often is left as crashed; a slot whose did in a row is taken out."""
+
+
+def why_not() -> str:
+    """Processes can be had everywhere."""
+    return ""
+
+
+def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
+    """A process per device; raises UserError for a device that is not here."""
+    if wish.together:
+        raise UserError("--together trains on one device; leave out --devices.")
+    slots, notes = parse_slots(wish.devices or "all")
+    return Pool(runs, slots), notes
 
 
 class Died(Exception):
@@ -101,9 +119,8 @@ class Pool(Backend):
     this process die, each slot's process still ends the run it has.
     """
 
-    def __init__(self, runs: Path, slots: Sequence[Slot], devices: str) -> None:
+    def __init__(self, runs: Path, slots: Sequence[Slot]) -> None:
         super().__init__()
-        self.devices = devices
         self._runs = runs
         self._slots = list(slots)
         self._children: dict[str, Child] = {}
@@ -144,12 +161,15 @@ class Pool(Backend):
         for child in children:
             child.stop()
 
+    def check(self, spec: RunSpec) -> None:
+        """Raise UserError when the spec names a device that has no slot."""
+        require_slot(spec.device, self._slots)
+
     def add(self, folder: RunFolder, *, place: int | None = None) -> None:
         """Queue a run; raises UserError when it names a device that has no slot."""
         spec = read_run(folder.path).spec
-        with self._changed:
-            if spec is not None:
-                require_slot(spec.device, self._slots)
+        if spec is not None:
+            self.check(spec)
         super().add(folder, place=place)
 
     def _is_over(self) -> bool:

@@ -1,10 +1,30 @@
 """The first backend: one plain thread that trains queued run folders one after another."""
 
 import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.spec import RunSpec
 from cifar_tui.training.backend import Backend
 from cifar_tui.training.process import prepare_process
+
+if TYPE_CHECKING:
+    from cifar_tui.training.backends import Wish
+
+
+def why_not() -> str:
+    """A thread can be had everywhere."""
+    return ""
+
+
+def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
+    """One thread, on the device that each run's spec names."""
+    if wish.devices:
+        raise UserError("--devices needs --backend processes; a run alone takes --device.")
+    return Worker(together=wish.together), []
 
 
 class Worker(Backend):
@@ -23,6 +43,12 @@ class Worker(Backend):
         """Begin working; torch is imported in the thread."""
         prepare_process()
         self._thread.start()
+
+    def check(self, spec: RunSpec) -> None:
+        """Find out what would fail at once: raises UserError for device, precision or images."""
+        from cifar_tui.training.perform import check_run
+
+        check_run(spec)
 
     @property
     def alive(self) -> bool:

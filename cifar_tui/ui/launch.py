@@ -13,7 +13,7 @@ from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.steer import requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.backend import Backend
-from cifar_tui.training.backends import make_backend
+from cifar_tui.training.backends import ANY, Wish, make_backend
 from cifar_tui.training.detached import start
 from cifar_tui.ui.app import CifarApp
 
@@ -21,7 +21,7 @@ SCREEN_GRACE = 5.0
 """Seconds that a screen without a terminal has to end by itself."""
 
 
-def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), devices: str = "") -> None:
+def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), wish: Wish = ANY) -> None:
     """Run the app until it is left; training goes on until the worker is done.
 
     The worker's thread is made here, outside the app, so that a dropped line ends the screen and
@@ -32,12 +32,12 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), devices: str 
             "The app needs a terminal; `cifar-tui train` trains without one "
             "(`cifar-tui train --help` lists its settings)."
         )
-    worker, notes = make_backend(runs, devices)
+    worker, notes = make_backend(runs, wish)
     folders = [RunFolder.create(runs, spec) for spec in specs]
     for folder in folders:
         worker.add(folder)
     app = CifarApp(runs, data, worker, watch=folders[0].id if folders else None)
-    app.notes = notes
+    app.notes = list(notes)
     screen_ended = threading.Event()
     outlive = threading.Thread(target=_outlive, args=(app, worker, screen_ended), daemon=True)
     outlive.start()
@@ -52,17 +52,17 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), devices: str 
         worker.close()
         worker.join()
     if app.keep_training:
-        _hand_over(runs, unfinished, worker.devices)
+        _hand_over(runs, unfinished, wish)
     if app.return_code:
         sys.exit(app.return_code)
 
 
-def _hand_over(folder: Path, run_ids: Sequence[str], devices: str) -> None:
+def _hand_over(folder: Path, run_ids: Sequence[str], wish: Wish) -> None:
     """Let a process of its own train on; a run in training goes on from its last whole epoch."""
     runs = Runs(folder)
     ids = [requeue(run).id for run in map(runs.get, run_ids) if run.status in ("queued", "stopped")]
     if ids:
-        start(folder, ids, devices=devices)
+        start(folder, ids, wish)
         many = "1 run trains" if len(ids) == 1 else f"{len(ids)} runs train"
         print(f"{many} on in the background; `cifar-tui` shows them, `runs stop RUN` stops one.")
 

@@ -49,7 +49,7 @@ def test_runs_of_two_slots_give_the_folders_that_one_thread_gives(
     import torch
 
     folders = make_runs(tmp_path / "runs", tiny_course, 3)
-    pool = Pool(tmp_path / "runs", SLOTS, "cpu:2")
+    pool = Pool(tmp_path / "runs", SLOTS)
     for folder in folders:
         pool.add(folder)
     pool.finish()
@@ -82,7 +82,7 @@ def test_a_run_whose_process_is_killed_goes_on_in_another(
     def run() -> Run:
         return known.get(folder.id)
 
-    pool = Pool(tmp_path / "runs", SLOTS, "cpu:2")
+    pool = Pool(tmp_path / "runs", SLOTS)
     pool.add(folder)
     pool.start()
     try:
@@ -108,7 +108,7 @@ def test_closing_stops_what_is_in_training_and_leaves_what_waits(
 ) -> None:
     folders = make_runs(tmp_path / "runs", tiny_course, 3, epochs=10_000)
     known = Runs(tmp_path / "runs")
-    pool = Pool(tmp_path / "runs", SLOTS, "cpu:2")
+    pool = Pool(tmp_path / "runs", SLOTS)
     for folder in folders:
         pool.add(folder)
     pool.start()
@@ -144,7 +144,7 @@ def test_a_device_that_fails_is_taken_out_and_its_run_goes_elsewhere(
 ) -> None:
     monkeypatch.setattr("cifar_tui.training.pool.Child", OneBadDevice)
     folders = make_runs(tmp_path / "runs", tiny_course, 3)
-    pool = Pool(tmp_path / "runs", SLOTS, "cpu:2")
+    pool = Pool(tmp_path / "runs", SLOTS)
     for folder in folders:
         pool.add(folder)
     pool.start()
@@ -160,7 +160,7 @@ def test_without_any_device_left_the_queue_is_held(
 ) -> None:
     monkeypatch.setattr("cifar_tui.training.pool.Child", OneBadDevice)
     folders = make_runs(tmp_path / "runs", tiny_course, 2)
-    pool = Pool(tmp_path / "runs", SLOTS[:1], "cpu:1")
+    pool = Pool(tmp_path / "runs", SLOTS[:1])
     for folder in folders:
         pool.add(folder)
     pool.finish()
