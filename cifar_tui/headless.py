@@ -42,6 +42,11 @@ class TrainPrinter(Protocol):
 
 def plan(given: Mapping[str, Any], grid: Sequence[str]) -> list[RunSpec]:
     """The specs of one `train` command: its settings, times its `--grid NAME=V1,V2` flags."""
+    if "," in str(given.get("device", "")):
+        raise UserError(
+            "One run trains on one device, as nets this small slow down when they are split; "
+            f"--devices {given['device']} trains several runs at the same time."
+        )
     spec = make_spec(given)
     if not grid:
         return [spec]
