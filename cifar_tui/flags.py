@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RUNS as RUNS
 from cifar_tui.settings import GROUPS, SETTINGS, Setting
-from cifar_tui.training.backends import Wish
+from cifar_tui.training.backends import Wish, parse_options
 from cifar_tui.wording import format_value
 
 RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")]
@@ -48,13 +47,7 @@ class BackendFlags:
 
     def wish(self) -> Wish:
         """The same as the core takes it; raises UserError for an option without a value."""
-        options = {}
-        for text in self.option:
-            name, equals, value = text.partition("=")
-            if not equals:
-                raise UserError(f"--option takes NAME=VALUE, like partition=gpu; got '{text}'.")
-            options[name.strip()] = value.strip()
-        return Wish(self.backend, self.devices, self.together, options)
+        return Wish(self.backend, self.devices, self.together, parse_options(self.option))
 
 
 OnBackend = Annotated[BackendFlags, Parameter(name="*", group="Backend")]

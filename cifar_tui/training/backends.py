@@ -1,6 +1,6 @@
 """The backends there are, whether each can be used here, and the one that was asked for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,11 @@ class Wish:
     devices: str = ""
     together: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The backend meant: by default a thread, or processes where devices are named."""
+        return self.backend or ("processes" if self.devices else "thread")
 
     def arguments(self) -> list[str]:
         """The same as flags of a command."""
@@ -66,22 +71,30 @@ CHOICES = {
 
 
 def make_backend(runs: Path, wish: Wish) -> tuple[Backend, Sequence[str]]:
-    """The backend wished for, by default a thread, or processes where devices are named; and what
-    to tell of it. Raises UserError where it cannot be used."""
-    choice = check_wish(wish)
-    return choice.make(runs, wish)
+    """The backend wished for, and what to tell of it; raises UserError where it cannot be used."""
+    return check_wish(wish).make(runs, wish)
+
+
+def parse_options(texts: Iterable[str]) -> dict[str, str]:
+    """A backend's options from NAME=VALUE; raises UserError for one without a value."""
+    options = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"An option is NAME=VALUE, like partition=gpu; got '{text}'.")
+        options[name.strip()] = value.strip()
+    return options
 
 
 def check_wish(wish: Wish) -> Choice:
     """The backend that a wish means; raises UserError for one that is not there or not usable."""
-    name = wish.backend or ("processes" if wish.devices else "thread")
-    choice = CHOICES.get(name)
+    choice = CHOICES.get(wish.name)
     if choice is None:
-        raise UserError(f"There is no backend '{name}'; there are {', '.join(CHOICES)}.")
+        raise UserError(f"There is no backend '{wish.name}'; there are {', '.join(CHOICES)}.")
     for option in wish.options:
         if option not in choice.options:
             known = ", ".join(choice.options) or "none"
-            raise UserError(f"The backend {name} has no option '{option}'; it has {known}.")
+            raise UserError(f"The backend {wish.name} has no option '{option}'; it has {known}.")
     reason = choice.why_not()
     if reason:
         raise UserError(reason)

@@ -6,7 +6,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +25,7 @@ from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import in_training, left_behind, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.backend import Backend
+from cifar_tui.training.backends import ANY, Wish, make_backend
 from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
@@ -69,7 +70,14 @@ class CifarApp(App[None]):
     ]
 
     def __init__(
-        self, folder: Path, data: str, worker: Backend, *, watch: str | None = None
+        self,
+        folder: Path,
+        data: str,
+        worker: Backend,
+        *,
+        watch: str | None = None,
+        wish: Wish = ANY,
+        notes: Sequence[str] = (),
     ) -> None:
         self.DEFAULT_MODE = "live" if watch else "new"  # type: ignore[misc]
         super().__init__()
@@ -82,8 +90,10 @@ class CifarApp(App[None]):
         """How much of each experiment the lab book launches; None for the full setting."""
         self.line_dropped = threading.Event()
         """Set when the terminal is gone."""
-        self.notes: list[str] = []
-        """What to say of the devices, once there is a screen."""
+        self.wish = wish
+        """What the worker was made from."""
+        self._notes = notes
+        """What to say of its devices, once there is a screen."""
         self.keep_training = False
         """Whether the runs of this process are to be trained on in the background."""
 
@@ -146,7 +156,7 @@ class CifarApp(App[None]):
         own = self.worker.own
         training = [run for run in in_training(runs) if run.id not in own]
         left = [run for run in left_behind(runs) if run.id not in own]
-        for note in self.notes:
+        for note in self._notes:
             self.call_from_thread(self.notify, note, timeout=10, markup=False)
         if training:
             many = "1 run" if len(training) == 1 else f"{len(training)} runs"
@@ -202,6 +212,32 @@ class CifarApp(App[None]):
     def _fill_form(self, spec: RunSpec) -> None:
         if isinstance(self.screen, NewScreen):
             self.screen.fill(spec)
+
+    def action_backend(self) -> None:
+        """Choose what trains the runs that are launched from now on."""
+        from cifar_tui.ui.backend import BackendDialog
+
+        if not isinstance(self.screen, BackendDialog):
+            self.push_screen(BackendDialog(self.wish), self._use_backend)
+
+    def _use_backend(self, wish: Wish | None) -> None:
+        """Have another worker, unless this one has runs in its hands."""
+        if wish is None:
+            return
+        try:
+            if self.worker.own:
+                many = len(self.worker.own)
+                raise UserError(f"{many} runs are in training or wait; change it after them.")
+            worker, notes = make_backend(self.runs.folder, wish)
+        except UserError as error:
+            self.complain(error)
+            return
+        self.worker.close()
+        self.worker, self.wish = worker, wish
+        worker.start()
+        on = f" on {wish.devices}" if wish.devices else ""
+        for sentence in (f"Runs are trained by {wish.name}{on} from now on.", *notes):
+            self.notify(sentence, markup=False)
 
     def complain(self, error: UserError) -> None:
         """Show one sentence about what went wrong."""

@@ -111,6 +111,7 @@ KEYS: tuple[Key, ...] = (
     Key("b,f12", "app.go('lab')", "lab", "The assignment's experiments", EVERYWHERE, False),
     Key("d,f6", "app.go('devices')", "devices", "See GPUs and processes", EVERYWHERE, False),
     Key("escape", "app.back", "back", "Go back one step; nothing is lost", EVERYWHERE, False),
+    Key("B,f11", "app.backend", "backend", "Choose what trains the runs", EVERYWHERE, False),
     Key("question_mark,f1", "app.help", "help", "Show all keys", EVERYWHERE),
     Key("ctrl+p", "app.command_palette", "palette", "Find any action by name", EVERYWHERE, False),
     Key("q,f10", "app.quit", "quit", "Leave the program", EVERYWHERE),

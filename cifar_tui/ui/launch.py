@@ -36,15 +36,16 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), wish: Wish = 
     folders = [RunFolder.create(runs, spec) for spec in specs]
     for folder in folders:
         worker.add(folder)
-    app = CifarApp(runs, data, worker, watch=folders[0].id if folders else None)
-    app.notes = list(notes)
+    watch = folders[0].id if folders else None
+    app = CifarApp(runs, data, worker, watch=watch, wish=wish, notes=notes)
     screen_ended = threading.Event()
-    outlive = threading.Thread(target=_outlive, args=(app, worker, screen_ended), daemon=True)
+    outlive = threading.Thread(target=_outlive, args=(app, screen_ended), daemon=True)
     outlive.start()
     try:
         app.run()
     finally:
         screen_ended.set()
+        worker = app.worker
         unfinished = [*worker.training, *worker.queued]
         if app.line_dropped.is_set():
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -52,7 +53,7 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), wish: Wish = 
         worker.close()
         worker.join()
     if app.keep_training:
-        _hand_over(runs, unfinished, wish)
+        _hand_over(runs, unfinished, app.wish)
     if app.return_code:
         sys.exit(app.return_code)
 
@@ -67,12 +68,12 @@ def _hand_over(folder: Path, run_ids: Sequence[str], wish: Wish) -> None:
         print(f"{many} on in the background; `cifar-tui` shows them, `runs stop RUN` stops one.")
 
 
-def _outlive(app: CifarApp, worker: Backend, screen_ended: threading.Event) -> None:
+def _outlive(app: CifarApp, screen_ended: threading.Event) -> None:
     """End the process in place of a screen that hangs on the terminal it has lost."""
     app.line_dropped.wait()
     _let_go_of_terminal()
     if not screen_ended.wait(SCREEN_GRACE):
-        _train_to_the_end(worker)
+        _train_to_the_end(app.worker)
         os._exit(0)
 
 
