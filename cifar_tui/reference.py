@@ -9,6 +9,7 @@ from cifar_tui.ui.keys import EVERYWHERE, KEYS
 PLACES = {
     "new": "New run",
     "live": "Live",
+    "panels": "All runs",
     "history": "History",
     "compare": "Compare",
     "lab": "Lab",

@@ -106,7 +106,7 @@ class HistoryScreen(RunListScreen):
             return
         worker = self.cifar.worker
         name = plain(run.name)
-        if run.id in (worker.current, *worker.queued):
+        if run.id in worker.own:
             self._tell(f"{name} is in the queue already.")
             return
         with self._complaining():
@@ -116,7 +116,7 @@ class HistoryScreen(RunListScreen):
 
     def action_resume_left(self) -> None:
         """Queue all runs that a program which ended has left queued."""
-        own = {self.cifar.worker.current, *self.cifar.worker.queued}
+        own = self.cifar.worker.own
         left = [run for run in left_behind(self.cifar.runs.all()) if run.id not in own]
         self.cifar.resume(left)
         self._tell(f"{len(left)} runs go on." if left else "No run was left behind.")
@@ -156,7 +156,7 @@ class HistoryScreen(RunListScreen):
     def _delete(self, run: Run) -> None:
         with self._complaining():
             self.cifar.worker.drop(run.id)
-            if run.id == self.cifar.worker.current:
+            if run.id in self.cifar.worker.training:
                 raise UserError(f"{run.name} is in training; stop it before deleting it.")
             self.cifar.runs.delete(self.cifar.runs.get(run.id))
 
