@@ -192,6 +192,14 @@ def print_devices(snapshot: "Snapshot", training: Sequence[Run]) -> None:
         _show(plain(f"{run.name} is {run.status} on {run.summary.device}"))
 
 
+def print_backends(found: Sequence[Mapping[str, Any]]) -> None:
+    """A line per backend, then its options; what cannot be used says why."""
+    for backend in found:
+        _show(f"{backend['name']:<10} {backend['why_not'] or backend['help']}")
+        for name, help in backend["options"].items():
+            _show(f"           --option {name}=...  {help}")
+
+
 BENCH_COLUMNS = (
     "model",
     "",

@@ -9,12 +9,14 @@ from cifar_tui.ui.keys import EVERYWHERE, KEYS
 PLACES = {
     "new": "New run",
     "live": "Live",
+    "panels": "All runs",
     "history": "History",
     "compare": "Compare",
     "lab": "Lab",
     "experiment": "Experiment",
     "weights": "Weights",
     "surface": "Surface",
+    "mattered": "What mattered",
     EVERYWHERE: "everywhere",
 }
 

@@ -52,6 +52,7 @@ def test_nothing_below_the_screens_imports_textual_or_plotext(module: str) -> No
         "runs.listing",
         "runs.follow",
         "runs.compare",
+        "runs.effects",
         "runs.predictions",
         "runs.save",
         "training.worker",

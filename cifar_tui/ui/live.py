@@ -237,6 +237,12 @@ class LiveScreen(CifarScreen):
         self.cifar.watched = near[(place + step) % len(near)]
         self._tick()
 
+    def action_panels(self) -> None:
+        """Show all runs in training side by side."""
+        from cifar_tui.ui.panels import PanelsScreen
+
+        self.app.push_screen(PanelsScreen())
+
     def action_info(self) -> None:
         """Show the run's settings, versions, device and data."""
         run = self._watched()
