@@ -9,8 +9,8 @@ from cifar_tui.runs.steer import left_behind, requeue
 from cifar_tui.ui.annotate import AnnotateDialog
 from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.dialogs import Ask
+from cifar_tui.ui.finding import FindingScreen
 from cifar_tui.ui.importing import ImportDialog
-from cifar_tui.ui.runlist import RunListScreen
 from cifar_tui.ui.surface import SurfaceScreen
 from cifar_tui.ui.table import RowTable
 from cifar_tui.ui.weights import WeightsScreen
@@ -19,7 +19,7 @@ SIDE_BY_SIDE = 4
 """How many runs' weights or loss surfaces are shown at a time."""
 
 
-class HistoryScreen(RunListScreen):
+class HistoryScreen(FindingScreen):
     """The list of runs with its actions: look, compare, name, resume, queue, throw away."""
 
     def action_compare(self) -> None:
@@ -62,7 +62,9 @@ class HistoryScreen(RunListScreen):
 
     @on(RowTable.RowSelected)
     def action_open(self) -> None:
-        """Show the run's curves and epochs."""
+        """Show the run's curves and epochs, or a group's runs."""
+        if self._open_group():
+            return
         run = self._chosen()
         if run is not None:
             self.cifar.watch_run(run.id)

@@ -58,9 +58,14 @@ KEYS: tuple[Key, ...] = (
     Key("f", "new_from", "new from", "Fill the form with this run's settings", "live"),
     Key("w", "weights", "weights", "Histograms of the run's weights, layer by layer", "live"),
     Key("enter", "open", "open", "Open the run's curves and epochs", "history"),
-    Key("slash", "filter", "filter", "Show only runs with these words", "history"),
+    Key(
+        "slash", "filter", "filter", "Show only some runs: words, lr>=0.05, bn, -tag:bad", "history"
+    ),
     Key("o", "sort", "sort", "Sort by the next column", "history"),
     Key("O", "reverse", "reverse", "Turn the order round", "history"),
+    Key("k", "columns", "columns", "Choose and order the columns", "history", False),
+    Key("m", "last", "best or last", "Figures of the best or the last epoch", "history", False),
+    Key("g", "group", "group", "Group by settings: mean and spread over seeds", "history", False),
     Key("space", "mark", "mark", "Mark the run for comparison", "history"),
     Key("u", "unmark", "unmark", "Take all marks away", "history"),
     Key("c", "compare", "compare", "Lay the marked runs over each other", "history"),
