@@ -14,7 +14,7 @@ NAMES = sorted([*FIELDS, *ALIASES], key=lambda name: (name in ALIASES, len(name)
 def complete(text: str, values: Callable[[Field], Sequence[str]]) -> str | None:
     """The text with its last term typed out; None where nothing is known.
 
-    `values` gives what a field is in the runs, as `occurring` does.
+    `values` gives what a field is in the runs, as `possible` does.
     """
     terms = split(text)
     if not terms or terms[-1].end() < len(text):
@@ -34,18 +34,20 @@ def complete(text: str, values: Callable[[Field], Sequence[str]]) -> str | None:
     return None
 
 
-def occurring(field: Field, runs: Iterable[Run]) -> list[str]:
-    """What the field is in these runs, as written in a filter, the most frequent first."""
-    if field.kind == "switch":
-        return ["yes", "no"]
+def possible(field: Field, runs: Iterable[Run]) -> list[str]:
+    """What a term can compare the field with, what occurs in these runs first."""
     if field.kind == "time" or (field.kind == "number" and not field.setting):
         return []
+    choices = ("yes", "no") if field.kind == "switch" else field.choices
+    return list(dict.fromkeys([*occurring(field, runs), *choices]))
+
+
+def occurring(field: Field, runs: Iterable[Run]) -> list[str]:
+    """What the field is in these runs, as written in a filter, the most frequent first."""
     counts: Counter[str] = Counter()
     for run in runs:
         value = field.value(run)
         for one in value if isinstance(value, tuple) else (value,):
             if one is not None:
                 counts[value_text(one)] += 1
-    return [text for text, _ in counts.most_common()] + [
-        choice for choice in field.choices if choice not in counts
-    ]
+    return [text for text, _ in counts.most_common()]

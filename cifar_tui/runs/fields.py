@@ -244,10 +244,12 @@ def in_order(
 
 
 def varying(runs: list[Run]) -> list[Field]:
-    """The settings that are not the same in all runs, but for names, tags, device and images."""
+    """The settings whose values in force differ among the runs, but for device and images."""
     aside = ("data", "device", "val_batch_size")
     return [
         field
         for field in FIELDS.values()
-        if field.setting and field.name not in aside and len({field.value(run) for run in runs}) > 1
+        if field.setting
+        and field.name not in aside
+        and len({field.value(run) for run in runs} - {None}) > 1
     ]

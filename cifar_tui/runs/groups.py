@@ -62,19 +62,18 @@ class Group:
 
     @property
     def title(self) -> str:
-        """Its settings on one short line: `lr 0.1 bn`."""
-        words = [self._words(FIELDS[name], value) for name, value in self.settings.items()]
-        return plain(" ".join(filter(None, [*words, "demo" if self.synthetic else ""])))
-
-    def _words(self, field: Field, value: Value) -> str:
-        if field.name == "model":
-            return model_name(self.settings)
-        if field.name == "depth" and "model" in self.settings:
-            return ""
-        if value in (None, ()):
-            return f"{field.name} -"
-        short = brief({field.name: value}) if field.setting else ""
-        return short or f"{field.name} {field.show(value)}"
+        """Its settings that are in force on one short line: `lr 0.1 bn`."""
+        known = {name: value for name, value in self.settings.items() if value not in (None, ())}
+        words = [model_name(known)] if "model" in known else []
+        for name, value in known.items():
+            if name == "depth" and "model" not in known:
+                words.append(f"depth {value}")
+            elif FIELDS[name].setting:
+                words.append(brief({name: value}))
+            else:
+                words.append(f"{name} {FIELDS[name].show(value)}")
+        words += ["demo"] if self.synthetic else []
+        return plain(" ".join(filter(None, words))) or " ".join(f"{n} -" for n in self.settings)
 
     @property
     def query(self) -> str:

@@ -103,6 +103,8 @@ def recall(folder: Path) -> Memory:
 def remember(folder: Path, memory: Memory) -> None:
     """Write it beside the runs; where that is not possible, it is forgotten."""
     try:
-        write_json(folder / FILE, memory.model_dump(mode="json"), durable=False)
+        write_json(
+            folder / FILE, memory.model_dump(mode="json", exclude_defaults=True), durable=False
+        )
     except (OSError, ValueError):
         return

@@ -19,7 +19,7 @@ from cifar_tui.ui.rows import MARK, MARK_COLUMN, MARK_WIDTH, SCROLLBAR
 from cifar_tui.ui.table import RowTable, TableColumn
 
 Answer = TypeVar("Answer")
-WIDTH = 72
+WIDTH = 74
 NAME_WIDTH = 17
 GROUP_METRICS = (*METRICS, "time", "epoch_time")
 """What groups can have the mean of."""
@@ -28,16 +28,16 @@ GROUP_METRICS = (*METRICS, "time", "epoch_time")
 class TickDialog(ModalScreen[Answer | None], Generic[Answer]):
     """Rows with a name and a word on it; Space ticks, Enter closes with what is ticked."""
 
-    DEFAULT_CSS = """
-    TickDialog .dialog { width: 78; padding: 0 1; }
-    TickDialog RowTable {
+    CSS = """
+    .dialog { width: 78; max-width: 100%; padding: 0 1; }
+    RowTable {
         height: auto;
         max-height: 16;
         background: $surface;
         overflow-x: hidden;
         scrollbar-size: 1 1;
     }
-    TickDialog .dialog > Static { width: 100%; }
+    .dialog > Static { width: 100%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         ("space", "tick", "tick"),
@@ -45,6 +45,7 @@ class TickDialog(ModalScreen[Answer | None], Generic[Answer]):
         ("escape", "dismiss(None)", "cancel"),
     ]
     KEYS = ""
+    HEADERS = ("", "")
 
     def __init__(self, names: Sequence[str], ticked: Sequence[str]) -> None:
         super().__init__()
@@ -61,8 +62,10 @@ class TickDialog(ModalScreen[Answer | None], Generic[Answer]):
     def on_mount(self) -> None:
         """Show the rows and take the keys."""
         table = self.query_one(RowTable)
-        about = TableColumn("", WIDTH - NAME_WIDTH - MARK_WIDTH)
-        table.set_columns([MARK_COLUMN, TableColumn("", NAME_WIDTH), about])
+        name, about = self.HEADERS
+        room = WIDTH - NAME_WIDTH - MARK_WIDTH - SCROLLBAR
+        columns = (TableColumn(name, NAME_WIDTH), TableColumn(about, room))
+        table.set_columns([MARK_COLUMN, *columns])
         table.styles.height = len(self._names) + 1
         table.focus()
         self._draw()
@@ -103,6 +106,7 @@ class ColumnsDialog(TickDialog[tuple[str, ...]]):
         ("greater_than_sign,right", "move(1)", "down"),
         ("r", "reset", "reset"),
     ]
+    HEADERS = ("column", "what it is")
     KEYS = "Space shows or hides   < > move   r resets   Enter takes it   Esc cancels"
 
     def __init__(self, columns: Sequence[str], width: int) -> None:
@@ -151,7 +155,8 @@ class GroupsDialog(TickDialog[tuple[tuple[str, ...], str]]):
     """By which settings runs are grouped, and what the groups have the mean of."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("m", "metric", "metric"), ("u", "none", "none")]
-    KEYS = "Space ticks   u none (shows runs)   m other metric   Enter groups   Esc cancels"
+    HEADERS = ("setting", "values")
+    KEYS = "Space ticks   u none: runs again   m other metric   Enter groups   Esc"
 
     def __init__(self, fields: Sequence[Field], runs: Sequence[Run], view: View) -> None:
         names = [field.name for field in fields]

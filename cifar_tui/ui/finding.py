@@ -108,6 +108,9 @@ class FindingScreen(RunListScreen):
             return
         runs = [line.run for line in self._shown if line.run.spec is not None]
         fields = list(dict.fromkeys([*map(find_field, self._view.groups), *varying(runs)]))
+        if not runs:
+            self._tell("There are no runs to group.")
+            return
         if not fields:
             self._tell("These runs all have the same settings; there is nothing to group by.")
             return

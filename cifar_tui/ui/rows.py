@@ -15,6 +15,7 @@ MARK, MARK_SOME = "*", "+"
 MARK_WIDTH = 2
 MARK_COLUMN = TableColumn("", MARK_WIDTH)
 SCROLLBAR = 1
+STAT_WIDTH = 9
 
 
 class RunRows:
@@ -55,7 +56,8 @@ class RunRows:
     def order_words(self) -> str:
         """What they are sorted by, in words."""
         header = look_of(self._view.field(self._view.sort)).header
-        return f"by {header}{' reversed' if self._view.backwards else ''}"
+        last = "last epoch, " if self._view.last else ""
+        return f"{last}by {header}{' reversed' if self._view.backwards else ''}"
 
 
 class GroupRows:
@@ -77,7 +79,7 @@ class GroupRows:
         self.groups = {group.query: group for group in groups}
         """The groups in order; a group's key is the filter that finds its runs."""
         self.keys = list(self.groups)
-        cells = [6, *[max(8, self.metric.width)] * (len(STATS) - 1)]
+        cells = [6, *[STAT_WIDTH] * (len(STATS) - 1)]
         left = width - MARK_WIDTH - SCROLLBAR - sum(cells)
         self.columns = [MARK_COLUMN, TableColumn("group", max(LEAST, left))]
         self.columns += [TableColumn(s, w, True) for s, w in zip(STATS, cells, strict=True)]
@@ -101,8 +103,9 @@ class GroupRows:
     @property
     def order_words(self) -> str:
         """What they are sorted by, in words."""
-        order = f"by {self._stat}{' reversed' if self._backwards else ''}"
-        return f"{look_of(self.metric).header}, {order}"
+        metric = look_of(self.metric).header
+        order = f"{metric} by group" if self._stat == "group" else f"by {self._stat} of {metric}"
+        return f"{order}{' reversed' if self._backwards else ''}"
 
 
 def group_of(rows: RunRows | GroupRows, key: str | None) -> Group | None:

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
-from cifar_tui.runs.completion import occurring
+from cifar_tui.runs.completion import possible
 from cifar_tui.runs.fields import Field
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.listing import Run, Runs, best_run
@@ -161,8 +161,11 @@ class RunListScreen(CifarScreen):
 
     @work(thread=True)
     def _keep(self) -> None:
+        """Write down what is shown; of an open group, the groups."""
         with self._writing:
-            remember(self.cifar.runs.folder, self._memory)
+            view = self._outside or self._view
+            memory = self._memory.model_copy(update={"view": view})
+            remember(self.cifar.runs.folder, memory)
 
     def _fill(self, problem: str = "") -> None:
         """Show the runs that the filter lets through, or their groups, in order."""
@@ -191,7 +194,7 @@ class RunListScreen(CifarScreen):
 
     def _values(self, field: Field) -> list[str]:
         """What the field is in the runs, for the filter's completion."""
-        return occurring(field, [line.run for line in self._found.values()])
+        return possible(field, [line.run for line in self._found.values()])
 
     def _show(self, keys: list[str]) -> None:
         """Bring the table up to date; the texts of a row are made when it comes into sight."""
@@ -218,14 +221,12 @@ class RunListScreen(CifarScreen):
         parts = [count]
         if self._bin:
             parts = [f"Trash: {count}", "z restores, t goes back"]
-        elif self._marks:
-            parts.append(f"{len(self._marks)} marked")
         if self._outside:
             parts.append("Esc: groups")
-        if query:
+        if self._marks and not self._bin:
+            parts.append(f"{len(self._marks)} marked")
+        if query and not self._typing:
             parts.append(f"filter '{query}'")
-        if self._view.last:
-            parts.append("last epoch")
         return ", ".join([*parts, self._rows.order_words])
 
     def _best_words(self) -> str:

@@ -39,7 +39,7 @@ def test_a_group_has_the_spread_over_its_seeds_and_the_best_mean_is_first(runs: 
     assert [group.title for group in groups] == [
         "lr 0.01 no bn",
         "lr 0.1 bn",
-        "lr 0.1 batch_norm -",
+        "lr 0.1",
     ]
     assert groups[1].words() == ("lr 0.1 bn  n 3  mean 0.7200 std 0.0200 min 0.7000 max 0.7400")
     assert groups[0].words() == "lr 0.01 no bn  n 1  mean 0.7500 std - min 0.7500 max 0.7500"

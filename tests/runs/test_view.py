@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_tui.runs.completion import complete, occurring
+from cifar_tui.runs.completion import complete, possible
 from cifar_tui.runs.fields import Field
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
@@ -92,6 +92,6 @@ def test_the_last_term_is_completed(tmp_path: Path, typed: str, completed: str |
     runs = [read_run(RunFolder.create(tmp_path, spec).path)]
 
     def values(field: Field) -> list[str]:
-        return occurring(field, runs)
+        return possible(field, runs)
 
     assert complete(typed, values) == completed
