@@ -17,21 +17,6 @@ from cifar_tui.wording import to_toml
 runs_app = App(name="runs", help="List, show, compare, steer, delete and restore saved runs.")
 
 
-@runs_app.command(name="list")
-def runs_list(
-    *,
-    json: Json = False,
-    trash: Annotated[bool, Parameter(negative=(), help="List the trash instead.")] = False,
-    runs: RunsDir = RUNS,
-) -> None:
-    """List the saved runs, oldest first."""
-    found = Runs(runs).trashed() if trash else Runs(runs).all()
-    if json:
-        printing.print_json([run.to_dict() for run in found])
-    else:
-        printing.print_runs(found, runs)
-
-
 @runs_app.command(name="show")
 def runs_show(
     run: Which,
