@@ -9,8 +9,9 @@ from cifar_tui import printing, printing_list
 from cifar_tui.flags import RUNS, AnyRuns, Json, RunsDir
 from cifar_tui.runs.fields import find_field, in_order
 from cifar_tui.runs.groups import find_groups, find_metric, group_runs, sorted_groups
-from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.runs.query import parse, searchable
+from cifar_tui.runs.line import Line
+from cifar_tui.runs.listing import Runs
+from cifar_tui.runs.query import parse
 from cifar_tui.runs.view import View, recall
 
 Filter = Annotated[
@@ -65,11 +66,11 @@ def runs_list(
     shown = _view(recall(runs).view if view else View(), filter, columns, group_by, metric, last)
     query = parse(shown.filter)
     all_runs = Runs(runs).trashed() if trash else Runs(runs).all()
-    found = [run for run in all_runs if query.matches(run, searchable(run))]
+    lines = query.found(map(Line, all_runs))
     if shown.groups:
-        _print_groups(found, shown, sort, json)
+        _print_groups(lines, shown, sort, json)
         return
-    found = _sorted(found, shown, sort, view)
+    found = [line.run for line in _sorted(lines, shown, sort, view)]
     if view or columns is not None:
         fields = shown.shown()
         if json:
@@ -110,7 +111,7 @@ def _names(text: str | None) -> Sequence[str]:
     return [name for part in (text or "").split(",") if (name := part.strip())]
 
 
-def _sorted(found: list[Run], shown: View, sort: str | None, view: bool) -> list[Run]:
+def _sorted(found: list[Line], shown: View, sort: str | None, view: bool) -> list[Line]:
     if sort is not None:
         largest_first = sort.startswith("-")
         field = shown.field(find_field(sort.removeprefix("-")).name)
@@ -120,10 +121,10 @@ def _sorted(found: list[Run], shown: View, sort: str | None, view: bool) -> list
         found = found[::-1]
     else:
         return found
-    return in_order(found, field.value, largest_first)
+    return in_order(found, lambda line: line.value(field), largest_first)
 
 
-def _print_groups(found: list[Run], shown: View, sort: str | None, json: bool) -> None:
+def _print_groups(found: list[Line], shown: View, sort: str | None, json: bool) -> None:
     groups = group_runs(found, find_groups(shown.groups), shown.field(shown.metric))
     if sort is not None:
         groups = sorted_groups(groups, sort.removeprefix("-"), sort.startswith("-"))

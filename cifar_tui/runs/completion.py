@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from cifar_tui.runs.fields import ALIASES, FIELDS, Field, field_named
-from cifar_tui.runs.listing import Run
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.query import split, value_text
 
 NAMES = sorted([*FIELDS, *ALIASES], key=lambda name: (name in ALIASES, len(name)))
@@ -14,7 +14,7 @@ NAMES = sorted([*FIELDS, *ALIASES], key=lambda name: (name in ALIASES, len(name)
 def complete(text: str, values: Callable[[Field], Sequence[str]]) -> str | None:
     """The text with its last term typed out; None where nothing is known.
 
-    `values` gives what a field is in the runs, as `possible` does.
+    `values` gives what a field is in the runs, as from `possible`.
     """
     terms = split(text)
     if not terms or terms[-1].end() < len(text):
@@ -34,19 +34,19 @@ def complete(text: str, values: Callable[[Field], Sequence[str]]) -> str | None:
     return None
 
 
-def possible(field: Field, runs: Iterable[Run]) -> list[str]:
+def possible(field: Field, lines: Iterable[Line]) -> list[str]:
     """What a term can compare the field with, what occurs in these runs first."""
     if field.kind == "time" or (field.kind == "number" and not field.setting):
         return []
     choices = ("yes", "no") if field.kind == "switch" else field.choices
-    return list(dict.fromkeys([*occurring(field, runs), *choices]))
+    return list(dict.fromkeys([*occurring(field, lines), *choices]))
 
 
-def occurring(field: Field, runs: Iterable[Run]) -> list[str]:
+def occurring(field: Field, lines: Iterable[Line]) -> list[str]:
     """What the field is in these runs, as written in a filter, the most frequent first."""
     counts: Counter[str] = Counter()
-    for run in runs:
-        value = field.value(run)
+    for line in lines:
+        value = line.value(field)
         for one in value if isinstance(value, tuple) else (value,):
             if one is not None:
                 counts[value_text(one)] += 1

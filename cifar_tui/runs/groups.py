@@ -9,6 +9,7 @@ from typing import Any
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.fields import FIELDS, Field, Value, find_field, in_order, sort_key
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.query import term_text
 from cifar_tui.wording import brief, model_name
@@ -106,13 +107,13 @@ class Group:
         }
 
 
-def group_runs(runs: Iterable[Run], by: Sequence[Field], metric: Field) -> list[Group]:
+def group_runs(lines: Iterable[Line], by: Sequence[Field], metric: Field) -> list[Group]:
     """The readable runs in groups that share the fields in `by`, the best mean first."""
     found: dict[tuple[Value, ...], list[Run]] = {}
-    for run in runs:
-        if run.spec is not None:
-            key = (run.synthetic, *(field.value(run) for field in by))
-            found.setdefault(key, []).append(run)
+    for line in lines:
+        if line.run.spec is not None:
+            key = (line.run.synthetic, *map(line.value, by))
+            found.setdefault(key, []).append(line.run)
     names = [field.name for field in by]
     mixed = len({synthetic for synthetic, *_ in found}) > 1
     groups = [

@@ -7,7 +7,7 @@ a run must satisfy all terms, and a minus turns one round.
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -22,12 +22,10 @@ from cifar_tui.runs.fields import (
     Value,
     field_named,
     find_field,
-    settings_text,
 )
-from cifar_tui.runs.listing import Run
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.moments import duration, span
 from cifar_tui.settings import format_value
-from cifar_tui.wording import model_name
 
 ITEM = r"""(?:"[^"]*"?|'[^']*'?|[^\s,]*)"""
 TERM = re.compile(
@@ -51,9 +49,9 @@ Check = Callable[[Value], bool]
 
 @dataclass(frozen=True)
 class Term:
-    """One condition on a run and its searchable text."""
+    """One condition on a run."""
 
-    holds: Callable[[Run, str], bool]
+    holds: Callable[[Line], bool]
     opening: bool = False
     """Whether it is text that could become a field's name by more typing."""
 
@@ -65,9 +63,13 @@ class Query:
     terms: tuple[Term, ...] = ()
     problem: str = ""
 
-    def matches(self, run: Run, text: str) -> bool:
-        """Whether the run, whose `searchable` text this is, satisfies all terms."""
-        return all(term.holds(run, text) for term in self.terms)
+    def matches(self, line: Line) -> bool:
+        """Whether the run satisfies all terms."""
+        return all(term.holds(line) for term in self.terms)
+
+    def found(self, lines: Iterable[Line]) -> list[Line]:
+        """The runs that satisfy all terms."""
+        return [line for line in lines if self.matches(line)]
 
 
 def parse(text: str) -> Query:
@@ -103,16 +105,6 @@ def split(text: str) -> list["re.Match[str]"]:
     return found
 
 
-def searchable(run: Run) -> str:
-    """What plain words look at, in lower case: name, id, settings, tags, status and note."""
-    words = [run.name, run.id, settings_text(run), *run.tags, run.status, run.notes.note]
-    if run.spec is not None:
-        words.append(model_name(run.spec.model_dump()))
-    if run.synthetic:
-        words.append("demo")
-    return "\n".join(words).casefold()
-
-
 def term_text(field: Field, value: Value) -> str:
     """The term that only runs with exactly this value satisfy."""
     if value in (None, ()):
@@ -144,7 +136,7 @@ def _term(match: "re.Match[str]") -> Term:
         whole = ",".join(items).casefold()
         check = partial(_is_list, whole)
     wanted = (match["minus"] == "-") == (sign == "!=")
-    return Term(lambda run, _: check(field.value(run)) is wanted)
+    return Term(lambda line: check(line.value(field)) is wanted)
 
 
 def _is_list(whole: str, value: Value) -> bool:
@@ -164,15 +156,15 @@ def _bare(minus: str, value: str) -> Term:
     """A switch, or text that must occur."""
     field = field_named(value)
     if field is not None and field.kind == "switch":
-        return Term(lambda run, _: (field.value(run) is True) is not bool(minus))
+        return Term(lambda line: (line.value(field) is True) is not bool(minus))
     if value.startswith(SIGNS):
         raise UserError(f"'{plain(value)}' needs a field before it, like lr=0.1.")
     word = _unquoted(value).casefold()
     if not word:
-        return Term(lambda *_: True)
+        return Term(lambda line: True)
     start = word.replace("-", "_")
     opening = any(name.startswith(start) for name in (*FIELDS, *ALIASES))
-    return Term(lambda _, text: (word in text) is not bool(minus), opening)
+    return Term(lambda line: (word in line.searched) is not bool(minus), opening)
 
 
 def _any(field: Field, checks: list[Check]) -> Check:

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from cifar_tui.runs.completion import occurring
 from cifar_tui.runs.fields import FIELDS, METRICS, Field
-from cifar_tui.runs.listing import Run
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.view import COLUMNS, View
 from cifar_tui.ui.columns import fitting, look_of
 from cifar_tui.ui.rows import MARK, MARK_COLUMN, MARK_WIDTH, SCROLLBAR
@@ -158,12 +158,12 @@ class GroupsDialog(TickDialog[tuple[tuple[str, ...], str]]):
     HEADERS = ("setting", "values")
     KEYS = "Space ticks   u none: runs again   m other metric   Enter groups   Esc"
 
-    def __init__(self, fields: Sequence[Field], runs: Sequence[Run], view: View) -> None:
+    def __init__(self, fields: Sequence[Field], lines: Sequence[Line], view: View) -> None:
         names = [field.name for field in fields]
         usual = [name for name in names if name != "seed"] or names
         super().__init__(names, view.groups or usual)
         self._view, self._metric = view, view.metric
-        self._values = {field.name: ", ".join(occurring(field, runs)) for field in fields}
+        self._values = {field.name: ", ".join(occurring(field, lines)) for field in fields}
 
     def title_words(self) -> str:
         """What the groups have the mean of."""

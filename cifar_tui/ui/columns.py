@@ -1,38 +1,16 @@
 """The columns of the list of runs: what each shows, how wide it is, and which have room."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import Any
 
 from cifar_tui.formats import age, at_epoch, plain
 from cifar_tui.runs.fields import FIELDS, Field
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.query import searchable
 from cifar_tui.ui.table import TableColumn
 
 LEAST = 18
 """Cells that a column gets which takes what the others leave."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One run as the list shows it; what is made of it is made when it is first asked for."""
-
-    run: Run
-    _values: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-
-    @cached_property
-    def searched(self) -> str:
-        """What is found by a filter's plain words."""
-        return searchable(self.run)
-
-    def value(self, asked: Field) -> Any:
-        """The run's value of a field."""
-        if asked.name not in self._values:
-            self._values[asked.name] = asked.value(self.run)
-        return self._values[asked.name]
 
 
 @dataclass(frozen=True)
@@ -90,17 +68,6 @@ def fitting(fields: Iterable[Field], room: int) -> list[tuple[Look, TableColumn]
             width = LEAST + share
         found.append((look, TableColumn(look.header, width, look.right)))
     return found
-
-
-def make_line(run: Run, before: Line | None) -> Line:
-    """The run's line; `before` itself where nothing changed."""
-    return before if before is not None and before.run is run else Line(run)
-
-
-def same_lines(found: dict[str, Line], before: dict[str, Line]) -> bool:
-    """Whether nothing changed since the look before: the lines are the same ones."""
-    both = zip(found.values(), before.values(), strict=False)
-    return len(found) == len(before) and all(now is then for now, then in both)
 
 
 def best_words(run: Run, room: int) -> str:

@@ -106,15 +106,16 @@ class FindingScreen(RunListScreen):
         if self._bin is not None:
             self._tell("The trash has no groups; t goes back to the runs.")
             return
-        runs = [line.run for line in self._shown if line.run.spec is not None]
-        fields = list(dict.fromkeys([*map(find_field, self._view.groups), *varying(runs)]))
-        if not runs:
+        lines = [line for line in self._shown if line.run.spec is not None]
+        differing = varying([line.run for line in lines])
+        fields = list(dict.fromkeys([*map(find_field, self._view.groups), *differing]))
+        if not lines:
             self._tell("There are no runs to group.")
             return
         if not fields:
             self._tell("These runs all have the same settings; there is nothing to group by.")
             return
-        dialog = GroupsDialog(fields, runs, self._view)
+        dialog = GroupsDialog(fields, lines, self._view)
         self.app.push_screen(dialog, self._take_groups)
 
     def _take_groups(self, chosen: tuple[tuple[str, ...], str] | None) -> None:

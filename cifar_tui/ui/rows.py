@@ -5,8 +5,9 @@ from datetime import datetime
 
 from cifar_tui.runs.fields import find_field, in_order
 from cifar_tui.runs.groups import STATS, Group, group_runs, sorted_groups
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.view import View
-from cifar_tui.ui.columns import LEAST, Line, fitting, look_of
+from cifar_tui.ui.columns import LEAST, fitting, look_of
 from cifar_tui.ui.table import TableColumn
 
 SORTED_FIRST = ("started", "val_acc")
@@ -71,7 +72,7 @@ class GroupRows:
         stat, self._backwards = sort
         falling = {"group": False, "n": True, "std": False}.get(stat, self.metric.falling)
         groups = sorted_groups(
-            group_runs((line.run for line in lines), by, self.metric),
+            group_runs(lines, by, self.metric),
             stat,
             falling is not self._backwards,
         )

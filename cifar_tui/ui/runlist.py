@@ -17,10 +17,11 @@ from cifar_tui.formats import plain
 from cifar_tui.runs.completion import possible
 from cifar_tui.runs.fields import Field
 from cifar_tui.runs.folder import TRASH
+from cifar_tui.runs.line import Line, make_line, same_lines
 from cifar_tui.runs.listing import Run, Runs, best_run
 from cifar_tui.runs.query import Query, parse_typed
 from cifar_tui.runs.view import Memory, View, recall, remember
-from cifar_tui.ui.columns import Line, best_words, make_line, same_lines
+from cifar_tui.ui.columns import best_words
 from cifar_tui.ui.filterline import FilterInput
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
@@ -111,11 +112,13 @@ class RunListScreen(CifarScreen):
             if not before and (first := runs.newest(FIRST)):
                 self.app.call_from_thread(self._take_first, runs, first)
             found = {run.id: make_line(run, before.get(run.id)) for run in runs.all()}
+            for line in found.values():
+                line.value(self._view.field(self._view.sort))
         except UserError as error:
             found, problem = {}, str(error)
         self.app.call_from_thread(self._take, runs, found, problem)
         for line in found.values():
-            line.searched  # noqa: B018 - made here, so that the filter's first letter is quick
+            line.searched  # noqa: B018 - so that the filter's first letter is quick
 
     def _take_first(self, runs: Runs, first: list[Run]) -> None:
         """Show the newest runs while the others are read."""
@@ -185,16 +188,15 @@ class RunListScreen(CifarScreen):
 
         A word that may become a field's name empties the list only once it is typed out.
         """
-        lines, query = list(self._found.values()), self._query
-        found = [line for line in lines if query.matches(line.run, line.searched)]
-        if found or not (self._typing and query.terms and query.terms[-1].opening):
+        found = self._query.found(self._found.values())
+        terms = self._query.terms
+        if found or not (self._typing and terms and terms[-1].opening):
             return found
-        query = Query(query.terms[:-1])
-        return [line for line in lines if query.matches(line.run, line.searched)]
+        return Query(terms[:-1]).found(self._found.values())
 
     def _values(self, field: Field) -> list[str]:
         """What the field is in the runs, for the filter's completion."""
-        return possible(field, [line.run for line in self._found.values()])
+        return possible(field, self._found.values())
 
     def _show(self, keys: list[str]) -> None:
         """Bring the table up to date; the texts of a row are made when it comes into sight."""

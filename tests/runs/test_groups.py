@@ -9,8 +9,9 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.fields import FIELDS
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.groups import find_groups, find_metric, group_runs, sorted_groups
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import Run, read_run
-from cifar_tui.runs.query import parse, searchable
+from cifar_tui.runs.query import parse
 from tests.ui.conftest import save_run as save_run
 
 Save = Callable[..., RunFolder]
@@ -35,7 +36,7 @@ def runs(save_run: Save) -> list[Run]:
 
 
 def test_a_group_has_the_spread_over_its_seeds_and_the_best_mean_is_first(runs: list[Run]) -> None:
-    groups = group_runs(runs, LR_BN, FIELDS["val_acc"])
+    groups = group_runs(map(Line, runs), LR_BN, FIELDS["val_acc"])
     assert [group.title for group in groups] == [
         "lr 0.01 no bn",
         "lr 0.1 bn",
@@ -48,22 +49,21 @@ def test_a_group_has_the_spread_over_its_seeds_and_the_best_mean_is_first(runs: 
 
 
 def test_the_last_epochs_figure_and_losses_rank_by_the_smallest(runs: list[Run]) -> None:
-    last = group_runs(runs, LR_BN, FIELDS["last_val_acc"])[1]
+    last = group_runs(map(Line, runs), LR_BN, FIELDS["last_val_acc"])[1]
     assert last.mean == pytest.approx(0.57)
-    losses = group_runs(runs, LR_BN, FIELDS["val_loss"])
+    losses = group_runs(map(Line, runs), LR_BN, FIELDS["val_loss"])
     assert losses[0].title == "lr 0.01 no bn"
     assert losses[0].mean == pytest.approx(1.25)
 
 
 def test_a_group_says_which_filter_finds_its_runs(runs: list[Run]) -> None:
-    for group in group_runs(runs, LR_BN, FIELDS["val_acc"]):
-        query = parse(group.query)
-        found = [run for run in runs if query.matches(run, searchable(run))]
-        assert found == list(group.runs)
+    for group in group_runs(map(Line, runs), LR_BN, FIELDS["val_acc"]):
+        found = parse(group.query).found(map(Line, runs))
+        assert [line.run for line in found] == list(group.runs)
 
 
 def test_groups_sort_by_any_figure_or_their_settings(runs: list[Run]) -> None:
-    groups = group_runs(runs, LR_BN, FIELDS["val_acc"])
+    groups = group_runs(map(Line, runs), LR_BN, FIELDS["val_acc"])
     by_n = sorted_groups(groups, "n", True)
     assert [group.n for group in by_n] == [3, 1, 0]
     by_lr = sorted_groups(groups, "group", False)
@@ -75,14 +75,16 @@ def test_groups_sort_by_any_figure_or_their_settings(runs: list[Run]) -> None:
 def test_demo_runs_are_never_in_one_group_with_others(runs: list[Run], save_run: Save) -> None:
     folder = save_run((0.9,), lr=0.01)
     folder.write_summary(read_run(folder.path).summary.model_copy(update={"source": "demo"}))
-    groups = group_runs([*runs, read_run(folder.path)], [FIELDS["lr"]], FIELDS["val_acc"])
+    groups = group_runs(
+        map(Line, [*runs, read_run(folder.path)]), [FIELDS["lr"]], FIELDS["val_acc"]
+    )
     assert [group.title for group in groups] == ["lr 0.01 demo", "lr 0.01", "lr 0.1"]
     assert groups[0].to_dict()["synthetic"] is True
 
 
 def test_a_net_with_its_depth_has_the_name_people_know(runs: list[Run]) -> None:
     by = find_groups(["model", "depth"])
-    assert {group.title for group in group_runs(runs, by, FIELDS["val_acc"])} == {
+    assert {group.title for group in group_runs(map(Line, runs), by, FIELDS["val_acc"])} == {
         "simplenn",
         "resnet20",
     }

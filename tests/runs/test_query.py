@@ -9,8 +9,9 @@ import pytest
 from cifar_tui.errors import UserError
 from cifar_tui.runs.fields import FIELDS, settings_text
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import Run, annotate, read_run
-from cifar_tui.runs.query import parse, parse_typed, searchable, term_text
+from cifar_tui.runs.query import parse, parse_typed, term_text
 from cifar_tui.spec import RunSpec
 from tests.ui.conftest import save_run as save_run
 
@@ -18,7 +19,7 @@ Save = Callable[..., RunFolder]
 
 
 def finds(query: str, run: Run) -> bool:
-    return parse(query).matches(run, searchable(run))
+    return parse(query).matches(Line(run))
 
 
 @pytest.fixture
@@ -174,8 +175,8 @@ def test_what_cannot_be_understood_is_one_sentence(query: str, sentence: str) ->
 def test_what_is_still_typed_leaves_the_other_terms_in_force(trained: Run) -> None:
     typed = parse_typed("bn val_acc>")
     assert typed.problem == "val_acc> needs a number."
-    assert typed.matches(trained, searchable(trained))
-    assert not parse_typed("-bn val_acc>").matches(trained, searchable(trained))
+    assert typed.matches(Line(trained))
+    assert not parse_typed("-bn val_acc>").matches(Line(trained))
     assert parse_typed("bn val_a").terms[-1].opening
 
 

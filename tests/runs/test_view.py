@@ -8,6 +8,7 @@ import pytest
 from cifar_tui.runs.completion import complete, possible
 from cifar_tui.runs.fields import Field
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.view import FILTERS_KEPT, Memory, View, recall, remember
 from cifar_tui.spec import RunSpec
@@ -89,9 +90,9 @@ def test_the_last_epochs_figures_take_the_place_of_the_best(tmp_path: Path) -> N
 )
 def test_the_last_term_is_completed(tmp_path: Path, typed: str, completed: str | None) -> None:
     spec = RunSpec(lr=0.05, name="lab one", tags=("night",))
-    runs = [read_run(RunFolder.create(tmp_path, spec).path)]
+    lines = [Line(read_run(RunFolder.create(tmp_path, spec).path))]
 
     def values(field: Field) -> list[str]:
-        return possible(field, runs)
+        return possible(field, lines)
 
     assert complete(typed, values) == completed
