@@ -10,7 +10,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.fields import FIELDS, Field, Value, find_field, in_order, sort_key
 from cifar_tui.runs.line import Line
-from cifar_tui.runs.listing import Run
+from cifar_tui.runs.listing import LARGEST_FIGURE, Run
 from cifar_tui.runs.query import term_text
 from cifar_tui.wording import brief, model_name
 
@@ -34,7 +34,8 @@ class Group:
     @cached_property
     def values(self) -> list[float]:
         """The metric in each run that has it."""
-        return [value for run in self.runs if (value := self.metric.value(run)) is not None]
+        found = map(self.metric.value, self.runs)
+        return [value for value in found if value is not None and abs(value) < LARGEST_FIGURE]
 
     @property
     def n(self) -> int:

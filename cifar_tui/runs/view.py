@@ -10,6 +10,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs import fields
 from cifar_tui.runs.files import read_json, write_json
 from cifar_tui.runs.groups import find_groups, find_metric
+from cifar_tui.runs.record import Line
 
 FILE = ".history.json"
 COLUMNS = (
@@ -38,7 +39,7 @@ Metric = Annotated[str, _with(lambda name: find_metric(name).name)]
 Groups = Annotated[
     tuple[str, ...], _with(lambda names: tuple(field.name for field in find_groups(names)))
 ]
-Filter = Annotated[str, Field(max_length=LONGEST_FILTER)]
+Filter = Annotated[Line, Field(max_length=LONGEST_FILTER)]
 
 
 class View(BaseModel):

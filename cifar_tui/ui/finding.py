@@ -27,6 +27,7 @@ class FindingScreen(RunListScreen):
     @on(Input.Changed, "#filter")
     def _filter_typed(self, event: Input.Changed) -> None:
         if event.value != self._view.filter:
+            self._ticking.reset()  # a look at ten thousand folders would delay the next keys
             self._query = parse_typed(event.value)
             view = self._view.changed(filter=event.value)
             self._memory = self._memory.model_copy(update={"view": view})
@@ -122,6 +123,7 @@ class FindingScreen(RunListScreen):
         if chosen is not None:
             self._outside = None
             self._change_view(groups=chosen[0], metric=chosen[1])
+            self.query_one(RowTable).action_first()
 
     def _open_group(self) -> bool:
         """Show the runs of the group under the cursor, if there is one."""

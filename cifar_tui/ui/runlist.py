@@ -81,7 +81,7 @@ class RunListScreen(CifarScreen):
 
     def on_mount(self) -> None:
         """Read the folders every two seconds while the screen is shown."""
-        self.set_interval(READ_EVERY, self._tick)
+        self._ticking = self.set_interval(READ_EVERY, self._tick)
 
     def on_screen_resume(self) -> None:
         """Read at once when the screen comes back."""
