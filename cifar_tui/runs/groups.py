@@ -12,6 +12,7 @@ from cifar_tui.runs.fields import FIELDS, Field, Value, find_field, in_order, so
 from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import LARGEST_FIGURE, Run
 from cifar_tui.runs.query import term_text
+from cifar_tui.settings import SETTINGS
 from cifar_tui.wording import brief, model_name
 
 STATS = ("n", "mean", "std", "min", "max")
@@ -66,16 +67,34 @@ class Group:
     def title(self) -> str:
         """Its settings that are in force on one short line: `lr 0.1 bn`."""
         known = {name: value for name, value in self.settings.items() if value not in (None, ())}
-        words = [model_name(known)] if "model" in known else []
-        for name, value in known.items():
-            if name == "depth" and "model" not in known:
+        return self._line(known) or " ".join(f"{name} -" for name in self.settings)
+
+    @property
+    def short_title(self) -> str:
+        """The same without the settings that are as by default, but for the model."""
+        differing = {
+            name: value
+            for name, value in self.settings.items()
+            if value not in (None, ())
+            and (
+                name in ("model", "depth")
+                or name not in SETTINGS
+                or value != SETTINGS[name].default
+            )
+        }
+        return self._line(differing) or self.title
+
+    def _line(self, settings: dict[str, Value]) -> str:
+        words = [model_name(settings)] if "model" in settings else []
+        for name, value in settings.items():
+            if name == "depth" and "model" not in settings:
                 words.append(f"depth {value}")
             elif FIELDS[name].setting:
                 words.append(brief({name: value}))
             else:
                 words.append(f"{name} {FIELDS[name].show(value)}")
         words += ["demo"] if self.synthetic else []
-        return plain(" ".join(filter(None, words))) or " ".join(f"{n} -" for n in self.settings)
+        return plain(" ".join(filter(None, words)))
 
     @property
     def query(self) -> str:

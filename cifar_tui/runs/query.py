@@ -120,7 +120,8 @@ def value_text(value: Value) -> str:
     if isinstance(value, str):
         quote = '"' if "'" in value else "'"
         return f"{quote}{value}{quote}" if re.search(r"[\s,'\"]|^$|^-$", value) else value
-    return repr(value) if isinstance(value, float) else format_value(value)
+    short = format_value(value)
+    return repr(value) if isinstance(value, float) and float(short) != value else short
 
 
 def _term(match: "re.Match[str]") -> Term:
@@ -186,7 +187,9 @@ def _check(field: Field, name: str, sign: str, wanted: str) -> Check:
 
 
 def _wrong(field: Field, wanted: str, name: str = "") -> UserError:
-    near = get_close_matches(wanted.casefold(), field.choices, n=1)
+    word = wanted.casefold()
+    near = [choice for choice in field.choices if choice.casefold().startswith(word)]
+    near += get_close_matches(word, field.choices, n=1)
     if near:
         return UserError(f"{field.name} is never '{plain(wanted)}'; did you mean {near[0]}?")
     expected = _expected(field, name)

@@ -10,9 +10,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from cifar_tui.runs.completion import occurring
-from cifar_tui.runs.fields import FIELDS, METRICS, Field
+from cifar_tui.runs.fields import FIELDS, METRICS, Field, in_order
 from cifar_tui.runs.line import Line
+from cifar_tui.runs.query import value_text
 from cifar_tui.runs.view import COLUMNS, View
 from cifar_tui.ui.columns import fitting, look_of
 from cifar_tui.ui.rows import MARK, MARK_COLUMN, MARK_WIDTH, SCROLLBAR
@@ -163,7 +163,7 @@ class GroupsDialog(TickDialog[tuple[tuple[str, ...], str]]):
         usual = [name for name in names if name != "seed"] or names
         super().__init__(names, view.groups or usual)
         self._view, self._metric = view, view.metric
-        self._values = {field.name: ", ".join(occurring(field, lines)) for field in fields}
+        self._values = {field.name: _values(field, lines) for field in fields}
 
     def title_words(self) -> str:
         """What the groups have the mean of."""
@@ -188,3 +188,9 @@ class GroupsDialog(TickDialog[tuple[tuple[str, ...], str]]):
     def action_done(self) -> None:
         """Close with the settings and the metric."""
         self.dismiss((self.chosen(), self._metric))
+
+
+def _values(field: Field, lines: Sequence[Line]) -> str:
+    """What the field is in the runs, in order."""
+    values = in_order({line.value(field) for line in lines} - {None}, lambda value: value, False)
+    return ", ".join(map(value_text, values))

@@ -8,7 +8,7 @@ from cifar_tui.runs.fields import find_field, varying
 from cifar_tui.runs.query import parse_typed
 from cifar_tui.ui.choosing import ColumnsDialog, GroupsDialog
 from cifar_tui.ui.filterline import FilterInput
-from cifar_tui.ui.rows import SORTED_FIRST, GroupRows, group_of
+from cifar_tui.ui.rows import SORTED_FIRST, GroupRows
 from cifar_tui.ui.runlist import RunListScreen
 from cifar_tui.ui.table import RowTable
 
@@ -127,7 +127,7 @@ class FindingScreen(RunListScreen):
 
     def _open_group(self) -> bool:
         """Show the runs of the group under the cursor, if there is one."""
-        group = group_of(self._rows, self.query_one(RowTable).cursor_key)
+        group = self._group()
         if group is None:
             return False
         self._outside = self._view

@@ -23,13 +23,17 @@ class HistoryScreen(FindingScreen):
     """The list of runs with its actions: look, compare, name, resume, queue, throw away."""
 
     def action_compare(self) -> None:
-        """Compare the marked runs; a single one with the cursor's."""
-        run = self._chosen()
-        if run is None:
-            return
+        """Compare the marked runs; a single one with the cursor's, none a whole group's."""
         wanted = list(self._marks)
-        if len(wanted) < 2 and run.id not in wanted:
-            wanted.append(run.id)
+        if len(wanted) < 2 or self._bin is not None:
+            group = self._group()
+            run = None if group else self._chosen()
+            if group is not None:
+                wanted = [member.id for member in group.runs]
+            elif run is None:
+                return
+            elif run.id not in wanted:
+                wanted.append(run.id)
         if len(wanted) < 2:
             self._tell("Mark another run with Space to compare them.")
         else:
@@ -49,10 +53,11 @@ class HistoryScreen(FindingScreen):
 
     def _chosen_few(self) -> list[Run]:
         """The marked runs, else the cursor's; none, and a word about it, where they do not fit."""
-        run = self._chosen()
-        if run is None:
-            return []
-        runs = [self._found[run_id].run for run_id in self._marks] or [run]
+        if self._marks and self._bin is None:
+            runs = [self._found[run_id].run for run_id in self._marks]
+        else:
+            run = self._chosen()
+            runs = [run] if run is not None else []
         if len(runs) > SIDE_BY_SIDE:
             self._tell(f"{len(runs)} runs are marked; up to {SIDE_BY_SIDE} fit side by side.")
             return []

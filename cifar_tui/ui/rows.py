@@ -82,6 +82,7 @@ class GroupRows:
         self.keys = list(self.groups)
         cells = [6, *[STAT_WIDTH] * (len(STATS) - 1)]
         left = width - MARK_WIDTH - SCROLLBAR - sum(cells)
+        self._titles = _titles(groups, left)
         self.columns = [MARK_COLUMN, TableColumn("group", max(LEAST, left))]
         self.columns += [TableColumn(s, w, True) for s, w in zip(STATS, cells, strict=True)]
 
@@ -90,7 +91,7 @@ class GroupRows:
         group = self.groups[key]
         marked = sum(run.id in marks for run in group.runs) if marks else 0
         mark = "" if not marked else MARK if marked == len(group.runs) else MARK_SOME
-        return (mark, group.title, *map(group.text, STATS))
+        return (mark, self._titles[key], *map(group.text, STATS))
 
     def runs(self, key: str) -> Sequence[str]:
         """Ids of the runs on a row."""
@@ -107,6 +108,15 @@ class GroupRows:
         metric = look_of(self.metric).header
         order = f"{metric} by group" if self._stat == "group" else f"by {self._stat} of {metric}"
         return f"{order}{' reversed' if self._backwards else ''}"
+
+
+def _titles(groups: Sequence[Group], room: int) -> dict[str, str]:
+    """The groups' titles by key; short ones where those that say all have no room."""
+    titles = [group.title for group in groups]
+    if max(map(len, titles), default=0) >= room:
+        short = [group.short_title for group in groups]
+        titles = short if len(set(short)) == len(short) else titles
+    return {group.query: title for group, title in zip(groups, titles, strict=True)}
 
 
 def group_of(rows: RunRows | GroupRows, key: str | None) -> Group | None:

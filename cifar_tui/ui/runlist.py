@@ -17,6 +17,7 @@ from cifar_tui.formats import plain
 from cifar_tui.runs.completion import possible
 from cifar_tui.runs.fields import Field
 from cifar_tui.runs.folder import TRASH
+from cifar_tui.runs.groups import Group
 from cifar_tui.runs.line import Line, make_line, same_lines
 from cifar_tui.runs.listing import Run, Runs, best_run
 from cifar_tui.runs.query import Query, parse_typed
@@ -234,7 +235,8 @@ class RunListScreen(CifarScreen):
     def _best_words(self) -> str:
         """The best run, where the first line has room for it."""
         best = best_run([line.run for line in self._shown])
-        if best is None or self._query.problem or isinstance(self._rows, GroupRows):
+        crowded = self._query.problem or self._outside or isinstance(self._rows, GroupRows)
+        if best is None or crowded:
             return ""
         return best_words(best, self.size.width // 4)
 
@@ -244,7 +246,7 @@ class RunListScreen(CifarScreen):
 
     def _chosen(self) -> Run | None:
         """The cursor's run; None, and a word about it, on a group or in the trash."""
-        if group_of(self._rows, self.query_one(RowTable).cursor_key):
+        if self._group():
             self._tell("That is a group; Enter shows its runs.")
             return None
         run = self._cursor_run()
@@ -252,6 +254,10 @@ class RunListScreen(CifarScreen):
             self._tell(f"{plain(run.name)} is in the trash; z restores it.")
             return None
         return run
+
+    def _group(self) -> Group | None:
+        """The cursor's group; None on a run."""
+        return group_of(self._rows, self.query_one(RowTable).cursor_key)
 
     def _tell(self, sentence: str) -> None:
         self.notify(sentence, markup=False)

@@ -46,6 +46,7 @@ def test_a_group_has_the_spread_over_its_seeds_and_the_best_mean_is_first(runs: 
     assert groups[0].words() == "lr 0.01 no bn  n 1  mean 0.7500 std - min 0.7500 max 0.7500"
     assert (groups[2].n, groups[2].mean) == (0, None)
     assert len(groups[1].runs) == 4
+    assert [group.short_title for group in groups] == ["lr 0.01 no bn", "lr 0.1 bn", "lr 0.1"]
 
 
 def test_the_last_epochs_figure_and_losses_rank_by_the_smallest(runs: list[Run]) -> None:

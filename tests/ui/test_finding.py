@@ -11,6 +11,7 @@ from textual.widgets import Input
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.ui.app import CifarApp
 from cifar_tui.ui.choosing import ColumnsDialog, GroupsDialog
+from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.table import RowTable
 from tests.ui.test_history import NARROW, WIDE, messages, names, open_history, rows, summary
@@ -215,7 +216,9 @@ async def test_groups_show_the_spread_open_as_a_filter_and_take_marks(
         await pilot.press("escape")
         assert table.row_count == 2 and table.cursor_row == 1
         await wait_for(pilot, lambda: remembered(tmp_path)["view"]["groups"])
-        await pilot.press("g", "u", "enter")
+        await pilot.press("c")
+        await wait_for(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await pilot.press("escape", "g", "u", "enter")
         assert names(table) == ["d", "c", "b", "a"]
         assert [bool(row["mark"]) for row in rows(table)] == [True, True, False, False]
 
