@@ -15,6 +15,7 @@ PLACES = {
     "experiment": "Experiment",
     "weights": "Weights",
     "surface": "Surface",
+    "run": "One run",
     EVERYWHERE: "everywhere",
 }
 
