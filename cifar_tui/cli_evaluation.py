@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from cifar_tui import printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir, Which
-from cifar_tui.runs.evaluation import SplitName
+from cifar_tui.runs.evaluation import SplitName, kept_evaluation
 from cifar_tui.runs.listing import Runs
 
 
@@ -38,10 +38,12 @@ def inspect(
     if worst < 0:
         raise UserError(f"--worst must be 0 or more; got {worst}.")
     found = Runs(runs).find(run)
-    from cifar_tui.training.evaluation import evaluation_of
+    evaluation = None if redo or data else kept_evaluation(found, split)
+    if evaluation is None:
+        from cifar_tui.training.evaluation import evaluation_of
 
-    with printing.progress(f"evaluating {split}", json) as tick:
-        evaluation = evaluation_of(found, split, data=data, redo=redo, tick=tick)
+        with printing.progress(f"evaluating {split}", json) as tick:
+            evaluation = evaluation_of(found, split, data=data, redo=redo, tick=tick)
     if json:
         printing.print_json({"id": found.id, "name": found.name} | evaluation.figures(worst))
         return

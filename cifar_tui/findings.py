@@ -3,6 +3,7 @@
 from cifar_tui.formats import accuracy, loss, plain
 from cifar_tui.runs.evaluation import Bin, ClassFigures, Evaluation, Mistake
 
+WIDTH = 79
 NAME = 11
 """Cells of a class's name, the gap included."""
 CORNER = "true\\pred."
@@ -29,13 +30,14 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def confused_line(evaluation: Evaluation) -> str:
-    """Which classes are taken for which others most often."""
-    names = names_of(evaluation)
-    pairs = evaluation.confused[:MOST_CONFUSED]
-    if not pairs:
+    """Which classes are taken for which others most often, as many as fit."""
+    names, line = names_of(evaluation), "most often taken:"
+    if not evaluation.confused:
         return "nothing is taken for anything else"
-    told = [f"{names[p.true]} for {names[p.predicted]} ({p.images:,})" for p in pairs]
-    return f"most often taken: {', '.join(told)}"
+    for pair in evaluation.confused[:MOST_CONFUSED]:
+        more = f" {names[pair.true]} for {names[pair.predicted]} ({pair.images:,}),"
+        line += more if len(line + more) < WIDTH else ""
+    return line.removesuffix(",")
 
 
 def calibration_line(evaluation: Evaluation) -> str:
@@ -82,14 +84,11 @@ def cell_words(evaluation: Evaluation, row: int, column: int) -> list[str]:
     """What one cell of the confusion matrix, its row and its column say."""
     names, count = names_of(evaluation), evaluation.confusion[row][column]
     true, said = evaluation.per_class[row], evaluation.per_class[column]
-    how = "rightly found" if row == column else f"taken for {names[column]}"
+    missed = true.images - evaluation.confusion[row][row]
     return [
-        f"true {names[row]}, predicted {names[column]}: {count:,} of the {true.images:,} images of "
-        f"{names[row]} {how}",
-        f"row    {names[row]}: recall {accuracy(true.recall)}, "
-        f"{true.images - evaluation.confusion[row][row]:,} missed",
-        f"column {names[column]}: precision {accuracy(said.precision)} of the "
-        f"{said.predicted:,} predicted",
+        f"true {names[row]}, predicted {names[column]}: {count:,} of {true.images:,} images",
+        f"row    {names[row]}: recall {accuracy(true.recall)}, {missed:,} missed",
+        f"column {names[column]}: precision {accuracy(said.precision)} of {said.predicted:,}",
     ]
 
 
@@ -137,5 +136,6 @@ def caption(mistake: Mistake, names: list[str], room: int) -> str:
         f"#{mistake.image} true {true}, predicted {said} at {sure:.2f}",
         f"true {true}, predicted {said} at {sure:.2f}",
         f"{true} taken for {said} {sure:.2f}",
+        f"{sure:.2f} {true}>{said}",
     )
     return next((text for text in texts if len(text) <= room), texts[-1][:room])

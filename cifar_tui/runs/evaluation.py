@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cifar_tui.runs.files import dump_json, read_json, write_atomic
+from cifar_tui.runs.listing import Run, read_meta
 from cifar_tui.runs.record import Count, Line
 from cifar_tui.runs.surface import SYNTHETIC, fingerprint
 from cifar_tui.spec import CLASSES
@@ -29,6 +30,8 @@ SIDE = 32
 PIXELS = SIDE * SIDE * 3
 BINS = 10
 """Of the reliability table."""
+WELL = 0.02
+"""Below this calibration error a net counts as well calibrated."""
 CONFUSED = 10
 """So many of the most confused pairs are told."""
 
@@ -169,7 +172,7 @@ class Evaluation(BaseModel):
     def verdict(self) -> str:
         """Whether the net is as sure as it is right, in a word."""
         gap = self.mean_confidence - self.accuracy
-        if self.calibration_error < 0.02:
+        if self.calibration_error < WELL:
             return "well calibrated"
         return "overconfident" if gap > 0 else "underconfident"
 
@@ -287,6 +290,13 @@ def read_evaluation(run: Path, split: SplitName, data: str | None = None) -> Eva
     except (OSError, ValueError):
         return None
     return found if current and data in (None, found.data) else None
+
+
+def kept_evaluation(run: Run, split: SplitName) -> Evaluation | None:
+    """The evaluation kept with a run, if it is about the images the run was trained on."""
+    dataset = read_meta(run.path).get("dataset")
+    data = dataset.get("fingerprint") if isinstance(dataset, dict) else None
+    return read_evaluation(run.path, split, data if isinstance(data, str) else None)
 
 
 def write_evaluation(run: Path, evaluation: Evaluation) -> None:

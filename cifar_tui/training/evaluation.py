@@ -15,11 +15,12 @@ from cifar_tui.runs.evaluation import (
     Evaluation,
     SplitName,
     encoded,
+    kept_evaluation,
     read_evaluation,
     write_evaluation,
 )
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, read_meta
+from cifar_tui.runs.listing import Run
 from cifar_tui.runs.surface import fingerprint
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.device import forward
@@ -45,9 +46,11 @@ def evaluation_of(
     also for a split without labels.
     """
     dataset = None if data is None else images_of(run, data, split, "inspect")
-    wanted = _fingerprint_in_meta(run) if dataset is None else dataset.fingerprint
-    kept = None if redo else read_evaluation(run.path, split, wanted)
-    if kept is not None:
+    if dataset is None:
+        kept = kept_evaluation(run, split)
+    else:
+        kept = read_evaluation(run.path, split, dataset.fingerprint)
+    if kept is not None and not redo:
         return kept
     best = RunFolder(run.path).best
     try:
@@ -62,13 +65,6 @@ def evaluation_of(
     except OSError as error:
         raise UserError(f"Cannot write into {run.path}: {error.strerror}.") from None
     return found
-
-
-def _fingerprint_in_meta(run: Run) -> str | None:
-    """That of the images the run was trained on, where its folder still tells."""
-    dataset = read_meta(run.path).get("dataset")
-    found = dataset.get("fingerprint") if isinstance(dataset, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def _evaluate(

@@ -17,7 +17,7 @@ from cifar_tui.drawing import beside
 from cifar_tui.errors import UserError
 from cifar_tui.formats import at_epoch, plain
 from cifar_tui.runs.contents import contents
-from cifar_tui.runs.evaluation import SPLITS, Evaluation, SplitName
+from cifar_tui.runs.evaluation import SPLITS, Evaluation, SplitName, kept_evaluation
 from cifar_tui.runs.listing import Run, labelled
 from cifar_tui.ui import runpages
 from cifar_tui.ui.gallery import WorstImages
@@ -89,6 +89,8 @@ class RunScreen(CifarScreen):
 
     def on_resize(self) -> None:
         """Fit the page to the new width."""
+        if not self.is_mounted:
+            return
         if self._page in EVALUATED:
             self._show()
         else:
@@ -186,8 +188,6 @@ class RunScreen(CifarScreen):
     @work(thread=True, exclusive=True, group="evaluate")
     def _evaluate(self, split: SplitName, redo: bool) -> None:
         worker, app, run = get_current_worker(), self.app, self._run
-        from cifar_tui.training.evaluation import evaluation_of
-
         shown = 0.0
 
         def tick(done: int, images: int) -> None:
@@ -200,9 +200,12 @@ class RunScreen(CifarScreen):
                 text = f"{done:,} of {images:,} {split} images. Esc cancels."
                 app.call_from_thread(self._progress, text)
 
-        found: Evaluation | str
+        found: Evaluation | str | None = None if redo else kept_evaluation(run, split)
         try:
-            found = evaluation_of(run, split, redo=redo, tick=tick)
+            if found is None:
+                from cifar_tui.training.evaluation import evaluation_of
+
+                found = evaluation_of(run, split, redo=redo, tick=tick)
         except _Left:
             return
         except UserError as error:
