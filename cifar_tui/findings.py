@@ -12,6 +12,8 @@ CELL = 6
 CLASS_WIDTH, RELIABILITY_WIDTH = 41, 38
 CLASS_BAR, RELIABILITY_BAR = 8, 10
 MOST_CONFUSED = 3
+SUREST = 4
+"""So many of a cell's images are named by their places in the split."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 LEGEND = "█ accuracy of a bin, | its mean confidence; ECE is their mean distance over all images"
 
@@ -85,10 +87,13 @@ def cell_words(evaluation: Evaluation, row: int, column: int) -> list[str]:
     names, count = names_of(evaluation), evaluation.confusion[row][column]
     true, said = evaluation.per_class[row], evaluation.per_class[column]
     missed = true.images - evaluation.confusion[row][row]
+    here = [one for one in evaluation.worst if (one.true, one.predicted) == (row, column)]
+    surest = ", ".join(f"#{one.image} at {one.probability:.2f}" for one in here[:SUREST])
     return [
         f"true {names[row]}, predicted {names[column]}: {count:,} of {true.images:,} images",
         f"row    {names[row]}: recall {accuracy(true.recall)}, {missed:,} missed",
         f"column {names[column]}: precision {accuracy(said.precision)} of {said.predicted:,}",
+        *([f"surest {surest}"] if surest else []),
     ]
 
 

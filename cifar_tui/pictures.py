@@ -1,4 +1,8 @@
-"""Images drawn in a terminal's cells, the same in commands and screens: rich's segments."""
+"""Images drawn in a terminal's cells, the same in commands and screens: rich's segments.
+
+Half blocks show every one of 32x32 pixels in 32x16 cells, in any terminal with colours and through
+tmux; an image protocol would show no more of them.
+"""
 
 from collections.abc import Sequence
 from itertools import groupby

@@ -34,6 +34,10 @@ NAMES = {
     "space": "Space",
     "tab": "Tab",
     "shift+tab": "Shift+Tab",
+    "left": "Left",
+    "right": "Right",
+    "up": "Up",
+    "down": "Down",
     "ctrl+p": "Ctrl+P",
 }
 

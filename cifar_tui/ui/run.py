@@ -222,7 +222,8 @@ class RunScreen(CifarScreen):
     def _take_evaluation(self, split: SplitName, found: Evaluation | str) -> None:
         self._working = ""
         self._found[split] = found
-        self._show()
+        if self._page in EVALUATED:
+            self._show()
 
     def _begin(self, *, redo: bool = False) -> None:
         """Show this split's evaluation; compute it first where it is not there."""

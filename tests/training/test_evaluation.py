@@ -151,10 +151,10 @@ def test_the_command_says_where_the_net_goes_wrong(run: Run, cifar: Command) -> 
     assert found["classes"][0] == "disc"
 
 
-def test_the_command_refuses_in_one_sentence(run: Run, cifar: Command) -> None:
+def test_what_is_wrong_is_one_sentence(run: Run, cifar: Command) -> None:
+    done = cifar("inspect", "last", "--runs", run.path.parent, "--worst", "-1")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--worst must be 0 or more; got -1." in done.stderr
     (run.path / "best.pt").unlink()
-    for extra, said in ((("--worst", "-1"), "--worst must be 0"), ((), "There is no checkpoint")):
-        done = cifar("inspect", "last", "--runs", run.path.parent, *extra)
-        assert done.returncode == 2
-        assert said in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+    with pytest.raises(UserError, match="There is no checkpoint"):
+        evaluation_of(run)

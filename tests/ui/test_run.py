@@ -236,6 +236,30 @@ async def test_esc_ends_the_evaluation_and_nothing_is_kept(
         assert not file_of(trained.path, "val").exists()
 
 
+async def test_another_page_stays_when_the_evaluation_comes(
+    make_app: MakeApp, trained: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, turned = kept(trained), threading.Event()
+    file_of(trained.path, "val").unlink()
+
+    def once_turned(*arguments: Any, **options: Any) -> Evaluation:
+        turned.wait(60)
+        return found
+
+    monkeypatch.setattr(evaluation, "evaluation_of", once_turned)
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await open_run(pilot, trained)
+        await pilot.press("4", "3")
+        await wait_for(pilot, lambda: "without last.pt" in text(pilot, "answer"))
+        turned.set()
+        await wait_for(pilot, lambda: not app.screen.workers)
+        await pilot.pause()
+        assert "without last.pt" in text(pilot, "answer")
+        await pilot.press("4")
+        await wait_for(pilot, lambda: "1,000 val images" in text(pilot, "answer"))
+
+
 async def test_what_cannot_be_evaluated_is_one_sentence(
     make_app: MakeApp, save_run: SaveRun
 ) -> None:
