@@ -255,7 +255,7 @@ async def test_another_page_stays_when_the_evaluation_comes(
         turned.set()
         await wait_for(pilot, lambda: not app.screen.workers)
         await pilot.pause()
-        assert "without last.pt" in text(pilot, "answer")
+        assert "best.pt" in screen_text(app)
         await pilot.press("4")
         await wait_for(pilot, lambda: "1,000 val images" in text(pilot, "answer"))
 
