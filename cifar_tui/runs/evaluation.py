@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cifar_tui.runs.files import dump_json, read_json, write_atomic
-from cifar_tui.runs.listing import Run, read_meta
+from cifar_tui.runs.listing import LARGEST_FIGURE, Run, read_meta
 from cifar_tui.runs.record import Count, Line
 from cifar_tui.runs.surface import SYNTHETIC, fingerprint
 from cifar_tui.spec import CLASSES
@@ -37,7 +37,7 @@ CONFUSED = 10
 
 Label = Annotated[int, Field(ge=0, lt=CLASSES)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Loss = Annotated[float, Field(ge=0)]
+Loss = Annotated[float, Field(ge=0, le=LARGEST_FIGURE)]
 Picture = Annotated[str, Field(min_length=PIXELS // 3 * 4, max_length=PIXELS // 3 * 4)]
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from cifar_tui.formats import accuracy, at_epoch, clock, loss, plain
 from cifar_tui.runs.contents import Content, size_text, total
-from cifar_tui.runs.files import LineReader
-from cifar_tui.runs.listing import Run, epochs_of, read_meta, sound
+from cifar_tui.runs.listing import Run, epochs_of, read_events, read_meta
 from cifar_tui.settings import SETTINGS, changed, format_value
 from cifar_tui.ui.table import Texts
 
@@ -63,7 +62,7 @@ def _meta_lines(meta: dict[str, Any]) -> list[str]:
 
 def event_rows(run: Path) -> list[Texts]:
     """What happened besides the epochs: when, after how long, what, at which epoch."""
-    events = sound(LineReader(run / "events.jsonl").read())
+    events = read_events(run)
     reached = {event["epoch"]: event.get("val_acc") for event in epochs_of(events)}
     began = next((t for event in events if (t := _time(event)) is not None), None)
     rows: list[Texts] = []

@@ -139,6 +139,7 @@ def test_other_weights_or_other_images_make_it_stale(run: Path) -> None:
         lambda kept: json.dumps(kept | {"labels": [10] * 6}).encode(),
         lambda kept: json.dumps(kept | {"confidence": [float("nan")] * 6}).encode(),
         lambda kept: json.dumps(kept | {"losses": [-1.0] * 6}).encode(),
+        lambda kept: json.dumps(kept | {"losses": [1e308] * 6}).encode(),
         lambda kept: json.dumps(kept | {"classes": ["one"]}).encode(),
         lambda kept: json.dumps(kept | {"pictures": ["short"]}).encode(),
         lambda kept: json.dumps(kept | {"split": "../../x"}).encode(),
