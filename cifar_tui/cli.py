@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from cifar_tui import __version__, cli_inspect, cli_stats, printing
+from cifar_tui import __version__, cli_evaluation, cli_inspect, cli_stats, printing
 from cifar_tui.cli_bench import bench_command
 from cifar_tui.cli_lab import lab_app
 from cifar_tui.cli_runs import runs_app
@@ -44,6 +44,7 @@ app.command(data_app)
 app.command(lab_app)
 cli_inspect.register(app)
 cli_stats.register(runs_app)
+cli_evaluation.register(app)
 
 
 def main() -> None:

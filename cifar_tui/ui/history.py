@@ -74,6 +74,14 @@ class HistoryScreen(RunListScreen):
         if run is not None:
             self.cifar.watch_run(run.id)
 
+    def action_info(self) -> None:
+        """Show everything about the run, also of one in the trash."""
+        from cifar_tui.ui.run import RunScreen
+
+        run = self._cursor_run()
+        if run is not None:
+            self.app.push_screen(RunScreen(run))
+
     def action_export(self) -> None:
         """Write predictions.csv from the best checkpoint."""
         from cifar_tui.ui.export import ExportDialog
