@@ -259,6 +259,18 @@ class RunListScreen(CifarScreen):
         """The cursor's group; None on a run."""
         return group_of(self._rows, self.query_one(RowTable).cursor_key)
 
+    def _marked_or_shown(self, least: int = 1) -> list[Run]:
+        """The marked runs where they are so many, else all that the filter lets through.
+
+        None, and a word about it, in the trash.
+        """
+        if self._bin is not None:
+            self._chosen()
+            return []
+        if len(self._marks) >= least:
+            return [self._found[run_id].run for run_id in self._marks]
+        return [line.run for line in self._shown]
+
     def _tell(self, sentence: str) -> None:
         self.notify(sentence, markup=False)
 
