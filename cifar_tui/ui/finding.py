@@ -2,6 +2,7 @@
 
 from textual import on
 from textual.events import Key
+from textual.timer import Timer
 from textual.widgets import Input
 
 from cifar_tui.runs.fields import find_field, varying
@@ -9,17 +10,28 @@ from cifar_tui.runs.query import parse_typed
 from cifar_tui.ui.choosing import ColumnsDialog, GroupsDialog
 from cifar_tui.ui.filterline import FilterInput
 from cifar_tui.ui.rows import SORTED_FIRST, GroupRows
-from cifar_tui.ui.runlist import RunListScreen
+from cifar_tui.ui.runlist import READ_EVERY, RunListScreen
 from cifar_tui.ui.table import RowTable
+
+MANY = 3000
+"""From so many runs on, the table waits for the end of a burst of letters."""
+BURST = 0.04
+"""Seconds without a letter that end a burst."""
 
 
 class FindingScreen(RunListScreen):
     """The list of runs with what is shown of it under keys, remembered beside the runs."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._soon: Timer | None = None
+        """What fills the table after a burst of letters."""
+
     # The filter
 
     def action_filter(self) -> None:
         """Open the filter and type into it."""
+        self._rest(READ_EVERY)
         self.query_one("#filter-line").display = True
         self._typing = True
         self.query_one(FilterInput).begin(self._memory.filters)
@@ -27,11 +39,20 @@ class FindingScreen(RunListScreen):
     @on(Input.Changed, "#filter")
     def _filter_typed(self, event: Input.Changed) -> None:
         if event.value != self._view.filter:
-            self._ticking.reset()  # a look at ten thousand folders would delay the next keys
+            self._rest(READ_EVERY)
             self._query = parse_typed(event.value)
             view = self._view.changed(filter=event.value)
             self._memory = self._memory.model_copy(update={"view": view})
-            self._fill()
+            if len(self._found) > MANY:
+                self._fill_soon()
+            else:
+                self._fill()
+
+    def _fill_soon(self) -> None:
+        """Fill the table once for all letters that come in a burst."""
+        if self._soon is not None:
+            self._soon.stop()
+        self._soon = self.set_timer(BURST, self._fill)
 
     @on(Input.Submitted, "#filter")
     def _leave_filter(self) -> None:

@@ -1,6 +1,7 @@
 """The table of all runs: read behind the screen, filtered, sorted and marked."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -33,6 +34,8 @@ from cifar_tui.ui.topline import TopLine
 
 READ_EVERY = 2.0
 """Seconds between two looks at the run folders while the screen is shown."""
+REST = 4
+"""So many times as long as a look took is waited before the next one."""
 FIRST = 100
 """So many of the newest runs are shown while the others are read for the first time."""
 
@@ -66,6 +69,7 @@ class RunListScreen(CifarScreen):
         """The trash while it is shown."""
         self._looking = False
         self._look_again = False
+        self._rest_until = 0.0
         self._writing = threading.Lock()
 
     def compose(self) -> ComposeResult:
@@ -82,7 +86,7 @@ class RunListScreen(CifarScreen):
 
     def on_mount(self) -> None:
         """Read the folders every two seconds while the screen is shown."""
-        self._ticking = self.set_interval(READ_EVERY, self._tick)
+        self.set_interval(READ_EVERY, self._tick)
 
     def on_screen_resume(self) -> None:
         """Read at once when the screen comes back."""
@@ -93,8 +97,12 @@ class RunListScreen(CifarScreen):
         self._fill()
 
     def _tick(self) -> None:
-        if self.is_current:
+        if self.is_current and time.monotonic() >= self._rest_until:
             self._read_soon()
+
+    def _rest(self, seconds: float) -> None:
+        """Leave the folders alone for a while, as reading ten thousand delays the keys."""
+        self._rest_until = max(self._rest_until, time.monotonic() + seconds)
 
     def _read_soon(self) -> None:
         """Read the folders in a thread, one reading at a time."""
@@ -107,6 +115,7 @@ class RunListScreen(CifarScreen):
     @work(thread=True)
     def _read(self) -> None:
         runs, before, problem = self._bin or self.cifar.runs, self._found, ""
+        began = time.monotonic()
         if not self._recalled:
             self.app.call_from_thread(self._take_memory, recall(self.cifar.runs.folder))
         try:
@@ -117,6 +126,7 @@ class RunListScreen(CifarScreen):
                 line.value(self._view.field(self._view.sort))
         except UserError as error:
             found, problem = {}, str(error)
+        self._rest(REST * (time.monotonic() - began))
         self.app.call_from_thread(self._take, runs, found, problem)
         for line in found.values():
             line.searched  # noqa: B018 - so that the filter's first letter is quick
