@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from cifar_tui import printing, printing_list
+from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, AnyRuns, Json, RunsDir
 from cifar_tui.runs.fields import find_field, in_order
 from cifar_tui.runs.groups import find_groups, find_metric, group_runs, sorted_groups
@@ -100,6 +101,8 @@ def _view(
     if columns is not None:
         changes["columns"] = tuple(find_field(name).name for name in _names(columns))
         changes["groups"] = ()
+        if not changes["columns"]:
+            raise UserError("--columns needs fields, like name,lr,val_acc.")
     if group_by is not None:
         changes["groups"] = tuple(field.name for field in find_groups(_names(group_by)))
     if metric is not None:

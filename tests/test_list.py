@@ -12,6 +12,7 @@ from cifar_tui.runs.fields import FIELDS
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.view import Memory, View, remember
 from tests.ui.conftest import save_run as save_run
+from tests.ui.test_hostile_runs import hostile_runs
 
 Listed = Callable[..., str]
 
@@ -118,6 +119,7 @@ def test_the_view_of_history_is_listed_on_request_only(listed: Listed, tmp_path:
         (("--filter", "lrr>1"), "There is no field 'lrr'; did you mean lr?"),
         (("--filter", "lr>"), "lr> needs a number."),
         (("--sort", "val_ac"), "did you mean val_acc?"),
+        (("--columns", ","), "--columns needs fields"),
         (("--columns", "name,colour"), "There is no field 'colour'"),
         (("--group-by", "val_acc"), "val_acc was measured"),
         (("--group-by", "lr", "--metric", "model"), "model is no number"),
@@ -137,3 +139,26 @@ def test_all_fields_are_listed_with_their_kind_and_help(listed: Listed) -> None:
     assert found["batch_norm"]["kind"] == "switch" and "bn" in found["batch_norm"]["aliases"]
     assert found["model"]["choices"] == ["simplenn", "resnet"]
     assert "Learning rate of SGD" in listed(command="fields")
+
+
+def test_hostile_folders_are_listed_grouped_and_filtered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    count = len(hostile_runs(runs))
+    fields = ",".join(FIELDS)
+    groups = ",".join(f.name for f in FIELDS.values() if f.setting or f.kind in ("word", "words"))
+    asked = [f"{name}=-" for name in FIELDS] + ["lr>0 status:a", "age<1d", "-settings:x"]
+    for flags in (
+        ["--columns", fields],
+        ["--columns", fields, "--json"],
+        ["--group-by", groups],
+        ["--group-by", groups, "--metric", "val_loss", "--json"],
+        *(["--sort", name] for name in FIELDS),
+        *(["--filter", text] for text in asked),
+    ):
+        assert cli.run(["runs", "list", *flags, "--runs", str(runs)]) == 0
+        text = capsys.readouterr().out
+        assert all(line.isprintable() for line in text.splitlines())
+    assert cli.run(["runs", "list", "--columns", "id", "--json", "--runs", str(runs)]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == count
