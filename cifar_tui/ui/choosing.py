@@ -95,7 +95,11 @@ class TickDialog(ModalScreen[Answer | None], Generic[Answer]):
         name = self.query_one(RowTable).cursor_key
         if name is not None:
             self._ticked ^= {name}
+            self.place(name)
             self._draw()
+
+    def place(self, name: str) -> None:
+        """Move a row that was ticked, or no longer is, where it belongs."""
 
 
 class ColumnsDialog(TickDialog[tuple[str, ...]]):
@@ -121,6 +125,14 @@ class ColumnsDialog(TickDialog[tuple[str, ...]]):
         """What the field is, and whether it has room."""
         hidden = name in self._ticked and look_of(FIELDS[name]).header not in self._fitting()
         return f"(no room) {FIELDS[name].help}" if hidden else FIELDS[name].help
+
+    def place(self, name: str) -> None:
+        """Bring a new column up behind the others."""
+        before = self._names[: self._names.index(name)]
+        if name in self._ticked and self._ticked - {name} <= set(before):
+            self._names.remove(name)
+            last = max((self._names.index(other) for other in self._ticked - {name}), default=-1)
+            self._names.insert(last + 1, name)
 
     def _fitting(self) -> list[str]:
         fields = [FIELDS[name] for name in self.chosen()]
