@@ -4,6 +4,7 @@ from textual import on
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
+from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.steer import left_behind, requeue
 from cifar_tui.ui.annotate import AnnotateDialog
@@ -68,6 +69,10 @@ class HistoryScreen(FindingScreen):
         if len(runs) > SIDE_BY_SIDE:
             self._tell(f"{len(runs)} runs are marked; up to {SIDE_BY_SIDE} fit side by side.")
             return []
+        for one in runs:
+            if not RunFolder(one.path).best.exists():
+                self._tell(f"{plain(one.name)} has no best.pt: no epoch was finished.")
+                return []
         return runs
 
     # What is done with one run
