@@ -112,6 +112,8 @@ class RowTable(ScrollView, can_focus=True):
         """Have these columns; the rows must be shown again when that changes anything."""
         if tuple(columns) != self.columns:
             self.columns = tuple(columns)
+            width = sum(column.width for column in columns)
+            self.virtual_size = Size(width, self.virtual_size.height)
             self._drawn.clear()
             self.refresh()
 

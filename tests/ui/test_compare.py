@@ -8,10 +8,12 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from cifar_tui.runs.compare import labels
+from cifar_tui.runs.curves import METRICS
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.ui.app import CifarApp
-from cifar_tui.ui.compare import CompareScreen, labels
+from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.plot import Curves
 from cifar_tui.ui.table import RowTable
@@ -91,9 +93,11 @@ async def test_m_shows_the_next_metric_and_comes_round(
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await open_comparison(pilot, [save_run(lr=0.1), save_run(lr=0.2)])
-        for metric in ("val_acc", "val_loss", "train_acc", "train_loss", "val_acc"):
-            assert plot(pilot).startswith(metric)
+        for metric in [*METRICS, "val_acc"]:
+            assert plot(pilot).startswith(f"{metric}  o")
             await pilot.press("m")
+        await pilot.press("M")
+        assert plot(pilot).startswith("val_acc")
 
 
 @pytest.mark.parametrize("key", ["escape", "c"])
