@@ -198,69 +198,81 @@ def entry_labels(found: Sequence[Entry]) -> list[str]:
     return labels([entry.first for entry in found], WITHOUT_EFFECT if grouped else ())
 
 
-def compare(
-    runs: Sequence[Run],
-    *,
-    baseline: Run | None = None,
-    grouped: bool = False,
-    metric: str | None = None,
-    axis: Axis = "epoch",
-    smoothing: float = 0.0,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Asked:
+    """What a comparison is to hold besides the settings that differ and the figures."""
+
+    baseline: Run | None = None
+    """One of the runs, whose figures are subtracted."""
+    grouped: bool = False
+    metric: str | None = None
+    """Whose curves are wanted, if any."""
+    axis: Axis = "epoch"
+    smoothing: float = 0.0
+
+
+def baseline_among(found: Sequence[Entry], run_id: str) -> Entry | None:
+    """The entry that holds this run."""
+    return next((e for e in found if any(run.id == run_id for run in e.runs)), None)
+
+
+def compare(runs: Sequence[Run], asked: Asked | None = None) -> dict[str, Any]:
     """Runs beside each other, for programs.
 
     `settings` holds what differs and `runs` each run's figures and epochs; with a baseline also
-    `difference` in each run; `groups` the mean figures of repetitions; `curves` one metric's.
+    its `difference`; `groups` the mean figures of repetitions; `curves` one metric's.
     """
+    asked = asked or Asked()
     alone = entries(runs)
+    shown = entries(runs, [entry.logs[0] for entry in alone], grouped=True)
     found: dict[str, Any] = {
         "settings": differing(runs),
-        "runs": [entry.first.to_dict() | {"epochs_log": entry.logs[0]} for entry in alone],
+        "runs": [
+            entry.first.to_dict() | {"epochs_log": entry.logs[0]} | _difference(entry, alone, asked)
+            for entry in alone
+        ],
     }
-    if baseline is not None:
-        base = next(entry for entry in alone if entry.first.id == baseline.id)
-        found["baseline"] = baseline.id
-        for run, entry in zip(found["runs"], alone, strict=True):
-            run["difference"] = entry.differences(base)
-    shown = alone
-    if grouped:
-        shown = entries(runs, [entry.logs[0] for entry in alone], grouped=True)
-        found["groups"] = _groups(shown, baseline)
-    if metric is not None:
-        found["curves"] = {
-            "metric": metric,
-            "over": axis,
-            "smoothing": smoothing,
-            "curves": [
-                {
-                    "label": label,
-                    "runs": [run.id for run in entry.runs],
-                    "broken_at": entry.broken_at,
-                    "points": [sample.to_dict() for sample in entry.curve(metric, axis, smoothing)],
-                }
-                for label, entry in zip(entry_labels(shown), shown, strict=True)
-            ],
-        }
+    if asked.baseline is not None:
+        found["baseline"] = asked.baseline.id
+    if asked.grouped:
+        found["groups"] = _groups(shown, asked)
+    if asked.metric is not None:
+        found["curves"] = _curves(shown if asked.grouped else alone, asked.metric, asked)
     return found
 
 
-def _groups(found: Sequence[Entry], baseline: Run | None) -> list[dict[str, Any]]:
-    base = baseline and next(
-        entry for entry in found if baseline.id in (run.id for run in entry.runs)
-    )
-    groups = []
-    for label, entry in zip(entry_labels(found), found, strict=True):
-        figures = {name: entry.figure(name) for name in COMPARED}
-        group: dict[str, Any] = {
+def _difference(entry: Entry, found: Sequence[Entry], asked: Asked) -> dict[str, Any]:
+    base = baseline_among(found, asked.baseline.id) if asked.baseline else None
+    return {"difference": entry.differences(base)} if base else {}
+
+
+def _groups(found: Sequence[Entry], asked: Asked) -> list[dict[str, Any]]:
+    return [
+        {
             "label": label,
             "runs": [run.id for run in entry.runs],
             "status": entry.status,
-            "figures": {name: spread and vars(spread) for name, spread in figures.items()},
+            "figures": {
+                name: None if (figure := entry.figure(name)) is None else vars(figure)
+                for name in COMPARED
+            },
         }
-        if base:
-            group["difference"] = entry.differences(base)
-        groups.append(group)
-    return groups
+        | _difference(entry, found, asked)
+        for label, entry in zip(entry_labels(found), found, strict=True)
+    ]
+
+
+def _curves(found: Sequence[Entry], metric: str, asked: Asked) -> dict[str, Any]:
+    curves = [
+        {
+            "label": label,
+            "runs": [run.id for run in entry.runs],
+            "broken_at": entry.broken_at,
+            "points": [s.to_dict() for s in entry.curve(metric, asked.axis, asked.smoothing)],
+        }
+        for label, entry in zip(entry_labels(found), found, strict=True)
+    ]
+    return {"metric": metric, "over": asked.axis, "smoothing": asked.smoothing, "curves": curves}
 
 
 def best_entry(found: Sequence[Entry]) -> Entry | None:

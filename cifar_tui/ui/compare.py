@@ -11,12 +11,11 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
+from cifar_tui.comparison import Question, best_words, figures_of, settings_of
 from cifar_tui.formats import clock, plain
-from cifar_tui.runs.compare import Entry, best_entry, entries, entry_labels
+from cifar_tui.runs.compare import Entry, baseline_among, best_entry, entries, entry_labels
 from cifar_tui.runs.curves import AXES, METRICS, Axis, Log, Sample
 from cifar_tui.runs.follow import Follower, Look
-from cifar_tui.runs.listing import Run
-from cifar_tui.ui.figures import Question, best_words, figures_of, settings_of
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
 from cifar_tui.ui.plot import Curve, Curves, View, mark
@@ -184,7 +183,7 @@ class CompareScreen(CifarScreen):
     def _show_figures(self) -> None:
         if not self._entries:
             return
-        baseline = next((e for e in self._entries if self._baseline in map(_id, e.runs)), None)
+        baseline = baseline_among(self._entries, self._baseline)
         choice = self._choice
         place = "" if self._cursor is None else _place(self._cursor, choice.axis)
         grouped = bool(choice.grouping)
@@ -254,7 +253,8 @@ class CompareScreen(CifarScreen):
     def action_baseline(self) -> None:
         """Set all figures beside those of the row under the table's cursor, or no longer."""
         chosen = self.query_one(RowTable).cursor_key or ""
-        self._baseline = "" if chosen == self._baseline else chosen
+        now = baseline_among(self._entries, self._baseline)
+        self._baseline = "" if now and now.first.id == chosen else chosen
         self._show_figures()
 
     def action_hide(self) -> None:
@@ -320,10 +320,6 @@ class CompareScreen(CifarScreen):
         """Show the whole x axis, without the cursor."""
         self._cursor = None
         self._change(window=None)
-
-
-def _id(run: Run) -> str:
-    return run.id
 
 
 def _remark(entry: Entry, samples: Sequence[Sample]) -> tuple[float, str] | None:

@@ -155,7 +155,8 @@ class Curves(Static):
         strip, column = super().render_line(y), self._cursor_column
         if column is None or self._frame is None or not 0 < y <= self._frame.rows:
             return strip
-        before, cell, after = strip.divide([column, column + 1, strip.cell_length])
+        strip = strip.adjust_cell_length(self.size.width, self.rich_style)
+        before, cell, after = strip.divide([column, column + 1, self.size.width])
         if cell.text in (" ", "\u2800"):
             cell = Strip([segment._replace(text=CURSOR) for segment in cell], 1)
         else:

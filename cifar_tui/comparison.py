@@ -1,4 +1,4 @@
-"""The table under compared curves: what differs, the figures, and what lies under the cursor."""
+"""The table of a comparison in words: the figures, what lies at one x, and what differs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Question:
 
     metric: str = "val_acc"
     x: float | None = None
-    """Where the cursor stands."""
+    """Where the values are read off; at the curves' ends without."""
     place: str = ""
     """The same in words."""
     smooth: bool = False
@@ -28,10 +28,7 @@ class Question:
 def figures_of(
     found: Sequence[Entry], curves: Sequence[Sequence[Sample]], ask: Question
 ) -> dict[str, list[str]]:
-    """One list of texts per column: the best, values of the metric, settings that differ, the rest.
-
-    The metric's values are those at the cursor, else the last.
-    """
+    """One list of texts per column: the best, values of the metric, settings that differ, more."""
     columns: dict[str, list[str]] = {}
     if ask.grouped:
         columns["n"] = [str(len(entry.runs)) for entry in found]
@@ -88,7 +85,7 @@ def _values(
 
 
 def _value(sample: Sample | None, show: Callable[[Any], str], x: float | None) -> str:
-    """A curve's raw value; where the curve ended before the cursor it says that it is the last."""
+    """A curve's raw value; where the curve ended before x it says that it is the last."""
     if sample is None:
         return "-"
     ended = x is not None and sample.last and x > sample.x
