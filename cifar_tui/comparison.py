@@ -86,7 +86,7 @@ def _values(
 
 def _value(sample: Sample | None, show: Callable[[Any], str], x: float | None) -> str:
     """A curve's raw value; where the curve ended before x it says that it is the last."""
-    if sample is None:
+    if sample is None or sample.raw is None:
         return "-"
     ended = x is not None and sample.last and x > sample.x
     return _plus_minus(sample.raw, sample.sd, show) + (" last" if ended else "")

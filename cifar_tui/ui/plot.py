@@ -21,7 +21,9 @@ COLOURS = ("primary", "warning", "success", "error", "accent", "secondary")
 LEAST_WIDTH, LEAST_HEIGHT = 16, 5
 LEAST_LABEL = 9
 """Cells to which labels in the legend are cut at most."""
-CURSOR = "│"
+CURSOR, POINTER, BLANK = "│", "^", (" ", "\u2800")
+DOT_EVERY = 3
+"""Lines from one dot of the cursor to the next: every line that has one is sent at each step."""
 Points = list[tuple[float, float]]
 
 
@@ -85,6 +87,11 @@ class Frame:
     low: float
     high: float
 
+    @property
+    def cursor_lines(self) -> range:
+        """The lines of the widget on which the cursor is drawn, up from the axis."""
+        return range(self.rows + 1, 0, -DOT_EVERY)
+
     def column(self, x: float) -> int:
         """The column of x, as plotext places it."""
         share = (x - self.first) / (self.last - self.first)
@@ -128,14 +135,14 @@ class Curves(Static):
         self._redraw()
 
     def point_at(self, x: float | None) -> None:
-        """Draw a vertical line at x, or none; only the columns concerned are sent."""
+        """Draw a dotted vertical line at x, or none; only the lines with its dots are sent."""
         before = self._cursor_column
         self._cursor = x
         now = self._cursor_column
+        touched = [column for column in (before, now) if column is not None]
         if before != now and self._frame is not None:
-            for column in (before, now):
-                if column is not None:
-                    self.refresh(Region(column, 1, 1, self._frame.rows))
+            left, right = min(touched), max(touched) + 1
+            self.refresh(*(Region(left, y, right - left, 1) for y in self._frame.cursor_lines))
 
     @property
     def columns(self) -> int:
@@ -152,13 +159,15 @@ class Curves(Static):
 
     def render_line(self, y: int) -> Strip:
         """A line of the drawing, with the cursor over it: dots and marks stay readable."""
-        strip, column = super().render_line(y), self._cursor_column
-        if column is None or self._frame is None or not 0 < y <= self._frame.rows:
+        strip, column, frame = super().render_line(y), self._cursor_column, self._frame
+        if column is None or frame is None or y not in frame.cursor_lines:
             return strip
         strip = strip.adjust_cell_length(self.size.width, self.rich_style)
         before, cell, after = strip.divide([column, column + 1, self.size.width])
-        if cell.text in (" ", "\u2800"):
+        if cell.text in BLANK:
             cell = Strip([segment._replace(text=CURSOR) for segment in cell], 1)
+        elif y > frame.rows:
+            cell = Strip([segment._replace(text=POINTER) for segment in cell], 1)
         else:
             cell = cell.apply_style(Style(reverse=True))
         return Strip.join([before, cell, after])

@@ -114,8 +114,7 @@ class RowTable(ScrollView, can_focus=True):
             self.columns = tuple(columns)
             width = sum(column.width for column in columns)
             self.virtual_size = Size(width, self.virtual_size.height)
-            self._drawn.clear()
-            self.refresh()
+            self._refresh_line(0)
 
     def show(self, keys: Sequence[str], texts: Callable[[str], Texts]) -> None:
         """Have these rows in this order; `texts` gives one text per column, asked when drawn."""

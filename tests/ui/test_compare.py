@@ -300,7 +300,20 @@ async def test_where_a_run_diverged_is_written_in_plot_and_table(
         assert "o diverged at 3" in plot(pilot)
         assert columns(table)["status"] == ["diverged at 3", "finished"]
         await pilot.press(",")
-        assert columns(table)["val_loss @ 9"] == ["- last", "1.5000"]
+        assert columns(table)["val_loss @ 9"] == ["-", "1.5000"]
+
+
+async def test_nothing_below_is_drawn_while_runs_are_compared(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_comparison(pilot, [save_run(lr=0.1), save_run(lr=0.2)])
+        history = next(s for s in app.screen_stack if isinstance(s, HistoryScreen))
+        assert not history.is_current
+        await pilot.press("question_mark")
+        assert app.screen_stack[-2].is_current, "a dialog lets the screen below through"
+        assert not history.is_current
 
 
 async def test_a_dozen_long_runs_and_one_without_an_epoch(
