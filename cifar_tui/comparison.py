@@ -68,16 +68,13 @@ def _values(
         where, samples = "last", [last_sample(curve) for curve in curves]
     else:
         where, samples = f"@ {ask.place}", [sample_at(curve, ask.x) for curve in curves]
-    columns = {
-        where if ask.metric == "val_acc" else f"{ask.metric} {where}": [
-            _value(sample, show, ask.x) for sample in samples
-        ]
-    }
+    called = {"val_acc": "", "images_per_second": "img/s "}.get(ask.metric, f"{ask.metric} ")
+    columns = {called + where: [_value(sample, show, ask.x) for sample in samples]}
     if ask.smooth:
         columns["smooth"] = [show(s.y if s else None) for s in samples]
     if ask.baseline:
         base = next((s for e, s in zip(found, samples, strict=True) if e is ask.baseline), None)
-        columns[f"Δ {where}"] = [
+        columns["Δ last" if ask.x is None else "Δ @"] = [
             "base" if entry is ask.baseline else signed(_less(sample, base), show)
             for entry, sample in zip(found, samples, strict=True)
         ]

@@ -296,9 +296,8 @@ class CompareScreen(CifarScreen):
         """How far the cursor moves at least: times lie close, so there by a column."""
         if abs(step) > 1:
             return width / 10
-        return (
-            width / self.query_one("#curves", Curves).columns if self._choice.axis == "time" else 0
-        )
+        close = self._choice.axis == "time"
+        return width / self.query_one("#curves", Curves).columns if close else 0
 
     def action_zoom(self, factor: float) -> None:
         """Show less of the x axis, about the cursor if there is one, or more."""
@@ -324,7 +323,8 @@ class CompareScreen(CifarScreen):
 
 def _remark(entry: Entry, samples: Sequence[Sample]) -> tuple[float, str] | None:
     """Where along the curve it broke, and what to say of it."""
-    where = next((s.x for s in samples if s.epoch == entry.broken_at), None)
+    epoch = entry.broken_at
+    where = next((sample.x for sample in samples if sample.epoch == epoch), None)
     return None if where is None else (where, entry.remark)
 
 
