@@ -10,6 +10,7 @@ from cifar_tui.ui.annotate import AnnotateDialog
 from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.importing import ImportDialog
+from cifar_tui.ui.mattered import MatteredScreen
 from cifar_tui.ui.runlist import RunListScreen
 from cifar_tui.ui.surface import SurfaceScreen
 from cifar_tui.ui.table import RowTable
@@ -34,6 +35,12 @@ class HistoryScreen(RunListScreen):
             self._tell("Mark another run with Space to compare them.")
         else:
             self.app.push_screen(CompareScreen(wanted))
+
+    def action_mattered(self) -> None:
+        """Show which settings mattered in the marked runs, else in all that are shown."""
+        keys = self._marks if len(self._marks) > 1 else self.query_one(RowTable).keys
+        if self._chosen() is not None:
+            self.app.push_screen(MatteredScreen([self._found[key].run for key in keys]))
 
     def action_weights(self) -> None:
         """Show the weights of the marked runs, else of the cursor's."""
@@ -67,6 +74,14 @@ class HistoryScreen(RunListScreen):
         if run is not None:
             self.cifar.watch_run(run.id)
 
+    def action_info(self) -> None:
+        """Show everything about the run, also of one in the trash."""
+        from cifar_tui.ui.run import RunScreen
+
+        run = self._cursor_run()
+        if run is not None:
+            self.app.push_screen(RunScreen(run))
+
     def action_export(self) -> None:
         """Write predictions.csv from the best checkpoint."""
         from cifar_tui.ui.export import ExportDialog
@@ -99,7 +114,7 @@ class HistoryScreen(RunListScreen):
             return
         worker = self.cifar.worker
         name = plain(run.name)
-        if run.id in (worker.current, *worker.queued):
+        if run.id in worker.own:
             self._tell(f"{name} is in the queue already.")
             return
         with self._complaining():
@@ -109,7 +124,7 @@ class HistoryScreen(RunListScreen):
 
     def action_resume_left(self) -> None:
         """Queue all runs that a program which ended has left queued."""
-        own = {self.cifar.worker.current, *self.cifar.worker.queued}
+        own = self.cifar.worker.own
         left = [run for run in left_behind(self.cifar.runs.all()) if run.id not in own]
         self.cifar.resume(left)
         self._tell(f"{len(left)} runs go on." if left else "No run was left behind.")
@@ -149,7 +164,7 @@ class HistoryScreen(RunListScreen):
     def _delete(self, run: Run) -> None:
         with self._complaining():
             self.cifar.worker.drop(run.id)
-            if run.id == self.cifar.worker.current:
+            if run.id in self.cifar.worker.training:
                 raise UserError(f"{run.name} is in training; stop it before deleting it.")
             self.cifar.runs.delete(self.cifar.runs.get(run.id))
 
