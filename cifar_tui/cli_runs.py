@@ -1,4 +1,4 @@
-"""The commands `runs list`, `show`, `compare` and so on: saved runs found, steered and cleared."""
+"""The commands `runs list`, `show` and so on: saved runs found, steered and cleared."""
 
 from pathlib import Path
 from typing import Annotated
@@ -40,27 +40,6 @@ def _spec_of(run: Run) -> RunSpec:
     if run.spec is None:
         raise UserError(f"{run.id} has no readable settings: {run.problem}.")
     return run.spec
-
-
-@runs_app.command(name="compare")
-def runs_compare(
-    run: Annotated[tuple[str, ...], Parameter(name="RUN", help="Two or more runs.")],
-    /,
-    *,
-    json: Json = False,
-    runs: RunsDir = RUNS,
-) -> None:
-    """Show runs beside each other: the settings that differ and the best figures."""
-    from cifar_tui.runs.compare import compare
-
-    if len(run) < 2:
-        raise UserError("compare needs two or more runs, like `cifar-tui runs compare best last`.")
-    known = Runs(runs)
-    found = [known.find(wanted) for wanted in run]
-    if json:
-        printing.print_json(compare(found))
-    else:
-        printing.print_comparison(found)
 
 
 @runs_app.command(name="watch")

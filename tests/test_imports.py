@@ -22,6 +22,7 @@ def loaded(statement: str, names: tuple[str, ...]) -> set[str]:
         "labs.answer",
         "labs.launch",
         "printing",
+        "printing_compare",
         "printing_evaluation",
         "devices",
         "data",
