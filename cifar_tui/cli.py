@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from cifar_tui import __version__, cli_inspect, cli_save, cli_stats, printing
+from cifar_tui import (
+    __version__,
+    cli_compare,
+    cli_evaluation,
+    cli_inspect,
+    cli_list,
+    cli_save,
+    cli_stats,
+    printing,
+)
 from cifar_tui.cli_bench import bench_command
 from cifar_tui.cli_lab import lab_app
 from cifar_tui.cli_runs import runs_app
@@ -44,7 +53,10 @@ app.command(data_app)
 app.command(lab_app)
 cli_inspect.register(app)
 cli_save.register(runs_app)
+cli_list.register(runs_app)
+cli_compare.register(runs_app)
 cli_stats.register(runs_app)
+cli_evaluation.register(app)
 
 
 def main() -> None:

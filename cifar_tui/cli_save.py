@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from cifar_tui import printing
+from cifar_tui.cli_list import Filter
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.query import parse
 
 
 def register(runs_app: App) -> None:
@@ -21,6 +24,7 @@ def runs_save(
     /,
     *,
     all: Annotated[bool, Parameter(negative=(), help="Every run.")] = False,
+    filter: Filter = None,
     what: Annotated[
         Literal["table", "curves", "figure"] | None,
         Parameter(help="A row per run, a row per epoch, or a picture. [default: the format's]"),
@@ -44,7 +48,7 @@ def runs_save(
 
     chosen_what, chosen_format = choose(what, format, output)
     saved = save_runs(
-        _chosen(Runs(runs), run, all),
+        _chosen(Runs(runs), run, all, filter),
         chosen_what,
         chosen_format,
         output,
@@ -54,10 +58,13 @@ def runs_save(
     printing.say(saved.to_dict(), saved.sentence(), json)
 
 
-def _chosen(known: Runs, wanted: tuple[str, ...], all: bool) -> list[Run]:
+def _chosen(known: Runs, wanted: tuple[str, ...], all: bool, filter: str | None) -> list[Run]:
     """The runs that are meant, each once, in the order given; raises UserError for none."""
-    found = known.all() if all else [known.find(one) for one in wanted]
+    every = all or (filter is not None and not wanted)
+    found = known.all() if every else [known.find(one) for one in wanted]
+    if filter is not None:
+        found = [line.run for line in parse(filter).found(map(Line, found))]
     if not found:
-        hint = f"there are no runs in {known.folder}" if all else "name some, or say --all"
-        raise UserError(f"No run to save; {hint}.")
+        missing = f"none in {known.folder} is meant" if every else "name some, or say --all"
+        raise UserError(f"No run to save; {missing}.")
     return list({run.id: run for run in found}.values())

@@ -17,6 +17,7 @@ PLACES = {
     "weights": "Weights",
     "surface": "Surface",
     "mattered": "What mattered",
+    "run": "One run",
     EVERYWHERE: "everywhere",
 }
 

@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 
 from cifar_tui import printing
 from cifar_tui.errors import UserError
+from cifar_tui.printing_compare import print_comparison
 from cifar_tui.progress import JsonPrinter, LinePrinter
-from cifar_tui.runs.compare import compare
+from cifar_tui.runs.compare import Asked, compare
+from cifar_tui.runs.contents import contents
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.follow import Follower
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Notes, Point, Progress, Summary, this_worker
 from cifar_tui.spec import RunSpec
-from cifar_tui.ui.info import info_lines
+from cifar_tui.ui import runpages
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", 0))
 search = settings(
@@ -184,14 +186,18 @@ def show_everything(folder: Path) -> None:
     assert len(printed(lambda: printing.print_runs(found, folder)).splitlines()) > len(found)
     listed = printed_json(lambda: printing.print_json([run.to_dict() for run in found]))
     assert [run["id"] for run in listed] == [run.id for run in found]
-    printed(lambda: printing.print_comparison(found))
-    printed_json(lambda: printing.print_json(compare(found)))
+    asked = Asked(found[0], grouped=True, metric="val_loss", axis="time", smoothing=0.6)
+    printed(lambda: print_comparison(found, asked))
+    printed_json(lambda: printing.print_json(compare(found, asked)))
     for run in found:
         assert run.problem.isprintable()
         printed(lambda run=run: printing.print_run(run))
         details = printed_json(lambda run=run: printing.print_json(printing.run_details(run)))
         assert details["id"] == run.id
-        info_lines(run)
+        runpages.settings_lines(run)
+        rows = runpages.event_rows(run.path)
+        assert all(cell.isprintable() for row in rows for cell in row)
+        runpages.file_rows(contents(run.path))
         look = Follower(runs, run.id).look()
         printed(lambda look=look: LinePrinter().show(look))
         for line in printed(lambda look=look: JsonPrinter().show(look)).splitlines():

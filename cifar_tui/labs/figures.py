@@ -1,12 +1,13 @@
 """An experiment's figure for a report: curves on the left, one point per setting on the right."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cifar_tui.figures import FORMATS, curve, draw_figure, finish
 from cifar_tui.labs.answer import Answer, Row
-from cifar_tui.labs.curves import MeanPoint, curves_of
+from cifar_tui.labs.curves import curves_of
+from cifar_tui.runs.curves import Spread
 
 LOSSES = ("train_loss", "val_loss")
 
@@ -36,13 +37,13 @@ def _curves(axes: Any, lines: Sequence[tuple[str, Row, str]], what: str) -> None
     for label, row, metric in lines:
         points = curves_of(row, [metric])[metric]
         if points:
-            line = curve(axes, label, [p.epoch for p in points], [p.mean for p in points])
+            line = curve(axes, label, list(points), [p.mean for p in points.values()])
             _band(axes, points, line.get_color())
     finish(axes, "epoch", what)
 
 
-def _band(axes: Any, points: Sequence[MeanPoint], colour: Any) -> None:
-    known = [(p.epoch, p.mean - p.sd, p.mean + p.sd) for p in points if p.sd is not None]
+def _band(axes: Any, points: Mapping[int, Spread], colour: Any) -> None:
+    known = [(e, *edges) for e, p in points.items() if (edges := p.band("sd"))]
     if known:
         axes.fill_between(*zip(*known, strict=True), color=colour, alpha=0.2, linewidth=0)
 

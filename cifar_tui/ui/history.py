@@ -4,14 +4,16 @@ from textual import on
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
+from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.steer import left_behind, requeue
+from cifar_tui.runs.view import COLUMNS
 from cifar_tui.ui.annotate import AnnotateDialog
 from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.dialogs import Ask
+from cifar_tui.ui.finding import FindingScreen
 from cifar_tui.ui.importing import ImportDialog
 from cifar_tui.ui.mattered import MatteredScreen
-from cifar_tui.ui.runlist import RunListScreen
 from cifar_tui.ui.surface import SurfaceScreen
 from cifar_tui.ui.table import RowTable
 from cifar_tui.ui.weights import WeightsScreen
@@ -20,38 +22,42 @@ SIDE_BY_SIDE = 4
 """How many runs' weights or loss surfaces are shown at a time."""
 
 
-class HistoryScreen(RunListScreen):
+class HistoryScreen(FindingScreen):
     """The list of runs with its actions: look, compare, name, resume, queue, throw away."""
 
     def action_compare(self) -> None:
-        """Compare the marked runs; a single one with the cursor's."""
-        run = self._chosen()
-        if run is None:
-            return
+        """Compare the marked runs; a single one with the cursor's, none a whole group's."""
         wanted = list(self._marks)
-        if len(wanted) < 2 and run.id not in wanted:
-            wanted.append(run.id)
+        if len(wanted) < 2 or self._bin is not None:
+            group = self._group()
+            run = None if group else self._chosen()
+            if group is not None:
+                wanted = [member.id for member in group.runs]
+            elif run is None:
+                return
+            elif run.id not in wanted:
+                wanted.append(run.id)
         if len(wanted) < 2:
             self._tell("Mark another run with Space to compare them.")
         else:
             self.app.push_screen(CompareScreen(wanted))
 
     def action_save(self) -> None:
-        """Save the marked runs, else those shown, as a table, curves or a figure."""
+        """Save the marked runs, else those shown, in their order and with the columns chosen."""
         from cifar_tui.ui.save import SaveDialog
 
-        wanted = list(self._marks) or self.query_one(RowTable).keys
-        runs = [self._found[run_id].run for run_id in wanted if run_id in self._found]
+        places = {key: place for place, key in enumerate(self.query_one(RowTable).keys)}
+        runs = sorted(self._marked_or_shown(), key=lambda run: places.get(run.id, len(places)))
+        own = self._view.columns != COLUMNS
+        chosen = [field.name for field in self._view.shown()] if own else []
         if runs:
-            self.app.push_screen(SaveDialog(runs))
-        else:
-            self._tell("There is no run to save.")
+            self.app.push_screen(SaveDialog(runs, chosen))
 
     def action_mattered(self) -> None:
         """Show which settings mattered in the marked runs, else in all that are shown."""
-        keys = self._marks if len(self._marks) > 1 else self.query_one(RowTable).keys
-        if self._chosen() is not None:
-            self.app.push_screen(MatteredScreen([self._found[key].run for key in keys]))
+        runs = self._marked_or_shown(least=2)
+        if runs:
+            self.app.push_screen(MatteredScreen(runs))
 
     def action_weights(self) -> None:
         """Show the weights of the marked runs, else of the cursor's."""
@@ -67,23 +73,38 @@ class HistoryScreen(RunListScreen):
 
     def _chosen_few(self) -> list[Run]:
         """The marked runs, else the cursor's; none, and a word about it, where they do not fit."""
-        run = self._chosen()
-        if run is None:
-            return []
-        runs = [self._found[run_id].run for run_id in self._marks] or [run]
+        if self._marks and self._bin is None:
+            runs = [self._found[run_id].run for run_id in self._marks]
+        else:
+            run = self._chosen()
+            runs = [run] if run is not None else []
         if len(runs) > SIDE_BY_SIDE:
             self._tell(f"{len(runs)} runs are marked; up to {SIDE_BY_SIDE} fit side by side.")
             return []
+        for one in runs:
+            if not RunFolder(one.path).best.exists():
+                self._tell(f"{plain(one.name)} has no best.pt: no epoch was finished.")
+                return []
         return runs
 
     # What is done with one run
 
     @on(RowTable.RowSelected)
     def action_open(self) -> None:
-        """Show the run's curves and epochs."""
+        """Show the run's curves and epochs, or a group's runs."""
+        if self._open_group():
+            return
         run = self._chosen()
         if run is not None:
             self.cifar.watch_run(run.id)
+
+    def action_info(self) -> None:
+        """Show everything about the run, also of one in the trash."""
+        from cifar_tui.ui.run import RunScreen
+
+        run = self._cursor_run()
+        if run is not None:
+            self.app.push_screen(RunScreen(run))
 
     def action_export(self) -> None:
         """Write predictions.csv from the best checkpoint."""

@@ -58,7 +58,10 @@ class Choice(Static, can_focus=True):
 
 
 class SaveDialog(ModalScreen[None]):
-    """What of some runs is saved, in which format and where; Enter writes it."""
+    """What of some runs is saved, in which format and where; Enter writes it.
+
+    `columns` are those of a table, by default the usual ones.
+    """
 
     DEFAULT_CSS = """
     SaveDialog .dialog { width: 72; }
@@ -145,8 +148,9 @@ class SaveDialog(ModalScreen[None]):
         state: State = "ready"
         text = None
         try:
+            columns = self._columns if what == "table" else ()
             saved = save_runs(
-                self._runs, what, format, output, columns=self._columns, overwrite=overwrite
+                self._runs, what, format, output, columns=columns, overwrite=overwrite
             )
             state, outcome, text = "done", saved.sentence(), saved.text
         except InTheWay as error:

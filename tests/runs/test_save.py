@@ -77,6 +77,14 @@ def test_the_command_writes_what_csv_and_json_read_back(
     assert "train_loss" not in epochs[0]
 
 
+def test_a_filter_chooses(cifar: Command, runs: list[Run], tmp_path: Path) -> None:
+    done = cifar("runs", "save", "--filter", "lr>=0.05 bn", "--runs", "runs")
+    assert done.returncode == 0, done.stderr
+    assert [row["name"] for row in rows_of((tmp_path / "runs.csv").read_text())] == ["high"]
+    none = cifar("runs", "save", "--filter", "lr>5", "--runs", "runs", "--overwrite")
+    assert none.returncode == 2
+
+
 def test_no_run_named_is_said(cifar: Command, tmp_path: Path) -> None:
     done = cifar("runs", "save", "--runs", "runs")
     assert done.returncode == 2

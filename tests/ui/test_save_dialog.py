@@ -8,6 +8,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.view import Memory, View, remember
 from cifar_tui.ui import clipboard
 from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.save import SaveDialog
@@ -69,6 +70,19 @@ async def test_enter_saves_the_runs_shown_and_copies_them(
         assert f"Copied {len(text)} bytes" in outcome(dialog)
         await pilot.press("enter")
         await wait_for(pilot, lambda: not isinstance(app.screen, SaveDialog))
+
+
+async def test_a_table_has_the_columns_that_were_chosen(
+    make_app: MakeApp, folders: list[RunFolder], tmp_path: Path
+) -> None:
+    remember(tmp_path / "runs", Memory(view=View(columns=("lr", "name"))))
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_history(pilot, 3)
+        dialog = await open_dialog(pilot)
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: "Enter closes" in outcome(dialog))
+        assert Path("runs.csv").read_text() == "lr,name\n1.0,bad\n0.01,two\n0.1,one\n"
 
 
 async def test_marked_runs_curves_and_another_path(
