@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -25,7 +25,7 @@ HINT = "Enter writes it, and copies what is text. Esc leaves."
 
 
 class Choice(Static, can_focus=True):
-    """One of a few words on one line; left, right and Space change it."""
+    """One of a few words on one line."""
 
     class Changed(Message):
         """Another word was chosen."""
@@ -46,15 +46,11 @@ class Choice(Static, can_focus=True):
         words = [f"[{word}]" if word == self.word else f" {word} " for word in self._words]
         self.update(" ".join(words))
 
-    def on_key(self, event: events.Key) -> None:
+    def turn(self, step: int) -> None:
         """Take the neighbouring word."""
-        if event.key in ("left", "right", "space"):
-            event.stop()
-            step = -1 if event.key == "left" else 1
-            place = self._words.index(self.word) + step
-            self.word = self._words[place % len(self._words)]
-            self._draw()
-            self.post_message(self.Changed())
+        self.word = self._words[(self._words.index(self.word) + step) % len(self._words)]
+        self._draw()
+        self.post_message(self.Changed())
 
 
 class SaveDialog(ModalScreen[None]):
@@ -79,6 +75,8 @@ class SaveDialog(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "dismiss", "close"),
         ("enter", "save", "save"),
+        ("left", "choose(-1)", "before"),
+        ("right,space", "choose(1)", "next"),
         ("up", "app.focus_previous", "up"),
         ("down", "app.focus_next", "down"),
         ("y", "replace", "replace"),
@@ -109,6 +107,10 @@ class SaveDialog(ModalScreen[None]):
     def _proposed(self) -> str:
         synthetic = any(run.synthetic for run in self._runs)
         return str(default_path(self._what.word, self._format.word, synthetic))
+
+    def action_choose(self, step: int) -> None:
+        """Change the choice with the focus; at first, when none has it yet, what is saved."""
+        (self.focused if isinstance(self.focused, Choice) else self._what).turn(step)
 
     @on(Choice.Changed)
     def _choice_changed(self) -> None:
