@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from cifar_tui import __version__, cli_inspect, printing
+from cifar_tui import __version__, cli_inspect, cli_keep, printing
 from cifar_tui.cli_bench import bench_command
 from cifar_tui.cli_lab import lab_app
 from cifar_tui.cli_runs import runs_app
@@ -32,6 +32,7 @@ app.command(runs_app)
 app.command(data_app)
 app.command(lab_app)
 cli_inspect.register(app)
+cli_keep.register(runs_app)
 
 
 def main() -> None:
