@@ -9,9 +9,11 @@ from cyclopts import App, Parameter
 from cifar_tui import printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir, Which
+from cifar_tui.runs.archive import archive_path, archive_runs, archived_text
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.listing import Run, Runs, annotate, find_run
 from cifar_tui.runs.space import bytes_text, empty_trash, keep_best, runs_text, size_of, spare
+from cifar_tui.runs.unarchive import brought_in_text, unarchive
 
 Some = Annotated[tuple[str, ...], Parameter(name="RUN", help="One or more runs.")]
 Yes = Annotated[bool, Parameter(negative=(), help="Do it without asking.")]
@@ -26,6 +28,8 @@ def register(runs_app: App) -> None:
         ("pin", pin),
         ("unpin", unpin),
         ("keep-best", keep_only_best),
+        ("archive", archive),
+        ("unarchive", unarchive_file),
     ):
         runs_app.command(command, name=name)
 
@@ -119,3 +123,36 @@ def keep_only_best(
         total = sum(freed.values())
         sentence = f"{bytes_text(total)} freed; best.pt of {runs_text(len(found))} is kept."
         printing.say({"runs": freed, "bytes": total}, sentence, json)
+
+
+def archive(
+    run: Some,
+    /,
+    *,
+    output: Annotated[
+        Path | None, Parameter(help="A .tar.gz or .zip; by default named after the run.")
+    ] = None,
+    overwrite: Annotated[bool, Parameter(negative=(), help="Replace the file.")] = False,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Write runs into one file, to be kept or taken to another machine."""
+    found = _found(run, Runs(runs))
+    path = archive_path(output, found)
+    with printing.progress("archiving", json) as tick:
+        size = archive_runs(found, path, overwrite=overwrite, tick=tick)
+    told = {"output": str(path), "bytes": size, "runs": [one.id for one in found]}
+    printing.say(told, archived_text(found, path, size), json)
+
+
+def unarchive_file(
+    file: Annotated[Path, Parameter(name="FILE", help="What `runs archive` wrote.")],
+    /,
+    *,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Bring in the runs of an archive; an id that exists gets a new number."""
+    with printing.progress("unpacking", json) as tick:
+        found = unarchive(file, runs, tick)
+    printing.say({"runs": [one.to_dict() for one in found]}, brought_in_text(found), json)
