@@ -64,6 +64,13 @@ def archive_path(output: Path | None, runs: Sequence[Run]) -> Path:
     return path / name if path.is_dir() else path
 
 
+def check_archive(path: Path, overwrite: bool) -> None:
+    """Refuse a path that cannot or must not be written, or that says no kind of archive."""
+    if not path.name.endswith(SUFFIXES):
+        raise UserError(f"{path} must end in .tar.gz or .zip.")
+    check_output(path, overwrite)
+
+
 def archive_runs(
     runs: Sequence[Run],
     path: Path,
@@ -75,9 +82,7 @@ def archive_runs(
 
     `tick` is told the bytes done and in all; what it raises leaves no file behind.
     """
-    if not path.name.endswith(SUFFIXES):
-        raise UserError(f"{path} must end in .tar.gz or .zip.")
-    check_output(path, overwrite)
+    check_archive(path, overwrite)
     files = [(run.id, file) for run in runs for file in _files_of(run)]
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:

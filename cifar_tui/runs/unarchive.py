@@ -54,7 +54,7 @@ def _reading() -> Iterator[None]:
 def is_archive(file: Path) -> bool:
     """Whether a file is an archive of runs by its content; a checkpoint is a zip as well."""
     try:
-        with open_regular(file) as content:
+        with open_regular(file.expanduser()) as content:
             magic = content.read(4)
             if magic[:2] == GZIP:
                 return True
@@ -74,12 +74,14 @@ def unarchive(file: Path, runs: Path, tick: Tick = lambda done, total: None) -> 
     """
     shown = plain(str(file))
     try:
-        with open_regular(file) as content, _hidden_folder(runs) as hidden:
+        with open_regular(file.expanduser()) as content, _hidden_folder(runs) as hidden:
             _unpack(content, hidden, tick)
             found = sorted(hidden.iterdir())
             for folder in found:
                 _require_run(folder)
             return [read_run(path) for path in _move_in(found, runs)]
+    except RuntimeError:
+        raise UserError(f"There is no home folder for {shown}; give the whole path.") from None
     except _Damaged as error:
         raise UserError(f"{shown} cannot be brought in: {plain(str(error))}.") from None
     except OSError as error:

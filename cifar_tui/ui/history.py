@@ -2,15 +2,13 @@
 
 from textual import on
 
-from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.steer import left_behind, requeue
+from cifar_tui.runs.steer import left_behind
 from cifar_tui.ui.annotate import AnnotateDialog
 from cifar_tui.ui.compare import CompareScreen
-from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.importing import ImportDialog
-from cifar_tui.ui.runlist import RunListScreen
+from cifar_tui.ui.keeping import KeepScreen
 from cifar_tui.ui.surface import SurfaceScreen
 from cifar_tui.ui.table import RowTable
 from cifar_tui.ui.weights import WeightsScreen
@@ -19,8 +17,8 @@ SIDE_BY_SIDE = 4
 """How many runs' weights or loss surfaces are shown at a time."""
 
 
-class HistoryScreen(RunListScreen):
-    """The list of runs with its actions: look, compare, name, resume, queue, throw away."""
+class HistoryScreen(KeepScreen):
+    """The list of runs with its actions: look, compare, name, queue, and what KeepScreen has."""
 
     def action_compare(self) -> None:
         """Compare the marked runs; a single one with the cursor's."""
@@ -92,21 +90,6 @@ class HistoryScreen(RunListScreen):
         dialog = ImportDialog(self.cifar.runs.folder, self.cifar.data)
         self.app.push_screen(dialog, lambda _: self._read_soon())
 
-    def action_resume(self) -> None:
-        """Queue the run again, to go on from its last whole epoch."""
-        run = self._chosen()
-        if run is None:
-            return
-        worker = self.cifar.worker
-        name = plain(run.name)
-        if run.id in (worker.current, *worker.queued):
-            self._tell(f"{name} is in the queue already.")
-            return
-        with self._complaining():
-            worker.add(requeue(self.cifar.runs.get(run.id)))
-            done, epochs = run.summary.epochs_done, run.summary.epochs
-            self._tell(f"{name} is queued and goes on after epoch {done} of {epochs}.")
-
     def action_resume_left(self) -> None:
         """Queue all runs that a program which ended has left queued."""
         own = {self.cifar.worker.current, *self.cifar.worker.queued}
@@ -133,32 +116,3 @@ class HistoryScreen(RunListScreen):
         worker.move(run.id, step)
         place = worker.queued.index(run.id) + 1 if run.id in worker.queued else 0
         self._tell(f"{plain(run.name)} is number {place} of {len(worker.queued)} in the queue.")
-
-    def action_trash(self) -> None:
-        """Move the run to the trash, after asking; a run in training is refused at once."""
-        run = self._chosen()
-        if run is None:
-            return
-        if run.status in ("running", "paused"):
-            self._delete(run)
-            return
-        question = f"Move {plain(run.name)} to the trash? It can be restored with t, z."
-        ask = Ask(question, yes="move to the trash")
-        self.app.push_screen(ask, lambda sure: self._delete(run) if sure else None)
-
-    def _delete(self, run: Run) -> None:
-        with self._complaining():
-            self.cifar.worker.drop(run.id)
-            if run.id == self.cifar.worker.current:
-                raise UserError(f"{run.name} is in training; stop it before deleting it.")
-            self.cifar.runs.delete(self.cifar.runs.get(run.id))
-
-    def action_restore(self) -> None:
-        """Move the run back from the trash."""
-        if self._bin is None:
-            self._tell("z restores a run while the trash is shown; t shows it.")
-            return
-        run = self._cursor_run()
-        if run is not None:
-            with self._complaining():
-                self.cifar.runs.restore(run)

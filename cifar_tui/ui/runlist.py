@@ -17,6 +17,7 @@ from cifar_tui.formats import plain
 from cifar_tui.runs.filter import matches
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.listing import Run, Runs, best_run
+from cifar_tui.runs.space import bytes_text, size_of
 from cifar_tui.ui.columns import (
     BY_NAME,
     SORT_CYCLE,
@@ -30,6 +31,7 @@ from cifar_tui.ui.columns import (
 )
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
+from cifar_tui.ui.marks import MARK_WIDTH, mark_text
 from cifar_tui.ui.screen import CifarScreen
 from cifar_tui.ui.table import RowTable, TableColumn
 from cifar_tui.ui.topline import TopLine
@@ -38,8 +40,6 @@ READ_EVERY = 2.0
 """Seconds between two looks at the run folders while the screen is shown."""
 FIRST = 100
 """So many of the newest runs are shown while the others are read for the first time."""
-MARK = "*"
-MARK_WIDTH = 2
 
 
 class RunListScreen(CifarScreen):
@@ -61,6 +61,8 @@ class RunListScreen(CifarScreen):
         self._query = ""
         self._bin: Runs | None = None
         """The trash while it is shown."""
+        self._sizes: dict[str, int] = {}
+        """Bytes of each run in the trash."""
         self._looking = False
         self._look_again = False
 
@@ -113,6 +115,8 @@ class RunListScreen(CifarScreen):
             found = {run.id: make_line(run, before.get(run.id)) for run in runs.all()}
         except UserError as error:
             found, problem = {}, str(error)
+        if runs is self._bin:
+            self._sizes = {i: self._sizes.get(i) or size_of(runs.folder / i) for i in found}
         self.app.call_from_thread(self._take, runs, found, problem)
         for line in found.values():
             line.searched  # noqa: B018 - made here, so that the filter's first letter is quick
@@ -159,7 +163,8 @@ class RunListScreen(CifarScreen):
         marks = set() if self._bin else set(self._marks)
 
         def texts(key: str) -> tuple[str, ...]:
-            return (MARK if key in marks else "", *texts_of(self._found[key], self._columns, now))
+            line = self._found[key]
+            return (mark_text(line.run, key in marks), *texts_of(line, self._columns, now))
 
         self.query_one(RowTable).show(keys, texts)
 
@@ -174,7 +179,8 @@ class RunListScreen(CifarScreen):
         count = f"{len(self._found)} run{'s' if len(self._found) != 1 else ''}"
         parts = [f"{shown} of {count}" if query else count]
         if self._bin:
-            parts = [f"Trash: {parts[0]}", "z restores, t goes back"]
+            space = bytes_text(sum(self._sizes.values()))
+            parts = [f"Trash: {parts[0]}, {space}", "z restores, X empties, t goes back"]
         elif self._marks:
             parts.append(f"{len(self._marks)} marked")
         if query:
