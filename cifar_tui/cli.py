@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from cifar_tui import __version__, cli_inspect, cli_keep, printing
+from cifar_tui import __version__, cli_inspect, cli_keep, cli_predict, printing
 from cifar_tui.cli_bench import bench_command
 from cifar_tui.cli_lab import lab_app
 from cifar_tui.cli_runs import runs_app
 from cifar_tui.errors import UserError
-from cifar_tui.flags import RUNS, AnyRuns, DataDir, Json, RunsDir, Together, Which, spec_flags
+from cifar_tui.flags import RUNS, AnyRuns, DataDir, Json, RunsDir, Together, spec_flags
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
@@ -33,6 +33,7 @@ app.command(data_app)
 app.command(lab_app)
 cli_inspect.register(app)
 cli_keep.register(runs_app)
+cli_predict.register(app, runs_app)
 
 
 def main() -> None:
@@ -139,26 +140,6 @@ def worker(*run: str, together: Together = False, runs: RunsDir = RUNS) -> int:
     known = Runs(runs)
     folders = [RunFolder(known.find(wanted).path) for wanted in run]
     return headless.train_folders(folders, runs, SilentPrinter(), together=together)
-
-
-@app.command
-def export(
-    run: Which,
-    /,
-    *,
-    output: Annotated[Path | None, Parameter(help="File to write.")] = None,
-    overwrite: Annotated[bool, Parameter(negative=(), help="Replace the file.")] = False,
-    data: Annotated[str | None, Parameter(help="Folder with the images.")] = None,
-    json: Json = False,
-    runs: RunsDir = RUNS,
-) -> None:
-    """Write predictions.csv for the test split from a run's best checkpoint."""
-    from cifar_tui.training.export import export_predictions
-
-    found = Runs(runs).find(run)
-    with printing.export_progress(json) as tick:
-        result = export_predictions(found, output, data=data, overwrite=overwrite, tick=tick)
-    printing.say(result.to_dict(), result.sentence(), json)
 
 
 @app.command
