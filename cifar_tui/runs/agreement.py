@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cifar_tui.errors import UserError
-from cifar_tui.formats import accuracy, plain
+from cifar_tui.formats import accuracy, plain, shortened
 from cifar_tui.spec import CLASSES
 
 CHANCE = 0.05
 """A difference counts when chance alone would make one as large more rarely than this."""
 PAIRS_SHOWN = 8
-NAME_CELLS = 48
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ class Agreement:
         """The same for people, within 76 cells."""
         synthetic = " (synthetic)" if self.synthetic else ""
         lines = [
-            f"A  {_cut(self.a)}{self._acc('only_a')}",
-            f"B  {_cut(self.b)}{self._acc('only_b')}",
+            f"A  {shortened(self.a)}{self._acc('only_a')}",
+            f"B  {shortened(self.b)}{self._acc('only_b')}",
             f"equal labels on {self.split}{synthetic}: {self.equal:,} of {self.images:,}, "
             f"{accuracy(self.share)}",
         ]
@@ -111,11 +110,6 @@ class Agreement:
 
     def _label(self, label: int) -> str:
         return f"{label} {plain(self.classes[label])}" if self.classes else str(label)
-
-
-def _cut(name: str) -> str:
-    shown = plain(name)
-    return shown if len(shown) <= NAME_CELLS else shown[: NAME_CELLS - 1] + "…"
 
 
 def agree(

@@ -25,6 +25,12 @@ def output_path(output: Path | None, synthetic: bool) -> Path:
         raise UserError(f"There is no home folder for {output}; give the whole path.") from None
 
 
+def record_path(output: Path) -> Path:
+    """The .json file beside the predictions."""
+    path = output.with_suffix(".json")
+    return path if path != output else output.with_name(f"{output.name}.json")
+
+
 def check_output(path: Path, overwrite: bool) -> None:
     """Refuse a path that cannot or must not be written, before any work is done."""
     folder = path.parent

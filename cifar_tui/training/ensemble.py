@@ -19,11 +19,11 @@ from cifar_tui import __version__
 from cifar_tui.data.batches import PlainBatches
 from cifar_tui.data.dataset import Split
 from cifar_tui.errors import UserError
-from cifar_tui.formats import accuracy, plain
+from cifar_tui.formats import accuracy, plain, shortened
 from cifar_tui.runs.files import write_json
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_meta
-from cifar_tui.runs.predictions import check_output, output_path, write_predictions
+from cifar_tui.runs.predictions import check_output, output_path, record_path, write_predictions
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.export import CPU, counts_of, model_of
 from cifar_tui.training.images import images_of
@@ -60,7 +60,7 @@ class Ensemble:
     @property
     def best(self) -> Choice:
         """The choice with the highest val_acc; of equal ones the simplest."""
-        return max(self.choices, key=lambda c: (c.val_acc, -len(c.runs), not c.flips))
+        return max(self.choices, key=_worth)
 
     @property
     def synthetic(self) -> bool:
@@ -104,16 +104,21 @@ class Ensemble:
         """A choice in a few words: the run's name or `ensemble of 3`, and whether with flips."""
         alone = len(choice.runs) == 1
         what = self.runs[choice.runs[0]].name if alone else f"ensemble of {len(choice.runs)}"
-        return plain(what) + (" + flips" if choice.flips else "")
+        return shortened(what) + (" + flips" if choice.flips else "")
 
-    def lines(self) -> list[str]:
-        """All choices with their val_acc, the best one marked."""
-        width = max(len(self.words(choice)) for choice in self.choices)
-        return [
-            f"{'>' if choice is self.best else ' '} {self.words(choice):<{width}}  "
-            f"{accuracy(choice.val_acc)}"
-            for choice in self.choices
-        ]
+    def lines(self, most: int | None = None) -> list[str]:
+        """The choices with their val_acc, best first and marked; `most` cuts them off."""
+        ordered = sorted(self.choices, key=_worth, reverse=True)
+        shown = ordered[:most]
+        width = max(len(self.words(choice)) for choice in shown)
+        lines = [f"{self.words(choice):<{width}}  {accuracy(choice.val_acc)}" for choice in shown]
+        others = [f"  and {len(ordered) - len(shown)} others"] if len(shown) < len(ordered) else []
+        return [f"> {lines[0]}", *(f"  {line}" for line in lines[1:]), *others]
+
+
+def _worth(choice: Choice) -> tuple[float, int, bool]:
+    """What a choice is taken by: val_acc, and of equal ones the simplest."""
+    return choice.val_acc, -len(choice.runs), not choice.flips
 
 
 @dataclass(frozen=True)
@@ -127,22 +132,19 @@ class Exported:
         """The record that stands beside the file."""
         return self.record
 
-    def sentence(self) -> str:
-        """What was written, and what it was chosen from."""
+    def told(self) -> str:
+        """What was written."""
         record = self.record
-        words = [
+        told = (
             f"{record['rows']:,} predictions are in {plain(record['output'])}, "
             f"how they were made in {plain(record['record'])}."
-        ]
-        if record["synthetic"]:
-            words.append("That is the demo set (synthetic): nothing to hand in.")
-        return "\n".join([*words, "", "val_acc of what was tried, the best one taken", *self.lines])
+        )
+        synthetic = "\nThat is the demo set (synthetic): nothing to hand in."
+        return told + (synthetic if record["synthetic"] else "")
 
-
-def record_path(output: Path) -> Path:
-    """The .json file beside the predictions."""
-    path = output.with_suffix(".json")
-    return path if path != output else output.with_name(f"{output.name}.json")
+    def sentence(self) -> str:
+        """What was written, and what it was chosen from."""
+        return "\n".join([self.told(), "", "by val_acc", *self.lines])
 
 
 def check_outputs(path: Path, overwrite: bool) -> None:

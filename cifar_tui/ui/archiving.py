@@ -7,7 +7,7 @@ from cifar_tui.formats import plain
 from cifar_tui.runs.archive import archive_path, archive_runs, archived_text, check_archive
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.space import runs_text
-from cifar_tui.ui.filedialog import FileDialog, Tick
+from cifar_tui.ui.working import FileDialog, Tick
 
 
 class ArchiveDialog(FileDialog):

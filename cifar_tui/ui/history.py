@@ -22,16 +22,22 @@ class HistoryScreen(KeepScreen):
 
     def action_compare(self) -> None:
         """Compare the marked runs; a single one with the cursor's."""
+        wanted = self._two_or_more("to compare them")
+        if wanted:
+            self.app.push_screen(CompareScreen([run.id for run in wanted]))
+
+    def _two_or_more(self, purpose: str) -> list[Run]:
+        """The marked runs; a single one with the cursor's; none, and a word about it, if alone."""
         run = self._chosen()
         if run is None:
-            return
-        wanted = list(self._marks)
-        if len(wanted) < 2 and run.id not in wanted:
-            wanted.append(run.id)
+            return []
+        wanted = [self._found[run_id].run for run_id in self._marks if run_id in self._found]
+        if len(wanted) < 2 and run not in wanted:
+            wanted.append(run)
         if len(wanted) < 2:
-            self._tell("Mark another run with Space to compare them.")
-        else:
-            self.app.push_screen(CompareScreen(wanted))
+            self._tell(f"Mark another run with Space {purpose}.")
+            return []
+        return wanted
 
     def action_weights(self) -> None:
         """Show the weights of the marked runs, else of the cursor's."""
@@ -72,6 +78,24 @@ class HistoryScreen(KeepScreen):
         run = self._chosen()
         if run is not None:
             self.app.push_screen(ExportDialog(run))
+
+    def action_ensemble(self) -> None:
+        """Write predictions.csv of what validates best: a marked run, or all of them together."""
+        from cifar_tui.ui.export import EnsembleDialog
+
+        runs = self._two_or_more("to export their ensemble")
+        if runs:
+            self.app.push_screen(EnsembleDialog(runs))
+
+    def action_agree(self) -> None:
+        """Lay the predictions of two marked runs over each other."""
+        from cifar_tui.ui.agreeing import AgreementDialog
+
+        runs = self._two_or_more("to see how far they agree")
+        if len(runs) > 2:
+            self._tell(f"{len(runs)} runs are marked; = takes two.")
+        elif runs:
+            self.app.push_screen(AgreementDialog(*runs))
 
     def action_new_from(self) -> None:
         """Fill the form with the run's settings."""
