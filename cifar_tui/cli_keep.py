@@ -35,9 +35,7 @@ def register(runs_app: App) -> None:
 
 
 def _found(wanted: tuple[str, ...], known: Runs) -> list[Run]:
-    """The runs meant, each once; raises UserError where none is named."""
-    if not wanted:
-        raise UserError("Name one or more runs; `cifar-tui runs list` shows them.")
+    """The runs meant, each once."""
     everything = known.all()
     found = [find_run(everything, one, known.folder) for one in wanted]
     return list({run.id: run for run in found}.values())

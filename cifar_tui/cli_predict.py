@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from cifar_tui import printing
-from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir
 from cifar_tui.runs.listing import Run, Runs
 
@@ -44,8 +43,6 @@ def export(
     With several runs or --flips, validation accuracy alone chooses, and predictions.json beside it
     says what was tried and taken.
     """
-    if not run:
-        raise UserError("export needs a run, like `cifar-tui export best`.")
     known = Runs(runs)
     found = list({one.id: one for one in map(known.find, run)}.values())
     with printing.export_progress(json) as tick:

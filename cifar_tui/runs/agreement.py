@@ -11,7 +11,7 @@ from cifar_tui.spec import CLASSES
 
 CHANCE = 0.05
 """A difference counts when chance alone would make one as large more rarely than this."""
-PAIRS_SHOWN = 8
+PAIRS_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Agreement:
         return asdict(self) | {"share": self.share}
 
     def lines(self) -> list[str]:
-        """The same for people, within 76 cells."""
+        """The same for people, on few lines within 66 cells but for the verdict."""
         synthetic = " (synthetic)" if self.synthetic else ""
         lines = [
             f"A  {shortened(self.a)}{self._acc('only_a')}",
@@ -78,7 +78,6 @@ class Agreement:
                 f"{'':9}{'B right':>9}{'B wrong':>9}",
                 f"{'A right':9}{right.both:>9,}{right.only_a:>9,}",
                 f"{'A wrong':9}{right.only_b:>9,}{right.neither:>9,}",
-                "",
                 right.words(),
             ]
         return [*lines, *self._pair_lines()]

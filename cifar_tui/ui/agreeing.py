@@ -8,8 +8,6 @@ from cifar_tui.ui.working import Tick, WorkDialog
 class AgreementDialog(WorkDialog):
     """How far two runs agree on validation, and whether one is better than chance."""
 
-    DEFAULT_CSS = "AgreementDialog .dialog { width: 76; }"
-
     def __init__(self, a: Run, b: Run) -> None:
         super().__init__(f"{plain(a.name)} and {plain(b.name)}", "Predicting. Esc leaves.")
         self._a, self._b = a, b

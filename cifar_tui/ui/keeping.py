@@ -118,14 +118,15 @@ class KeepScreen(RunListScreen):
         pinned = [run for run in runs if run.notes.pinned and run not in busy]
         wanted = [run for run in runs if run not in busy and run not in pinned]
         counts = ((len(busy), "in training"), (len(pinned), "pinned"))
-        stay = " ".join(f"{count} {why} stay." for count, why in counts if count)
+        parts = ", ".join(f"{count} {why}" for count, why in counts if count)
+        left = f" Left out: {parts}." if parts else ""
         if not wanted:
-            self._tell(f"Nothing to move: {stay}")
+            self._tell(f"Nothing to move.{left}")
             return
         space = bytes_text(sum(sizes[run.id] for run in wanted))
-        question = f"Move {runs_text(len(wanted))} that are marked ({space}) to the trash? {stay}"
+        question = f"Move {runs_text(len(wanted))} that are marked ({space}) to the trash?{left}"
         self._ask(
-            f"{question.strip()} t, z restores them.",
+            f"{question} t, z restores them.",
             "move to the trash",
             lambda: self._do_each(wanted, self._delete, "moved to the trash"),
         )

@@ -153,7 +153,7 @@ class RunListScreen(CifarScreen):
             lines = [line for line in lines if matches(line.searched, self._query)]
         ordered = in_order(lines, BY_NAME[self._column], self._backwards)
         self._show([line.run.id for line in ordered])
-        best = best_run([line.run for line in lines])
+        best = None if self._bin else best_run([line.run for line in lines])
         self.say("summary", f" {problem or self._summary(len(lines))}")
         self.say("best", f"{best_words(best, self.size.width // 4)} " if best else "")
 

@@ -86,7 +86,7 @@ async def test_the_marked_go_to_the_trash_after_one_question_but_for_the_pinned(
         space = bytes_text(size_of(three[1].path) + size_of(three[2].path))
         assert await asked(pilot) == (
             f"Move 2 runs that are marked ({space}) to the trash? "
-            "1 in training stay. 1 pinned stay. t, z restores them."
+            "Left out: 1 in training, 1 pinned. t, z restores them."
         )
         await pilot.press("escape")
         assert table.row_count == 4
