@@ -10,6 +10,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir, Which
 from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.space import bytes_text, size_of
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import to_toml
@@ -30,6 +31,9 @@ def runs_list(
         printing.print_json([run.to_dict() for run in found])
     else:
         printing.print_runs(found, runs)
+        if trash and found:
+            space = bytes_text(sum(size_of(run.path) for run in found))
+            print(f"`cifar-tui runs empty-trash` frees {space}.")
 
 
 @runs_app.command(name="show")

@@ -153,6 +153,7 @@ def test_the_commands_ask_or_want_yes(cifar: Command, run: Run, tmp_path: Path) 
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "kept only best.pt" in refused.stderr
     assert cifar("runs", "delete", run.id, *where).returncode == 0
+    assert "empty-trash` frees " in cifar("runs", "list", "--trash", *where).stdout
     unsure = cifar("runs", "empty-trash", *where)
     assert unsure.returncode == 2 and "1 run (" in unsure.stderr
     assert (tmp_path / TRASH / run.id).exists()

@@ -156,6 +156,18 @@ def test_what_was_tried_and_taken_stands_beside_the_file(
     assert labels == weighed.predict(best)
 
 
+def test_a_plain_export_over_it_takes_its_record_along_but_no_other_file(
+    weighed: Ensemble, two: list[Run], tmp_path: Path
+) -> None:
+    output, record = tmp_path / "p.csv", tmp_path / "p.json"
+    export_choice(weighed, output)
+    export_predictions(two[0], output, overwrite=True)
+    assert not record.exists()
+    record.write_text('{"sha256": "mine"}')
+    export_predictions(two[0], output, overwrite=True)
+    assert record.read_text() == '{"sha256": "mine"}'
+
+
 def test_neither_file_is_replaced_unasked(two: list[Run], tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text("precious")
     with pytest.raises(UserError, match=r"p\.json exists; use --overwrite"):
