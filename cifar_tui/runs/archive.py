@@ -105,10 +105,15 @@ def archived_text(runs: Sequence[Run], path: Path, size: int) -> str:
     return f"{runs_text(len(runs))} ({bytes_text(size)}) in {plain(str(path))}."
 
 
-def _files_of(run: Run) -> list[Path]:
-    """The run's files that are known; raises UserError where the run or one of them is unfit."""
+def require_ended(run: Run) -> None:
+    """Raise UserError for a run that someone may still write."""
     if run.status not in (*ENDED, "stale"):
         raise UserError(f"{run.name} is {run.status}; only runs that have ended are archived.")
+
+
+def _files_of(run: Run) -> list[Path]:
+    """The run's files that are known; raises UserError where the run or one of them is unfit."""
+    require_ended(run)
     if not is_run_id(run.id):
         raise UserError(f"{run.id} is no name for a folder in an archive; rename it.")
     found = [run.path / name for name in LARGEST if os.path.lexists(run.path / name)]

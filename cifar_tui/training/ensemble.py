@@ -139,8 +139,11 @@ class Exported:
             f"{record['rows']:,} predictions are in {plain(record['output'])}, "
             f"how they were made in {plain(record['record'])}."
         )
-        synthetic = "\nThat is the demo set (synthetic): nothing to hand in."
-        return told + (synthetic if record["synthetic"] else "")
+        if record["images"]["trained_on"] not in (None, record["images"]["fingerprint"]):
+            told += "\nThe runs were trained on other files: the fingerprints differ."
+        if record["synthetic"]:
+            told += "\nThat is the demo set (synthetic): nothing to hand in."
+        return told
 
     def sentence(self) -> str:
         """What was written, and what it was chosen from."""

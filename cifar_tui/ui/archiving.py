@@ -3,8 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
-from cifar_tui.runs.archive import archive_path, archive_runs, archived_text, check_archive
+from cifar_tui.runs.archive import (
+    archive_path,
+    archive_runs,
+    archived_text,
+    check_archive,
+    require_ended,
+)
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.space import runs_text
 from cifar_tui.ui.working import FileDialog, Tick
@@ -19,6 +26,15 @@ class ArchiveDialog(FileDialog):
         what = plain(runs[0].name) if len(runs) == 1 else runs_text(len(runs))
         super().__init__(f"Archive {what} as .tar.gz or .zip", archive_path(None, runs))
         self._runs = list(runs)
+
+    def refusal(self) -> str:
+        """A run that may still be written is not archived."""
+        try:
+            for run in self._runs:
+                require_ended(run)
+        except UserError as error:
+            return plain(str(error))
+        return ""
 
     def checked(self, text: str) -> Path:
         """The path, which says the kind of archive; by default named after the run."""

@@ -122,6 +122,9 @@ def test_pinned_runs_are_not_deleted_with_others(
     where = ["--runs", str(tmp_path)]
     assert cli.run(["runs", "pin", run.id, *where]) == 0
     assert Runs(tmp_path).get(run.id).notes.pinned
+    capsys.readouterr()
+    assert cli.run(["runs", "list", *where]) == 0
+    assert "stopped pinned" in capsys.readouterr().out
     assert cli.run(["runs", "delete", run.id, other, *where]) == 2
     assert "Pinned: x." in capsys.readouterr().err
     assert len(Runs(tmp_path).all()) == 2

@@ -212,6 +212,15 @@ def test_only_runs_of_the_same_images_are_combined_or_compared(
         agreement(two[0], other, "val")
 
 
+def test_images_that_changed_since_the_training_are_said(two: list[Run], tmp_path: Path) -> None:
+    others = [meta_changed(run, tmp_path, lambda d: d.update(fingerprint="0" * 16)) for run in two]
+    ensemble = Ensemble(others)
+    ensemble.choices = [Choice((0,), False, 0.5)]
+    told = export_choice(ensemble, tmp_path / "p.csv")
+    assert "the fingerprints differ" in told.sentence()
+    assert told.to_dict()["images"]["trained_on"] == "0" * 16
+
+
 def test_two_runs_agree_where_their_labels_are_equal(two: list[Run], outputs: Outputs) -> None:
     found = agreement(two[0], two[1], "val")
     a, b = (outputs[i, "val", False].argmax(1) for i in (0, 1))

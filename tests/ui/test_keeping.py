@@ -185,6 +185,20 @@ async def test_an_archive_is_written_and_brought_in(
         await wait_for(pilot, lambda: table.row_count == 5)
 
 
+async def test_a_run_that_may_still_be_written_is_not_archived(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    save_run((), name="young", status="queued")
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await open_history(pilot, 1)
+        await pilot.press("A")
+        await wait_for(pilot, lambda: "young is queued; only runs that have" in screen_text(app))
+        assert not app.screen.query_one(Input).display
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: isinstance(app.screen, HistoryScreen))
+
+
 async def test_a_damaged_archive_is_said_and_brings_in_nothing(
     make_app: MakeApp, three: list[RunFolder], tmp_path: Path
 ) -> None:
