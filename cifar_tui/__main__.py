@@ -4,7 +4,7 @@ import gc
 import sys
 from collections.abc import Sequence
 
-FOLDERS = {"--runs", "--data"}
+OPTIONS = {"--runs", "--data", "--devices"}
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
     The app needs little of what the commands import, and a person waits for its first screen.
     """
     arguments = sys.argv[1:]
-    if not names_folders_only(arguments):
+    if not gives_options_only(arguments):
         from cifar_tui.cli import main as run_command
 
         return run_command()
@@ -23,22 +23,24 @@ def main() -> None:
     from cifar_tui.errors import UserError
     from cifar_tui.formats import plain
     from cifar_tui.runs.folder import RUNS
+    from cifar_tui.training.backends import Wish
     from cifar_tui.ui.launch import open_app
 
-    folders = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    runs, data = Path(given.get("--runs", RUNS)), given.get("--data", "data")
     try:
-        open_app(Path(folders.get("--runs", RUNS)), folders.get("--data", "data"))
+        open_app(runs, data, wish=Wish(devices=given.get("--devices", "")))
     except UserError as error:
         print(f"cifar-tui: {plain(str(error))}", file=sys.stderr)
         sys.exit(2)
 
 
-def names_folders_only(arguments: Sequence[str]) -> bool:
-    """Whether there is nothing but --runs FOLDER and --data FOLDER, each at most once."""
+def gives_options_only(arguments: Sequence[str]) -> bool:
+    """Whether there is nothing but these options with their values, each at most once."""
     options, values = arguments[::2], arguments[1::2]
     return (
         len(options) == len(values) == len(set(options))
-        and set(options) <= FOLDERS
+        and set(options) <= OPTIONS
         and not any(value.startswith("-") for value in values)
     )
 

@@ -8,17 +8,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from cifar_tui import __version__, cli_inspect, cli_keep, cli_predict, printing
+from cifar_tui import (
+    __version__,
+    cli_evaluation,
+    cli_inspect,
+    cli_keep,
+    cli_predict,
+    cli_stats,
+    printing,
+)
 from cifar_tui.cli_bench import bench_command
 from cifar_tui.cli_lab import lab_app
 from cifar_tui.cli_runs import runs_app
 from cifar_tui.errors import UserError
-from cifar_tui.flags import RUNS, AnyRuns, DataDir, Json, RunsDir, Together, spec_flags
+from cifar_tui.flags import (
+    ANY_BACKEND,
+    RUNS,
+    AnyRuns,
+    DataDir,
+    Json,
+    OnBackend,
+    RunsDir,
+    spec_flags,
+)
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.backends import ANY, Wish
 from cifar_tui.wording import read_toml
 
 app = App(
@@ -34,6 +52,8 @@ app.command(lab_app)
 cli_inspect.register(app)
 cli_keep.register(runs_app)
 cli_predict.register(app, runs_app)
+cli_stats.register(runs_app)
+cli_evaluation.register(app)
 
 
 def main() -> None:
@@ -80,15 +100,15 @@ else:
 
 
 @app.default
-def open_app(*, data: DataDir = "data", runs: RunsDir = RUNS) -> None:
+def open_app(*, data: DataDir = "data", on: OnBackend = ANY_BACKEND, runs: RunsDir = RUNS) -> None:
     """Open the app."""
-    _open(runs, data)
+    _open(runs, data, wish=on.wish())
 
 
-def _open(runs: Path, data: str, watch: Sequence[RunSpec] = ()) -> None:
+def _open(runs: Path, data: str, watch: Sequence[RunSpec] = (), wish: Wish = ANY) -> None:
     from cifar_tui.ui.launch import open_app
 
-    open_app(runs, data, watch)
+    open_app(runs, data, watch, wish)
 
 
 @app.command
@@ -108,11 +128,11 @@ def train(
     detach: Annotated[
         bool, Parameter(negative=(), help="Train in the background and return at once.")
     ] = False,
-    together: Together = False,
+    on: OnBackend = ANY_BACKEND,
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> int:
-    """Train one run, or a grid of runs one after another."""
+    """Train one run, or a grid of runs one after another or on several devices."""
     from cifar_tui import headless
     from cifar_tui.progress import train_printer
 
@@ -121,25 +141,35 @@ def train(
     given |= {name: value for name, value in flags.items() if value is not None}
     specs = headless.plan(given, grid)
     if app:
-        _open(runs, specs[0].data, specs)
+        _open(runs, specs[0].data, specs, on.wish())
         return 0
     if detach:
-        ids = headless.detach(specs, runs, together=together)
+        ids = headless.detach(specs, runs, on.wish())
         hint = "`cifar-tui runs watch RUN` shows one, `cifar-tui` all."
         printing.say({"runs": ids}, f"In the background: {', '.join(ids)}.\n{hint}", json)
         return 0
-    return headless.train_all(specs, runs, train_printer(json), together=together)
+    printer = train_printer(json)
+    return headless.train_all(specs, runs, printer, on.wish())
 
 
 @app.command(show=False)
-def worker(*run: str, together: Together = False, runs: RunsDir = RUNS) -> int:
+def worker(
+    *run: str,
+    on: OnBackend = ANY_BACKEND,
+    serve: Annotated[bool, Parameter(negative=(), help="Train what standard input names.")] = False,
+    runs: RunsDir = RUNS,
+) -> int:
     """Train queued runs without a terminal: what a run in the background is."""
     from cifar_tui import headless
     from cifar_tui.progress import SilentPrinter
 
+    if serve:
+        from cifar_tui.training.serve import serve_stdin
+
+        return serve_stdin(runs)
     known = Runs(runs)
     folders = [RunFolder(known.find(wanted).path) for wanted in run]
-    return headless.train_folders(folders, runs, SilentPrinter(), together=together)
+    return headless.train_folders(folders, runs, SilentPrinter(), on.wish())
 
 
 @app.command
@@ -192,6 +222,21 @@ def data_download(*, data: DataDir = "data", json: Json = False, runs: AnyRuns =
 
 
 app.command(bench_command, name="bench")
+
+
+@app.command
+def backends(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
+    """Show what can train runs here, and what the others lack."""
+    from cifar_tui.training.backends import CHOICES
+
+    found = [
+        {"name": c.name, "help": c.help, "why_not": c.why_not(), "options": dict(c.options)}
+        for c in CHOICES.values()
+    ]
+    if json:
+        printing.print_json(found)
+    else:
+        printing.print_backends(found)
 
 
 @app.command

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from cifar_tui import printing
-from cifar_tui.flags import RUNS, DataDir, Json, RunsDir, Together
+from cifar_tui.flags import ANY_BACKEND, RUNS, DataDir, Json, OnBackend, RunsDir
 from cifar_tui.labs.answer import Answer, Book
 from cifar_tui.labs.experiments import LABS, find_labs
 from cifar_tui.labs.images import Images, choose_images
@@ -89,7 +89,7 @@ def lab_run(
     detach: Annotated[
         bool, Parameter(negative=(), help="Train in the background and return at once.")
     ] = False,
-    together: Together = False,
+    on: OnBackend = ANY_BACKEND,
     data: DataDir = "data",
     json: Json = False,
     runs: RunsDir = RUNS,
@@ -106,13 +106,13 @@ def lab_run(
     found = _answers(labs, wanted, images, runs, **where)
     folders = queue(found, runs)
     if detach:
-        ids = headless.detach_folders(folders, runs, together=together)
+        ids = headless.detach_folders(folders, runs, on.wish())
         trains = f"In the background: {', '.join(ids)}." if ids else "Nothing is missing."
         printing.say({"runs": ids}, f"{trains}\n`cifar-tui lab show {name}` shows them.", json)
         return 0
     code = 0
     if folders:
-        code = headless.train_folders(folders, runs, printer, together=together)
+        code = headless.train_folders(folders, runs, printer, on.wish())
     found = _answers(labs, wanted, images, runs)
     if json:
         for answer in found:

@@ -64,6 +64,46 @@ def beside(blocks: Sequence[Sequence[str]], width: int) -> list[str]:
     return ["".join(f"{line[:width]:<{width}}" for line in row).rstrip() for row in rows]
 
 
+DOTS = " .:⁝"
+"""No figure in a cell, one, two, more."""
+
+
+def strip(
+    figures: Sequence[float],
+    mean: float | None,
+    margin: float | None,
+    low: float,
+    high: float,
+    width: int,
+) -> str:
+    """Figures as dots on a line from low to high, `|` at their mean, `(` and `)` at its interval.
+
+    What lies beyond the ends stands at them.
+    """
+    counts = [0] * width
+    for figure in figures:
+        counts[_cell(figure, low, high, width)] += 1
+    cells = [DOTS[min(count, len(DOTS) - 1)] for count in counts]
+    if mean is not None:
+        if margin is not None:
+            cells[_cell(mean - margin, low, high, width)] = "("
+            cells[_cell(mean + margin, low, high, width)] = ")"
+        cells[_cell(mean, low, high, width)] = "|"
+    return "".join(cells)
+
+
+def strip_scale(low: str, high: str, width: int) -> str:
+    """The two ends of strips above or below them, and a line between."""
+    between = width - len(low) - len(high) - 2
+    return f"{low} {'─' * between} {high}" if between > 0 else f"{low} {high}"[:width]
+
+
+def _cell(figure: float, low: float, high: float, width: int) -> int:
+    """The cell of a figure on a line of `width` cells from low to high."""
+    share = (figure - low) / (high - low) if high > low else 0.5
+    return max(0, min(width - 1, round(share * (width - 1))))
+
+
 SHADES = " .:-=+*#%@"
 """From the least loss to the largest, a contour for each."""
 CENTRE = "o"

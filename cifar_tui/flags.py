@@ -8,6 +8,7 @@ from cyclopts import Group, Parameter
 
 from cifar_tui.runs.folder import RUNS as RUNS
 from cifar_tui.settings import GROUPS, SETTINGS, Setting
+from cifar_tui.training.backends import Wish, parse_options
 from cifar_tui.wording import format_value
 
 RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")]
@@ -20,10 +21,37 @@ Which = Annotated[
 AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]
 """Accepted where no run is read, so that every command takes the same flags."""
 
-Together = Annotated[
-    bool,
-    Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
-]
+
+@dataclasses.dataclass(frozen=True)
+class BackendFlags:
+    """How runs are to be trained: the flags that `train`, `lab run` and the app share."""
+
+    backend: Annotated[
+        str, Parameter(help="What trains them; `cifar-tui backends` shows which can be used here.")
+    ] = ""
+    devices: Annotated[
+        str,
+        Parameter(
+            help="Train at the same time on these, a process for each: cuda:0,cuda:1, cpu:2 for "
+            "two runs on the CPU, or all GPUs that others do not use heavily."
+        ),
+    ] = ""
+    together: Annotated[
+        bool,
+        Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
+    ] = False
+    option: Annotated[
+        tuple[str, ...],
+        Parameter(negative=(), help="An option of the backend, as NAME=VALUE; may be repeated."),
+    ] = ()
+
+    def wish(self) -> Wish:
+        """The same as the core takes it; raises UserError for an option without a value."""
+        return Wish(self.backend, self.devices, self.together, parse_options(self.option))
+
+
+OnBackend = Annotated[BackendFlags, Parameter(name="*", group="Backend")]
+ANY_BACKEND = BackendFlags()
 
 
 def spec_flags() -> type:

@@ -13,11 +13,13 @@ from cifar_tui.grid import as_texts, make_grid
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.follow import Follower, Look
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.pace import longest_first
 from cifar_tui.runs.steer import order, requeue
 from cifar_tui.settings import SETTINGS, make_spec, unknown_setting
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.backend import Backend
+from cifar_tui.training.backends import ANY, Wish, make_backend
 from cifar_tui.training.detached import start
-from cifar_tui.training.worker import Worker
 
 LOOK_EVERY = 0.1
 
@@ -34,9 +36,17 @@ class TrainPrinter(Protocol):
     def show(self, look: Look) -> None:
         """Show new events and progress."""
 
+    def side_by_side(self) -> "TrainPrinter":
+        """One for runs that train at the same time."""
+
 
 def plan(given: Mapping[str, Any], grid: Sequence[str]) -> list[RunSpec]:
     """The specs of one `train` command: its settings, times its `--grid NAME=V1,V2` flags."""
+    if "," in str(given.get("device", "")):
+        raise UserError(
+            "One run trains on one device, as nets this small slow down when they are split; "
+            f"--devices {given['device']} trains several runs at the same time."
+        )
     spec = make_spec(given)
     if not grid:
         return [spec]
@@ -53,40 +63,55 @@ def plan(given: Mapping[str, Any], grid: Sequence[str]) -> list[RunSpec]:
 
 
 def train_all(
-    specs: Sequence[RunSpec], runs: Path, printer: TrainPrinter, *, together: bool = False
+    specs: Sequence[RunSpec],
+    runs: Path,
+    printer: TrainPrinter,
+    wish: Wish = ANY,
 ) -> int:
-    """Train the specs one after another; returns 1 if a run failed, else 0.
+    """Train the specs; returns 1 if a run failed, else 0.
 
     Checks the images before a run folder is made. SIGINT and SIGTERM stop the current run
     between two batches and drop the rest.
     """
-    from cifar_tui.training.perform import check_run
-
     for where in dict.fromkeys(spec.data for spec in specs):
         note = find(where).note
         if note:
             printer.note(note)
+    backend, notes = make_backend(runs, wish)
     for spec in specs:
-        check_run(spec)
+        backend.check(spec)
     folders = [RunFolder.create(runs, spec) for spec in specs]
-    return train_folders(folders, runs, printer, together=together)
+    return _train(backend, notes, folders, runs, printer)
 
 
 def train_folders(
-    folders: Sequence[RunFolder], runs: Path, printer: TrainPrinter, *, together: bool = False
+    folders: Sequence[RunFolder],
+    runs: Path,
+    printer: TrainPrinter,
+    wish: Wish = ANY,
 ) -> int:
-    """Train queued runs one after another in this process, or as one model where that is asked
-    for and they share it; returns 1 if one failed, 130 after an interrupt, else 0."""
-    worker = Worker(together=together)
+    """Train queued runs as is wished; returns 1 if one failed, 130 after an interrupt, else 0."""
+    return _train(*make_backend(runs, wish), folders, runs, printer)
+
+
+def _train(
+    worker: Backend,
+    notes: Sequence[str],
+    folders: Sequence[RunFolder],
+    runs: Path,
+    printer: TrainPrinter,
+) -> int:
+    for note in notes:
+        printer.note(note)
+    if worker.slots > 1:
+        printer = printer.side_by_side()
+        folders = longest_first(folders, Runs(runs).all())
     for folder in folders:
         worker.add(folder)
     worker.finish()
     with _stopping(worker) as interrupted:
         worker.start()
-        statuses = [
-            _follow(runs, folder, i, len(folders), worker, printer)
-            for i, folder in enumerate(folders, 1)
-        ]
+        statuses = _follow(runs, folders, worker, printer)
         worker.join()
     if worker.problem:
         raise UserError(worker.problem)
@@ -95,21 +120,22 @@ def train_folders(
     return 1 if "failed" in statuses else 0
 
 
-def detach(specs: Sequence[RunSpec], runs: Path, *, together: bool = False) -> list[str]:
+def detach(specs: Sequence[RunSpec], runs: Path, wish: Wish = ANY) -> list[str]:
     """Make the runs and train them in a process of their own; returns their ids."""
     for where in dict.fromkeys(spec.data for spec in specs):
         find(where)
+    backend, _ = make_backend(runs, wish)
+    for spec in specs:
+        backend.check(spec)
     folders = [RunFolder.create(runs, spec) for spec in specs]
-    return detach_folders(folders, runs, together=together)
+    return detach_folders(folders, runs, wish)
 
 
-def detach_folders(
-    folders: Sequence[RunFolder], runs: Path, *, together: bool = False
-) -> list[str]:
+def detach_folders(folders: Sequence[RunFolder], runs: Path, wish: Wish = ANY) -> list[str]:
     """Train queued runs in a process of their own; returns their ids."""
     ids = [folder.id for folder in folders]
     if ids:
-        start(runs, ids, together=together)
+        start(runs, ids, wish)
     return ids
 
 
@@ -138,27 +164,36 @@ def watch(run: Run, runs: Path, printer: TrainPrinter) -> int:
 
 
 def _follow(
-    runs: Path, folder: RunFolder, number: int, total: int, worker: Worker, printer: TrainPrinter
-) -> str:
+    runs: Path, folders: Sequence[RunFolder], worker: Backend, printer: TrainPrinter
+) -> list[str]:
+    """Show each run from its turn to its end, however many have theirs; returns their statuses."""
     known = Runs(runs)
-    follower = Follower(known, folder.id)
-    printer.begin(known.get(folder.id), number, total)
+    waiting = {folder.id: number for number, folder in enumerate(folders, 1)}
+    shown: dict[str, Follower] = {}
+    statuses: dict[str, str] = {}
     told = ""
-    while True:
-        working = worker.alive and folder.id in (*worker.training, *worker.queued)
-        look = follower.look()
-        printer.show(look)
-        problem = worker.problem or look.run.summary.reason * (not look.run.ended)
+    while waiting or shown:
+        alive, own, training = worker.alive, worker.own, worker.training
+        for run_id in [i for i in waiting if i in training or i not in own or not alive]:
+            printer.begin(known.get(run_id), waiting.pop(run_id), len(folders))
+            shown[run_id] = Follower(known, run_id)
+        problem = worker.problem
+        for run_id, follower in list(shown.items()):
+            look = follower.look()
+            printer.show(look)
+            problem = problem or look.run.summary.reason * (not look.run.ended)
+            if run_id not in own or not alive:
+                statuses[run_id] = look.run.status
+                del shown[run_id]
         if problem and problem != told:
             printer.note(problem)
         told = problem
-        if look.run.ended or not working:
-            return look.run.status
         time.sleep(LOOK_EVERY)
+    return list(statuses.values())
 
 
 @contextmanager
-def _stopping(worker: Worker) -> Iterator[list[bool]]:
+def _stopping(worker: Backend) -> Iterator[list[bool]]:
     """Let SIGINT and SIGTERM close the worker while the block runs; the list notes a SIGINT."""
     interrupted: list[bool] = []
 

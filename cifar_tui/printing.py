@@ -22,7 +22,8 @@ from cifar_tui.formats import (
     rate,
 )
 from cifar_tui.runs.compare import differing
-from cifar_tui.runs.listing import Run, best_run, read_epochs, read_meta
+from cifar_tui.runs.contents import contents, size_text, total
+from cifar_tui.runs.listing import Run, best_run, read_epochs, read_events, read_meta
 from cifar_tui.settings import changed, format_value
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import brief, model_name
@@ -110,10 +111,12 @@ def _settings(spec: RunSpec) -> str:
 
 
 def run_details(run: Run) -> dict[str, Any]:
-    """One run for programs: its summary with `spec`, `epochs` (the epoch events) and `meta`."""
+    """One run for programs: its summary with `spec`, all its events, `meta`, and its files."""
     return run.to_dict() | {
         "epochs_planned": run.summary.epochs,
         "epochs": read_epochs(run.path),
+        "events": [e for e in read_events(run.path) if e.get("event") != "epoch"],
+        "files": [{"name": plain(f.name), "bytes": f.size} for f in contents(run.path)],
         "meta": read_meta(run.path),
     }
 
@@ -135,6 +138,8 @@ def print_run(run: Run) -> None:
         lines.append(f"tags      {', '.join(run.tags)}")
     if run.notes.note:
         lines.append(f"note      {run.notes.note}")
+    files = contents(run.path)
+    lines.append(f"files     {size_text(total(files))} in {len(files)} files")
     table = _table(*EPOCH_COLUMNS, right=EPOCH_COLUMNS)
     for event in read_epochs(run.path):
         _row(table, *epoch_cells(event))
@@ -190,6 +195,14 @@ def print_devices(snapshot: "Snapshot", training: Sequence[Run]) -> None:
     _show(*text_lines(snapshot))
     for run in training:
         _show(plain(f"{run.name} is {run.status} on {run.summary.device}"))
+
+
+def print_backends(found: Sequence[Mapping[str, Any]]) -> None:
+    """A line per backend, then its options; what cannot be used says why."""
+    for backend in found:
+        _show(f"{backend['name']:<10} {backend['why_not'] or backend['help']}")
+        for name, help in backend["options"].items():
+            _show(f"           --option {name}=...  {help}")
 
 
 BENCH_COLUMNS = (

@@ -27,9 +27,16 @@ class SilentPrinter:
     def show(self, look: Look) -> None:
         """Nothing."""
 
+    def side_by_side(self) -> TrainPrinter:
+        """The same."""
+        return self
+
 
 class JsonPrinter:
     """Each event of the run as one JSON object on one line of stdout."""
+
+    def __init__(self, *, name_runs: bool = False) -> None:
+        self._name_runs = name_runs
 
     def note(self, sentence: str) -> None:
         """Notes go to stderr, out of a program's way."""
@@ -41,7 +48,12 @@ class JsonPrinter:
     def show(self, look: Look) -> None:
         """Print the new events."""
         for event in look.events:
-            print(json_text(event), flush=True)
+            run = {"run": look.run.id} if self._name_runs else {}
+            print(json_text({**run, **event}), flush=True)
+
+    def side_by_side(self) -> TrainPrinter:
+        """One whose objects say which run they are of."""
+        return JsonPrinter(name_runs=True)
 
 
 class LinePrinter:
@@ -70,8 +82,34 @@ class LinePrinter:
             return [epoch_line(event, look.run.summary.epochs)]
         return [end_line(look, event)] if kind == "end" else []
 
+    def side_by_side(self) -> TrainPrinter:
+        """Lines that begin with their run's number."""
+        return NumberedPrinter()
+
     def _print(self, line: str) -> None:
         print(plain(line), flush=True)
+
+
+class NumberedPrinter(LinePrinter):
+    """A line per epoch of runs that train at the same time, each with its run's number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, str] = {}
+        self._prefix = ""
+
+    def begin(self, run: Run, number: int, total: int) -> None:
+        """Name the run and its number."""
+        self._numbers[run.id] = f"{number:>{len(str(total))}}/{total}"
+        self._prefix = ""
+        super().begin(run, number, total)
+
+    def show(self, look: Look) -> None:
+        """Print the new epochs behind the run's number."""
+        self._prefix = f"{self._numbers[look.run.id]}  "
+        super().show(look)
+
+    def _print(self, line: str) -> None:
+        super()._print(self._prefix + line)
 
 
 class BarPrinter(LinePrinter):

@@ -9,12 +9,15 @@ from cifar_tui.ui.keys import EVERYWHERE, KEYS
 PLACES = {
     "new": "New run",
     "live": "Live",
+    "panels": "All runs",
     "history": "History",
     "compare": "Compare",
     "lab": "Lab",
     "experiment": "Experiment",
     "weights": "Weights",
     "surface": "Surface",
+    "mattered": "What mattered",
+    "run": "One run",
     EVERYWHERE: "everywhere",
 }
 

@@ -19,12 +19,13 @@ from cifar_tui import printing
 from cifar_tui.errors import UserError
 from cifar_tui.progress import JsonPrinter, LinePrinter
 from cifar_tui.runs.compare import compare
+from cifar_tui.runs.contents import contents
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.follow import Follower
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Notes, Point, Progress, Summary, this_worker
 from cifar_tui.spec import RunSpec
-from cifar_tui.ui.info import info_lines
+from cifar_tui.ui import runpages
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", 0))
 search = settings(
@@ -191,7 +192,10 @@ def show_everything(folder: Path) -> None:
         printed(lambda run=run: printing.print_run(run))
         details = printed_json(lambda run=run: printing.print_json(printing.run_details(run)))
         assert details["id"] == run.id
-        info_lines(run)
+        runpages.settings_lines(run)
+        rows = runpages.event_rows(run.path)
+        assert all(cell.isprintable() for row in rows for cell in row)
+        runpages.file_rows(contents(run.path))
         look = Follower(runs, run.id).look()
         printed(lambda look=look: LinePrinter().show(look))
         for line in printed(lambda look=look: JsonPrinter().show(look)).splitlines():

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, variance
 
-NORMAL = 1.960
-STUDENT = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 8: 2.306, 10: 2.228}
-STUDENT |= {12: 2.179, 15: 2.131, 20: 2.086, 30: 2.042, 60: 2.000, 120: NORMAL}
-"""97.5 % quantiles of Student's t by degrees of freedom; between two, the smaller counts."""
+from cifar_tui.inference import NORMAL, student
 
 
 @dataclass(frozen=True)
@@ -36,10 +33,10 @@ class Figures:
         """Half width of the 95 % confidence interval of a weighted sum of means."""
         groups = [self.values[label] for label in weights]
         freedom = sum(len(group) - 1 for group in groups)
-        if freedom < min(STUDENT):
+        if freedom < 2:
             quantile, spread = NORMAL, self.seed_sd**2
         else:
-            quantile = STUDENT[max(known for known in STUDENT if known <= freedom)]
+            quantile = student(freedom)
             repeated = [group for group in groups if len(group) > 1]
             spread = sum((len(g) - 1) * variance(g) for g in repeated) / freedom
         shares = zip(weights.values(), groups, strict=True)

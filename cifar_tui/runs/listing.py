@@ -276,6 +276,11 @@ def read_epochs(path: Path) -> list[dict[str, Any]]:
     return epochs_of(LineReader(path / "events.jsonl").read())
 
 
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """All events in order, with epochs trained again after a resume."""
+    return sound(LineReader(path / "events.jsonl").read())
+
+
 def epochs_of(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The epoch events among `events`, one per epoch, in order."""
     found = {event["epoch"]: event for event in sound(events) if event.get("event") == "epoch"}

@@ -13,10 +13,14 @@ WORD_BYTES = 200
 
 
 class Lock:
-    """An exclusive lock on a file; whoever holds it writes a word into it for others to read."""
+    """A lock on a file; whoever holds it writes a word into it for others to read.
 
-    def __init__(self, path: Path) -> None:
+    Those that share it hold it side by side, but not beside one that does not.
+    """
+
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
         self._path = path
+        self._kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         self._handle: int | None = None
 
     def take(self, word: str = "") -> bool:
@@ -26,7 +30,7 @@ class Lock:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         handle = os.open(self._path, flags, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, self._kind | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
             return False
@@ -64,11 +68,47 @@ class Lock:
         self.release()
 
 
-def device_lock(device: str) -> Lock:
+class Locks:
+    """Several locks that are taken all or none."""
+
+    def __init__(self, *locks: Lock) -> None:
+        self._locks = locks
+
+    def take(self, word: str = "") -> bool:
+        """Try to take them without waiting; tells whether all are held now."""
+        if all(lock.take(word) for lock in self._locks):
+            return True
+        self.release()
+        return False
+
+    def word(self) -> str:
+        """What a holder said last."""
+        return next(filter(None, (lock.word() for lock in self._locks)), "")
+
+    def release(self) -> None:
+        """Give them back."""
+        for lock in self._locks:
+            lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def device_lock(device: str, slot: str = "") -> Locks:
     """The lock that this user's runs on one device of this machine take turns by.
 
-    It lies in $CIFAR_TUI_LOCKS, else in the folder for temporary files, which outlives a login.
+    Runs in different slots of the CPU share its lock and take one of their own; a run without a
+    slot has the device for itself. It lies in $CIFAR_TUI_LOCKS, else in the folder for temporary
+    files, which outlives a login.
     """
+    if slot in ("", device):
+        return Locks(_named_lock(device))
+    return Locks(_named_lock(slot), _named_lock(device, shared=True))
+
+
+def _named_lock(name: str, *, shared: bool = False) -> Lock:
     folder = Path(os.environ.get("CIFAR_TUI_LOCKS") or tempfile.gettempdir())
-    name = device.replace(":", "-")
-    return Lock(folder / f"cifar-tui-{os.getuid()}-{name}.lock")
+    return Lock(folder / f"cifar-tui-{os.getuid()}-{name.replace(':', '-')}.lock", shared=shared)

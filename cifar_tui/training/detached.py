@@ -1,4 +1,4 @@
-"""The second backend: a process of its own that outlives the terminal and the app."""
+"""Training in the background: a process of its own that outlives the terminal and the app."""
 
 import subprocess
 import sys
@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.errors import UserError
+from cifar_tui.training.backends import ANY, Wish
 
 
-def start(runs: Path, run_ids: Sequence[str], *, together: bool = False) -> int:
-    """Train the queued runs in a new session, one after another; returns the process's pid.
+def start(runs: Path, run_ids: Sequence[str], wish: Wish = ANY) -> int:
+    """Train the queued runs in a new session; returns the process's pid.
 
     It reads and writes the run folders only; what it could not write there is in
     `.background.log` beside them.
     """
     command = [sys.executable, "-m", "cifar_tui", "worker", *run_ids, "--runs", str(runs)]
-    command += ["--together"] * together
+    command += wish.arguments()
     try:
         with (runs / ".background.log").open("ab") as log:
             process = subprocess.Popen(

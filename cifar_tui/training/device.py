@@ -8,10 +8,17 @@ from torch import Tensor
 
 from cifar_tui.errors import UserError
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.slots import this_slot
 
 
 def choose_device(spec: RunSpec) -> torch.device:
-    """The torch device a spec means; raises UserError when this machine does not have it."""
+    """The torch device a spec means, `auto` being that of this process's slot where it has one.
+
+    Raises UserError when this machine does not have it.
+    """
+    slot = this_slot()
+    if spec.device == "auto" and slot is not None:
+        return torch.device(slot.device)
     if spec.device == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     device = torch.device(spec.device)

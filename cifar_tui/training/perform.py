@@ -13,7 +13,7 @@ from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.lock import Lock, device_lock
+from cifar_tui.runs.lock import Lock, Locks, device_lock
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load, save
@@ -28,6 +28,7 @@ from cifar_tui.training.faults import (
     storage_reason,
 )
 from cifar_tui.training.rate import Rate
+from cifar_tui.training.slots import slot_name
 from cifar_tui.training.trainer import Event, Phase, train
 
 STOPPED: Event = {"event": "end", "status": "stopped", "reason": "stopped by the user"}
@@ -117,7 +118,7 @@ class Performance:
         try:
             spec = self.read_spec()
             device = choose_device(spec)
-            with device_lock(str(device)) as turn:
+            with device_lock(str(device), slot_name()) as turn:
                 self.wait_for(turn, str(device))
                 for event in self._events(spec, device):
                     self.record(event)
@@ -147,7 +148,7 @@ class Performance:
         if is_device_lost(error):
             raise DeviceLost(reason) from error
 
-    def wait_for(self, turn: Lock, device: str) -> None:
+    def wait_for(self, turn: Locks, device: str) -> None:
         """Wait until no other run of this user trains on the device."""
         told = ""
         while not turn.take(self._folder.id):

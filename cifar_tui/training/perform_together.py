@@ -11,6 +11,7 @@ from cifar_tui.runs.record import ENDED
 from cifar_tui.training.device import choose_device
 from cifar_tui.training.faults import DeviceLost, Stopped, Unwritable
 from cifar_tui.training.perform import IMAGES, STOPPED, Performance
+from cifar_tui.training.slots import slot_name
 from cifar_tui.training.together import Member, can_share, train_together
 from cifar_tui.training.trainer import Phase
 
@@ -58,7 +59,7 @@ class _Group:
         try:
             specs = [run.read_spec() for run in self._runs]
             device = choose_device(specs[0])
-            with device_lock(str(device)) as turn:
+            with device_lock(str(device), slot_name()) as turn:
                 self._runs[0].wait_for(turn, str(device))
                 dataset = IMAGES.open(specs[0].data)
                 for run in self._runs:

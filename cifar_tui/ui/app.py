@@ -6,7 +6,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +24,8 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import in_training, left_behind, requeue
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.worker import Worker
+from cifar_tui.training.backend import Backend
+from cifar_tui.training.backends import ANY, Wish, make_backend
 from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
@@ -38,6 +39,8 @@ SWITCH_SECONDS = 0.01
 """Textual waits 0.05 s before it draws another screen, which is felt as a slow key."""
 LINE_EVERY = 1.0
 """Seconds between two looks whether the terminal is still there."""
+READY_EVERY = 1.5
+"""Seconds between two screens that are made ready behind the first."""
 
 
 def _make_screen(module: str, name: str) -> CifarScreen:
@@ -67,7 +70,14 @@ class CifarApp(App[None]):
     ]
 
     def __init__(
-        self, folder: Path, data: str, worker: Worker, *, watch: str | None = None
+        self,
+        folder: Path,
+        data: str,
+        worker: Backend,
+        *,
+        watch: str | None = None,
+        wish: Wish = ANY,
+        notes: Sequence[str] = (),
     ) -> None:
         self.DEFAULT_MODE = "live" if watch else "new"  # type: ignore[misc]
         super().__init__()
@@ -80,6 +90,10 @@ class CifarApp(App[None]):
         """How much of each experiment the lab book launches; None for the full setting."""
         self.line_dropped = threading.Event()
         """Set when the terminal is gone."""
+        self.wish = wish
+        """What the worker was made from."""
+        self._notes = notes
+        """What to say of its devices, once there is a screen."""
         self.keep_training = False
         """Whether the runs of this process are to be trained on in the background."""
 
@@ -98,6 +112,20 @@ class CifarApp(App[None]):
         gc.enable()
         self._greet()
         self.worker.start()
+        if not self.is_headless:
+            self.make_screens_ready()
+
+    def make_screens_ready(self) -> None:
+        """Go on making screens ready, unless all are there."""
+        if any(mode not in self._screen_stacks for mode in self.MODES):
+            self.set_timer(READY_EVERY, self._make_ready)
+
+    async def _make_ready(self) -> None:
+        """Make one screen behind the one that is shown, so that its first visit is quick."""
+        if self.worker.ready.is_set():
+            mode = next(mode for mode in self.MODES if mode not in self._screen_stacks)
+            await self._init_mode(mode)
+        self.make_screens_ready()
 
     def _check_line(self) -> None:
         """Notice a terminal that went away without a signal, as then no key ever comes again."""
@@ -125,9 +153,11 @@ class CifarApp(App[None]):
         except UserError as error:
             self.call_from_thread(self.complain, error)
             return
-        own = {self.worker.current, *self.worker.queued}
+        own = self.worker.own
         training = [run for run in in_training(runs) if run.id not in own]
         left = [run for run in left_behind(runs) if run.id not in own]
+        for note in self._notes:
+            self.call_from_thread(self.notify, note, timeout=10, markup=False)
         if training:
             many = "1 run" if len(training) == 1 else f"{len(training)} runs"
             self.call_from_thread(self.notify, f"{many} still training: F3 watches.", timeout=10)
@@ -157,7 +187,10 @@ class CifarApp(App[None]):
         busy = self.worker.current is not None
         first = self.worker.held and not busy
         for place, folder in enumerate(folders):
-            self.worker.add(folder, place=place if first else None)
+            try:
+                self.worker.add(folder, place=place if first else None)
+            except UserError as error:
+                self.complain(error)
         if busy:
             self.notify(f"Queued {len(folders)} behind the run in training.")
         else:
@@ -179,6 +212,32 @@ class CifarApp(App[None]):
     def _fill_form(self, spec: RunSpec) -> None:
         if isinstance(self.screen, NewScreen):
             self.screen.fill(spec)
+
+    def action_backend(self) -> None:
+        """Choose what trains the runs that are launched from now on."""
+        from cifar_tui.ui.backend import BackendDialog
+
+        if not isinstance(self.screen, BackendDialog):
+            self.push_screen(BackendDialog(self.wish), self._use_backend)
+
+    def _use_backend(self, wish: Wish | None) -> None:
+        """Have another worker, unless this one has runs in its hands."""
+        if wish is None:
+            return
+        try:
+            if self.worker.own:
+                many = len(self.worker.own)
+                raise UserError(f"{many} runs are in training or wait; change it after them.")
+            worker, notes = make_backend(self.runs.folder, wish)
+        except UserError as error:
+            self.complain(error)
+            return
+        self.worker.close()
+        self.worker, self.wish = worker, wish
+        worker.start()
+        on = f" on {wish.devices}" if wish.devices else ""
+        for sentence in (f"Runs are trained by {wish.name}{on} from now on.", *notes):
+            self.notify(sentence, markup=False)
 
     def complain(self, error: UserError) -> None:
         """Show one sentence about what went wrong."""
@@ -208,17 +267,20 @@ class CifarApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave, asking first when training would be stopped."""
-        current = self.worker.current
-        if current is None and not self.worker.queued:
+        if self.worker.own:
+            self.push_screen(AskToLeave(self._quit_question()), self._leave)
+        else:
             self.exit()
-            return
-        self.push_screen(AskToLeave(self._quit_question(current)), self._leave)
 
-    def _quit_question(self, current: str | None) -> str:
-        waiting = len(self.worker.queued)
+    def _quit_question(self) -> str:
+        waiting, training = len(self.worker.queued), self.worker.training
         parts = []
-        if current is not None:
-            run = self.runs.get(current)
+        if len(training) > 1:
+            parts.append(
+                f"{len(training)} runs are in training. If stopped, their whole epochs are kept "
+                "and they can be resumed."
+            )
+        for run in map(self.runs.get, training if len(training) == 1 else ()):
             done, epochs = run.summary.epochs_done, run.summary.epochs
             parts.append(
                 f"{plain(run.name)} is in training. If stopped, {done} of {epochs} epochs are kept "

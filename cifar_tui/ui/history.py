@@ -9,6 +9,7 @@ from cifar_tui.ui.annotate import AnnotateDialog
 from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.importing import ImportDialog
 from cifar_tui.ui.keeping import KeepScreen
+from cifar_tui.ui.mattered import MatteredScreen
 from cifar_tui.ui.surface import SurfaceScreen
 from cifar_tui.ui.table import RowTable
 from cifar_tui.ui.weights import WeightsScreen
@@ -38,6 +39,12 @@ class HistoryScreen(KeepScreen):
             self._tell(f"Mark another run with Space {purpose}.")
             return []
         return wanted
+
+    def action_mattered(self) -> None:
+        """Show which settings mattered in the marked runs, else in all that are shown."""
+        keys = self._marks if len(self._marks) > 1 else self.query_one(RowTable).keys
+        if self._chosen() is not None:
+            self.app.push_screen(MatteredScreen([self._found[key].run for key in keys]))
 
     def action_weights(self) -> None:
         """Show the weights of the marked runs, else of the cursor's."""
@@ -70,6 +77,14 @@ class HistoryScreen(KeepScreen):
         run = self._chosen()
         if run is not None:
             self.cifar.watch_run(run.id)
+
+    def action_info(self) -> None:
+        """Show everything about the run, also of one in the trash."""
+        from cifar_tui.ui.run import RunScreen
+
+        run = self._cursor_run()
+        if run is not None:
+            self.app.push_screen(RunScreen(run))
 
     def action_export(self) -> None:
         """Write predictions.csv from the best checkpoint."""
@@ -116,7 +131,7 @@ class HistoryScreen(KeepScreen):
 
     def action_resume_left(self) -> None:
         """Queue all runs that a program which ended has left queued."""
-        own = {self.cifar.worker.current, *self.cifar.worker.queued}
+        own = self.cifar.worker.own
         left = [run for run in left_behind(self.cifar.runs.all()) if run.id not in own]
         self.cifar.resume(left)
         self._tell(f"{len(left)} runs go on." if left else "No run was left behind.")

@@ -77,7 +77,7 @@ class KeepScreen(RunListScreen):
 
     def _resume(self, run: Run) -> None:
         worker = self.cifar.worker
-        if run.id in (worker.current, *worker.queued):
+        if run.id in worker.own:
             raise UserError(f"{run.name} is in the queue already.")
         worker.add(requeue(self.cifar.runs.get(run.id)))
 
@@ -133,7 +133,7 @@ class KeepScreen(RunListScreen):
 
     def _delete(self, run: Run) -> None:
         self.cifar.worker.drop(run.id)
-        if run.id == self.cifar.worker.current:
+        if run.id in self.cifar.worker.training:
             raise UserError(f"{run.name} is in training; stop it before deleting it.")
         self.cifar.runs.delete(self.cifar.runs.get(run.id))
 

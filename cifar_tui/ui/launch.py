@@ -12,15 +12,16 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.steer import requeue
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.backend import Backend
+from cifar_tui.training.backends import ANY, Wish, make_backend
 from cifar_tui.training.detached import start
-from cifar_tui.training.worker import Worker
 from cifar_tui.ui.app import CifarApp
 
 SCREEN_GRACE = 5.0
 """Seconds that a screen without a terminal has to end by itself."""
 
 
-def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = ()) -> None:
+def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), wish: Wish = ANY) -> None:
     """Run the app until it is left; training goes on until the worker is done.
 
     The worker's thread is made here, outside the app, so that a dropped line ends the screen and
@@ -31,50 +32,52 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = ()) -> None:
             "The app needs a terminal; `cifar-tui train` trains without one "
             "(`cifar-tui train --help` lists its settings)."
         )
-    worker = Worker()
+    worker, notes = make_backend(runs, wish)
     folders = [RunFolder.create(runs, spec) for spec in specs]
     for folder in folders:
         worker.add(folder)
-    app = CifarApp(runs, data, worker, watch=folders[0].id if folders else None)
+    watch = folders[0].id if folders else None
+    app = CifarApp(runs, data, worker, watch=watch, wish=wish, notes=notes)
     screen_ended = threading.Event()
-    outlive = threading.Thread(target=_outlive, args=(app, worker, screen_ended), daemon=True)
+    outlive = threading.Thread(target=_outlive, args=(app, screen_ended), daemon=True)
     outlive.start()
     try:
         app.run()
     finally:
         screen_ended.set()
-        unfinished = [run for run in (worker.current, *worker.queued) if run is not None]
+        worker = app.worker
+        unfinished = [*worker.training, *worker.queued]
         if app.line_dropped.is_set():
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             _train_to_the_end(worker)
         worker.close()
         worker.join()
     if app.keep_training:
-        _hand_over(runs, unfinished)
+        _hand_over(runs, unfinished, app.wish)
     if app.return_code:
         sys.exit(app.return_code)
 
 
-def _hand_over(folder: Path, run_ids: Sequence[str]) -> None:
-    """Let a process of its own train on; the run in training goes on from its last whole epoch."""
+def _hand_over(folder: Path, run_ids: Sequence[str], wish: Wish) -> None:
+    """Let a process of its own train on; a run in training goes on from its last whole epoch."""
     runs = Runs(folder)
     ids = [requeue(run).id for run in map(runs.get, run_ids) if run.status in ("queued", "stopped")]
     if ids:
-        start(folder, ids)
+        start(folder, ids, wish)
         many = "1 run trains" if len(ids) == 1 else f"{len(ids)} runs train"
         print(f"{many} on in the background; `cifar-tui` shows them, `runs stop RUN` stops one.")
 
 
-def _outlive(app: CifarApp, worker: Worker, screen_ended: threading.Event) -> None:
+def _outlive(app: CifarApp, screen_ended: threading.Event) -> None:
     """End the process in place of a screen that hangs on the terminal it has lost."""
     app.line_dropped.wait()
     _let_go_of_terminal()
     if not screen_ended.wait(SCREEN_GRACE):
-        _train_to_the_end(worker)
+        _train_to_the_end(app.worker)
         os._exit(0)
 
 
-def _train_to_the_end(worker: Worker) -> None:
+def _train_to_the_end(worker: Backend) -> None:
     worker.finish()
     worker.join()
 

@@ -19,7 +19,6 @@ from cifar_tui.settings import changed
 from cifar_tui.training.schedule import lr_at
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.epochs import EpochTable
-from cifar_tui.ui.info import InfoScreen
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
 from cifar_tui.ui.plot import Curve, Curves
@@ -237,11 +236,19 @@ class LiveScreen(CifarScreen):
         self.cifar.watched = near[(place + step) % len(near)]
         self._tick()
 
+    def action_panels(self) -> None:
+        """Show all runs in training side by side."""
+        from cifar_tui.ui.panels import PanelsScreen
+
+        self.app.push_screen(PanelsScreen())
+
     def action_info(self) -> None:
-        """Show the run's settings, versions, device and data."""
+        """Show everything about the run."""
+        from cifar_tui.ui.run import RunScreen
+
         run = self._watched()
         if run is not None:
-            self.app.push_screen(InfoScreen(run))
+            self.app.push_screen(RunScreen(run, "live"))
 
     def action_export(self) -> None:
         """Write predictions.csv from the best checkpoint."""

@@ -62,7 +62,7 @@ def test_with_more_seeds_their_own_spread_decides() -> None:
     assert holds(trend, **wide) == (True, False)
     # Student's t for 4 degrees of freedom, by hand: 2.776 * 0.001 * sqrt(2 / 3).
     margin = Figures(close, 0.01, accuracy).margin({"a": 1, "b": -1})
-    assert margin == pytest.approx(2.776 * 0.001 * (2 / 3) ** 0.5)
+    assert margin == pytest.approx(2.776 * 0.001 * (2 / 3) ** 0.5, rel=1e-3)
 
 
 def test_a_difference_must_exceed_what_is_asked() -> None:

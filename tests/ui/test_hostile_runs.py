@@ -5,8 +5,8 @@ from pathlib import Path
 from cifar_tui.ui.app import CifarApp
 from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.history import HistoryScreen
-from cifar_tui.ui.info import InfoScreen
 from cifar_tui.ui.live import LiveScreen
+from cifar_tui.ui.run import RunScreen
 from cifar_tui.ui.table import RowTable
 from tests.hostile import (
     EPOCH,
@@ -94,7 +94,7 @@ async def test_every_hostile_run_is_listed_and_can_be_watched(
             await pilot.pause()
             assert_printable(app)
             await pilot.press("i")
-            await wait_for(pilot, lambda: isinstance(app.screen, InfoScreen))
+            await wait_for(pilot, lambda: isinstance(app.screen, RunScreen))
             assert_printable(app)
         await pilot.press("escape", "f4", "space", "down", "space", "down", "space", "c")
         await wait_for(pilot, lambda: isinstance(app.screen, CompareScreen))

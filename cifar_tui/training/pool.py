@@ -1,0 +1,244 @@
+"""The second backend: one process per slot, fed from one queue, so that runs train side by side."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from cifar_tui.errors import UserError
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.steer import requeue
+from cifar_tui.spec import RunSpec
+from cifar_tui.training.backend import Backend
+from cifar_tui.training.slots import Slot, parse_slots, require_slot
+
+if TYPE_CHECKING:
+    from cifar_tui.training.backends import Wish
+
+LOG = ".background.log"
+"""Beside the runs: what a process of a slot could not write into a run's folder."""
+DEATHS = 2
+"""A run whose process died so often is left as crashed; a slot whose did in a row is taken out."""
+
+
+def why_not() -> str:
+    """Processes can be had everywhere."""
+    return ""
+
+
+def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
+    """A process per device; raises UserError for a device that is not here."""
+    if wish.together:
+        raise UserError("--together trains on one device; leave out --devices.")
+    slots, notes = parse_slots(wish.devices or "all")
+    return Pool(runs, slots), notes
+
+
+class Died(Exception):
+    """The process ended before its run did."""
+
+
+class Lost(Exception):
+    """The device can be used no more."""
+
+
+class Child:
+    """The process of one slot; trains one run folder at a time as it is told."""
+
+    def __init__(self, runs: Path, slot: Slot, say: Callable[[str], None]) -> None:
+        self._say = say
+        command = [sys.executable, "-m", "cifar_tui", "worker", "--serve", "--runs", str(runs)]
+        with (runs / LOG).open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **slot.environment()},
+            )
+
+    def train(self, folder: RunFolder) -> None:
+        """Have the run trained to its end; raises Lost, Died."""
+        self._tell({"train": folder.id})
+        while True:
+            answer = self._hear()
+            if answer.get("done") == folder.id:
+                return
+            if "lost" in answer:
+                raise Lost(str(answer["lost"]))
+            if "problem" in answer:
+                self._say(str(answer["problem"]))
+
+    def stop(self) -> None:
+        """Stop its run between two batches and end; a process that is gone needs no telling."""
+        with contextlib.suppress(Died):
+            self._tell({"close": True})
+
+    def end(self) -> None:
+        """Let it end, and wait until it has."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                self._pipe(pipe).close()
+        self._process.wait()
+
+    def _tell(self, order: dict[str, object]) -> None:
+        try:
+            pipe = self._pipe(self._process.stdin)
+            pipe.write(json.dumps(order).encode() + b"\n")
+            pipe.flush()
+        except (OSError, ValueError):
+            raise Died from None
+
+    def _hear(self) -> dict[str, object]:
+        """The next answer; what else is printed by a library is passed over."""
+        for line in self._pipe(self._process.stdout):
+            with contextlib.suppress(ValueError):
+                answer = json.loads(line)
+                if isinstance(answer, dict):
+                    return answer
+        raise Died
+
+    @staticmethod
+    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+        assert pipe is not None
+        return pipe
+
+
+class Pool(Backend):
+    """Trains queued runs at the same time, one in each slot's process; free slots take the next.
+
+    A device that fails is taken out, and its run goes back to the queue to resume elsewhere. Should
+    this process die, each slot's process still ends the run it has.
+    """
+
+    def __init__(self, runs: Path, slots: Sequence[Slot]) -> None:
+        super().__init__()
+        self._runs = runs
+        self._slots = list(slots)
+        self._children: dict[str, Child] = {}
+        self._deaths: dict[str, int] = {}
+        self._threads = [
+            threading.Thread(target=self._feed, args=(slot,), name=f"slot {slot.name}")
+            for slot in slots
+        ]
+
+    def start(self) -> None:
+        """Begin working: a process starts when its slot gets its first run."""
+        self._runs.mkdir(parents=True, exist_ok=True)
+        for thread in self._threads:
+            thread.start()
+        self.ready.set()
+
+    @property
+    def slots(self) -> int:
+        """How many runs train at the same time."""
+        return len(self._slots)
+
+    @property
+    def alive(self) -> bool:
+        """Whether any slot works or waits for work."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def join(self) -> None:
+        """Wait until all processes have ended."""
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def close(self) -> None:
+        """Stop what is in training between two batches, start no other run, and end."""
+        super().close()
+        with self._changed:
+            children = list(self._children.values())
+        for child in children:
+            child.stop()
+
+    def check(self, spec: RunSpec) -> None:
+        """Raise UserError when the spec names a device that has no slot."""
+        require_slot(spec.device, self._slots)
+
+    def add(self, folder: RunFolder, *, place: int | None = None) -> None:
+        """Queue a run; raises UserError when it names a device that has no slot."""
+        spec = read_run(folder.path).spec
+        if spec is not None:
+            self.check(spec)
+        super().add(folder, place=place)
+
+    def _is_over(self) -> bool:
+        """A run in training may come back into the queue; one that fits no slot never leaves it."""
+        return not self._current and not any(
+            _fits(slot, folder) for slot in self._slots for folder in self._queue
+        )
+
+    def _feed(self, slot: Slot) -> None:
+        child: Child | None = None
+        died = 0
+        while died < DEATHS and (folder := self._next(lambda one: _fits(slot, one))):
+            try:
+                child = child or self._open(slot)
+                child.train(folder)
+                died = 0
+            except Lost as error:
+                self._again(folder)
+                self._take_out(slot, str(error))
+                break
+            except (Died, OSError) as error:
+                died += 1
+                self._bury(slot, child)
+                child = None
+                self._survive(folder, error)
+            finally:
+                self._done(folder)
+        if died >= DEATHS:
+            self._take_out(slot, f"its process ended {died} times in a row; see {LOG}")
+        self._bury(slot, child)
+
+    def _open(self, slot: Slot) -> Child:
+        child = Child(self._runs, slot, self._say)
+        with self._changed:
+            self._children[slot.name] = child
+        return child
+
+    def _bury(self, slot: Slot, child: Child | None) -> None:
+        with self._changed:
+            self._children.pop(slot.name, None)
+        if child is not None:
+            child.end()
+
+    def _survive(self, folder: RunFolder, error: Exception) -> None:
+        """Queue the run of a process that died again, but not one that kills every process."""
+        self._deaths[folder.id] = self._deaths.get(folder.id, 0) + 1
+        if isinstance(error, OSError):
+            self._say(f"Cannot start a process to train in: {error.strerror}.")
+        if self._deaths[folder.id] < DEATHS:
+            self._again(folder)
+
+    def _again(self, folder: RunFolder) -> None:
+        """Put a run back to the front of the queue, to go on from its last whole epoch."""
+        run = read_run(folder.path)
+        if self._closing or run.status in ("finished", "diverged", "stopped"):
+            return
+        crashed = run.summary.model_copy(update={"status": "crashed"})
+        super().add(requeue(replace(run, summary=crashed)), place=0)
+
+    def _take_out(self, slot: Slot, reason: str) -> None:
+        """Use a slot no more, and hold the queue when none is left."""
+        with self._changed:
+            self._slots.remove(slot)
+            self._changed.notify_all()
+        self._say(f"{slot.name} is used no more: {reason}")
+        if not self._slots:
+            self.hold()
+
+
+def _fits(slot: Slot, folder: RunFolder) -> bool:
+    spec = read_run(folder.path).spec
+    return spec is None or slot.takes(spec.device)

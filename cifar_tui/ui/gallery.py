@@ -1,0 +1,97 @@
+"""The images that a net gets most wrong, in half blocks, as many as fit at a time."""
+
+from rich.segment import Segment
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cifar_tui.findings import caption, names_of
+from cifar_tui.pictures import SIDE, Line, gallery, picture, shows_colours
+from cifar_tui.runs.evaluation import Evaluation
+
+GAP = 2
+LINES = SIDE // 2 + 1
+"""Of a picture with its caption."""
+
+
+class WorstImages(Widget):
+    """Pictures in rows and columns with their captions; small ones where none fits whole."""
+
+    class Turned(Message):
+        """Other pictures are shown."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._evaluation: Evaluation | None = None
+        self._first = 0
+        self._lines: list[Line] = []
+        self._drawn: tuple[object, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many wrong images were kept with their pixels."""
+        found = self._evaluation
+        return 0 if found is None else min(len(found.pictures), len(found.worst))
+
+    @property
+    def places(self) -> range:
+        """Which of the worst images are on the screen, counted from 0."""
+        across, down, _ = self._grid()
+        return range(self._first, min(self.count, self._first + across * down))
+
+    def show(self, evaluation: Evaluation) -> None:
+        """Draw another evaluation, the worst images first."""
+        if evaluation is not self._evaluation:
+            self._evaluation, self._first = evaluation, 0
+        self._draw()
+
+    def turn(self, by: int) -> None:
+        """Go on to the next pictures, or back."""
+        across, down, _ = self._grid()
+        first = self._first + by * across * down
+        if 0 <= first < self.count or (by < 0 < self._first):
+            self._first = max(0, first)
+            self._draw()
+
+    def on_resize(self) -> None:
+        """Draw as many as fit now."""
+        self._draw()
+
+    def _grid(self) -> tuple[int, int, int]:
+        """Pictures across and down, and by how much they are shrunk."""
+        width, height = self.size
+        shrink = 1 if height >= LINES and width >= SIDE else 2
+        across = max(1, width // (SIDE // shrink + GAP))
+        return across, max(1, height // (SIDE // shrink // 2 + 1)), shrink
+
+    def _draw(self) -> None:
+        """Make the lines anew where they would be others; they are sent whole."""
+        found = self._evaluation
+        if found is None or not self.size.width:
+            return
+        colours = not self.app.no_color and shows_colours(self.app.console)
+        state = (found, self.places, self.size, colours)
+        if state != self._drawn:
+            self._drawn = state
+            self._lines = self._pictures(found, colours)
+            self.refresh()
+        self.post_message(self.Turned())
+
+    def _pictures(self, found: Evaluation, colours: bool) -> list[Line]:
+        across, _, shrink = self._grid()
+        each, names = self.size.width // across, names_of(found)
+        lines: list[Line] = []
+        for start in self.places[::across]:
+            some = [place for place in range(start, start + across) if place in self.places]
+            drawn = [picture(found.pixels(p), colours=colours, shrink=shrink) for p in some]
+            captions = [caption(found.worst[place], names, each - 1) for place in some]
+            lines += gallery(drawn, captions, each)
+        return lines
+
+    def render_line(self, y: int) -> Strip:
+        """One line of all pictures in a row."""
+        style = self.rich_style
+        if y >= len(self._lines):
+            return Strip.blank(self.size.width, style)
+        segments = [Segment(text, style + (own or style)) for text, own, _ in self._lines[y]]
+        return Strip(segments).adjust_cell_length(self.size.width, style)

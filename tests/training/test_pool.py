@@ -1,0 +1,184 @@
+"""Runs side by side in processes of their own: the same folders, and no run lost."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cifar_tui.runs.files import LineReader
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Run, Runs, read_epochs
+from cifar_tui.spec import RunSpec
+from cifar_tui.training.perform import perform
+from cifar_tui.training.pool import Lost, Pool
+from cifar_tui.training.slots import Slot
+from tests.conftest import Command, json_lines
+
+SLOTS = (Slot("cpu:0"), Slot("cpu:1"))
+PATIENCE = 120.0
+
+
+def make_runs(runs: Path, data: Path, count: int, epochs: int = 2) -> list[RunFolder]:
+    specs = [RunSpec(data=str(data), epochs=epochs, seed=seed) for seed in range(count)]
+    return [RunFolder.create(runs, spec) for spec in specs]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def kinds(folder: RunFolder) -> list[str]:
+    return [event["event"] for event in LineReader(folder.path / "events.jsonl").read()]
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same number of threads everywhere, for which fp32 gives the same bits."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def test_runs_of_two_slots_give_the_folders_that_one_thread_gives(
+    tmp_path: Path, tiny_course: Path, one_thread: None
+) -> None:
+    import torch
+
+    folders = make_runs(tmp_path / "runs", tiny_course, 3)
+    pool = Pool(tmp_path / "runs", SLOTS)
+    for folder in folders:
+        pool.add(folder)
+    pool.finish()
+    pool.start()
+    pool.join()
+    assert pool.problem == "" and pool.own == []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = make_runs(tmp_path / "alone", tiny_course, 3)
+    for folder in alone:
+        perform(folder)
+    torch.set_num_threads(threads)
+    for folder, other in zip(folders, alone, strict=True):
+        assert sorted(os.listdir(folder.path)) == sorted(os.listdir(other.path))
+        assert figures(folder) == figures(other)
+        assert Runs(folder.path.parent).get(folder.id).status == "finished"
+
+
+def figures(folder: RunFolder) -> list[tuple[float, ...]]:
+    names = ("train_loss", "train_acc", "val_loss", "val_acc")
+    return [tuple(epoch[name] for name in names) for epoch in read_epochs(folder.path)]
+
+
+def test_a_run_whose_process_is_killed_goes_on_in_another(
+    tmp_path: Path, tiny_course: Path
+) -> None:
+    (folder,) = make_runs(tmp_path / "runs", tiny_course, 1, epochs=400)
+    known = Runs(tmp_path / "runs")
+
+    def run() -> Run:
+        return known.get(folder.id)
+
+    pool = Pool(tmp_path / "runs", SLOTS)
+    pool.add(folder)
+    pool.start()
+    try:
+        until(lambda: run().summary.epochs_done > 0)
+        first = run()
+        assert first.progress is not None
+        os.kill(first.progress.worker.pid, signal.SIGKILL)
+        until(lambda: "resume" in kinds(folder))
+        until(lambda: run().summary.epochs_done > first.summary.epochs_done)
+        second = run()
+        assert second.progress is not None
+        assert second.progress.worker.pid not in (first.progress.worker.pid, os.getpid())
+        os.kill(second.progress.worker.pid, signal.SIGKILL)
+        until(lambda: pool.own == [])
+        assert run().status == "crashed"
+    finally:
+        pool.close()
+        pool.join()
+
+
+def test_closing_stops_what_is_in_training_and_leaves_what_waits(
+    tmp_path: Path, tiny_course: Path
+) -> None:
+    folders = make_runs(tmp_path / "runs", tiny_course, 3, epochs=10_000)
+    known = Runs(tmp_path / "runs")
+    pool = Pool(tmp_path / "runs", SLOTS)
+    for folder in folders:
+        pool.add(folder)
+    pool.start()
+    until(lambda: all(known.get(f.id).summary.epochs_done > 0 for f in folders[:2]))
+    assert sorted(pool.training) == sorted(folder.id for folder in folders[:2])
+    assert pool.queued == [folders[2].id]
+    pool.close()
+    pool.join()
+    assert [known.get(f.id).status for f in folders] == ["stopped", "stopped", "queued"]
+
+
+class OneBadDevice:
+    """In place of a slot's process: cpu:0's device fails at its first run, cpu:1's works."""
+
+    def __init__(self, runs: Path, slot: Slot, say: Callable[[str], None]) -> None:
+        self._slot = slot
+
+    def train(self, folder: RunFolder) -> None:
+        summary = Runs(folder.path.parent).get(folder.id).summary
+        if self._slot.name == "cpu:0":
+            lost = {"status": "failed", "reason": "the GPU stopped working"}
+            folder.write_summary(summary.model_copy(update=lost))
+            raise Lost("the GPU stopped working")
+        folder.write_summary(summary.model_copy(update={"status": "finished", "reason": ""}))
+
+    def stop(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
+def test_a_device_that_fails_is_taken_out_and_its_run_goes_elsewhere(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cifar_tui.training.pool.Child", OneBadDevice)
+    folders = make_runs(tmp_path / "runs", tiny_course, 3)
+    pool = Pool(tmp_path / "runs", SLOTS)
+    for folder in folders:
+        pool.add(folder)
+    pool.start()
+    until(lambda: pool.own == [] and pool.slots == 1)
+    assert pool.problem == "cpu:0 is used no more: the GPU stopped working"
+    assert {Runs(tmp_path / "runs").get(f.id).status for f in folders} == {"finished"}
+    pool.close()
+    pool.join()
+
+
+def test_without_any_device_left_the_queue_is_held(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cifar_tui.training.pool.Child", OneBadDevice)
+    folders = make_runs(tmp_path / "runs", tiny_course, 2)
+    pool = Pool(tmp_path / "runs", SLOTS[:1])
+    for folder in folders:
+        pool.add(folder)
+    pool.finish()
+    pool.start()
+    pool.join()
+    assert pool.held and pool.queued == [folder.id for folder in folders]
+    assert {Runs(tmp_path / "runs").get(f.id).status for f in folders} == {"queued"}
+
+
+def test_train_on_several_devices_from_the_command_line(
+    cifar: Command, tmp_path: Path, tiny_course: Path
+) -> None:
+    arguments = ["--data", tiny_course, "--epochs", "1", "--grid", "lr=0.01,0.1", "--json"]
+    outcome = cifar("train", "--devices", "cpu:1", *arguments)
+    assert outcome.returncode == 0, outcome.stderr
+    events = json_lines(outcome.stdout)
+    assert [event["event"] for event in events].count("end") == 2
+    refused = cifar("train", "--devices", "cpu:1", "--device", "cuda:0", *arguments)
+    assert refused.returncode == 2
+    assert "names device cuda:0; those in use are cpu:0" in refused.stderr
+    assert len(Runs(tmp_path / "saved_model").all()) == 2

@@ -1,0 +1,22 @@
+"""The app around its screens."""
+
+import pytest
+
+from tests.ui.conftest import MakeApp, SaveRun
+from tests.ui.waiting import screen_text, wait_for
+
+
+async def test_screens_made_ready_behind_the_first_show_what_is_there_when_visited(
+    make_app: MakeApp, save_run: SaveRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cifar_tui.ui.app.READY_EVERY", 0.01)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.make_screens_ready()
+        await wait_for(pilot, lambda: set(app.MODES) <= set(app._screen_stacks))
+        assert app.current_mode == "new"
+        assert "NEW" in screen_text(app)
+        save_run(name="came later")
+        for key, words in (("f12", "LAB"), ("f6", "DEVICES"), ("f3", "LIVE"), ("f4", "came later")):
+            await pilot.press(key)
+            await wait_for(pilot, lambda words=words: words in screen_text(app))

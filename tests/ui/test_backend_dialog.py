@@ -1,0 +1,52 @@
+"""What trains the runs is chosen in the app, too."""
+
+import pytest
+
+from cifar_tui.errors import UserError
+from cifar_tui.training import pool
+from tests.ui.conftest import MakeApp
+from tests.ui.waiting import screen_text, wait_for
+
+
+async def test_processes_take_the_place_of_the_thread(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f11")
+        await wait_for(pilot, lambda: "What trains the runs" in screen_text(app))
+        assert "one run after another" in screen_text(app)
+        await pilot.press("down", "tab", *"cpu:1", "enter")
+        await wait_for(pilot, lambda: isinstance(app.worker, pool.Pool))
+        assert (app.wish.name, app.wish.devices) == ("processes", "cpu:1")
+        assert app.worker.alive
+        app.worker.close()
+        app.worker.join()
+
+
+async def test_a_device_that_is_not_here_changes_nothing(make_app: MakeApp) -> None:
+    app = make_app()
+    before = app.worker
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("f11", "down", "tab", *"cuda:77", "enter")
+        await wait_for(pilot, lambda: "cuda:77 is not here" in screen_text(app))
+        assert app.worker is before
+
+
+async def test_what_cannot_be_used_is_greyed_with_its_reason(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "why_not", lambda: "No processes here; buy some.")
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f11")
+        await wait_for(pilot, lambda: "No processes here; buy some." in screen_text(app))
+        await pilot.press("down", "enter")
+        await wait_for(pilot, lambda: len(app.screen_stack) == 1)
+        assert app.wish.name == "thread"
+
+
+def test_an_option_needs_a_value() -> None:
+    from cifar_tui.training.backends import parse_options
+
+    assert parse_options(["partition=gpu", "time = 60"]) == {"partition": "gpu", "time": "60"}
+    with pytest.raises(UserError, match=r"NAME=VALUE.*got 'partition'"):
+        parse_options(["partition"])
