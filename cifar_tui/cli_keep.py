@@ -10,9 +10,10 @@ from cifar_tui import printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir, Which
 from cifar_tui.runs.archive import archive_path, archive_runs, archived_text
+from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.listing import Run, Runs, annotate, find_run
-from cifar_tui.runs.space import bytes_text, empty_trash, keep_best, runs_text, size_of, spare
+from cifar_tui.runs.space import empty_trash, keep_best, runs_text, size_of, spare
 from cifar_tui.runs.unarchive import brought_in_text, unarchive
 
 Some = Annotated[tuple[str, ...], Parameter(name="RUN", help="One or more runs.")]
@@ -62,7 +63,7 @@ def delete(run: Some, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     if len(moved) == 1:
         printing.say(moved[0] | {"bytes": sizes[0]}, f"{found[0].id} is in the trash.", json)
         return
-    sentence = f"{runs_text(len(moved))} ({bytes_text(sum(sizes))}) are in the trash."
+    sentence = f"{runs_text(len(moved))} ({size_text(sum(sizes))}) are in the trash."
     printing.say({"runs": moved, "bytes": sum(sizes)}, sentence, json)
 
 
@@ -80,7 +81,7 @@ def restore(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
 def empty(*, yes: Yes = False, json: Json = False, runs: RunsDir = RUNS) -> None:
     """Remove what is in the trash for good."""
     trashed = Runs(runs).trashed()
-    space = bytes_text(sum(size_of(run.path) for run in trashed))
+    space = size_text(sum(size_of(run.path) for run in trashed))
     question = f"Remove {runs_text(len(trashed))} ({space}) in the trash for good?"
     if not trashed or _agreed(question, yes, json):
         done = empty_trash(runs)
@@ -114,12 +115,12 @@ def keep_only_best(
 ) -> None:
     """Remove last.pt of runs that have ended: they can no longer be resumed."""
     found = _found(run, Runs(runs))
-    space = bytes_text(sum(map(spare, found)))
+    space = size_text(sum(map(spare, found)))
     question = f"Remove last.pt of {runs_text(len(found))} ({space})? They cannot be resumed then."
     if _agreed(question, yes, json):
         freed = {one.id: keep_best(one) for one in found}
         total = sum(freed.values())
-        sentence = f"{bytes_text(total)} freed; best.pt of {runs_text(len(found))} is kept."
+        sentence = f"{size_text(total)} freed; best.pt of {runs_text(len(found))} is kept."
         printing.say({"runs": freed, "bytes": total}, sentence, json)
 
 

@@ -8,9 +8,10 @@ from cyclopts import App, Parameter
 from cifar_tui import printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir, Which
+from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.runs.space import bytes_text, size_of
+from cifar_tui.runs.space import size_of
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import to_toml
@@ -32,7 +33,7 @@ def runs_list(
     else:
         printing.print_runs(found, runs)
         if trash and found:
-            space = bytes_text(sum(size_of(run.path) for run in found))
+            space = size_text(sum(size_of(run.path) for run in found))
             print(f"`cifar-tui runs empty-trash` frees {space}.")
 
 

@@ -14,11 +14,12 @@ from typing import BinaryIO
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
+from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.files import open_regular, sync_folder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.predictions import check_output
 from cifar_tui.runs.record import ENDED
-from cifar_tui.runs.space import bytes_text, runs_text
+from cifar_tui.runs.space import runs_text
 
 MIB = 2**20
 LARGEST = {
@@ -102,7 +103,7 @@ def archive_runs(
 
 def archived_text(runs: Sequence[Run], path: Path, size: int) -> str:
     """What was written, for people."""
-    return f"{runs_text(len(runs))} ({bytes_text(size)}) in {plain(str(path))}."
+    return f"{runs_text(len(runs))} ({size_text(size)}) in {plain(str(path))}."
 
 
 def require_ended(run: Run) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_tui.errors import UserError
+from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.files import open_regular
 from cifar_tui.runs.folder import TRASH, RunFolder
 from cifar_tui.runs.listing import Run, Runs
@@ -26,14 +27,6 @@ def size_of(path: Path) -> int:
                 found = os.lstat(os.path.join(folder, name))
                 total += found.st_size if stat.S_ISREG(found.st_mode) else 0
     return total
-
-
-def bytes_text(count: int) -> str:
-    """A size as people read it: `340 bytes`, `667.6 kB`, `12.3 MB`."""
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} bytes"
 
 
 def spare(run: Run) -> int:
@@ -93,7 +86,7 @@ class Emptied:
 
     def sentence(self) -> str:
         """The same for people."""
-        done = f"{runs_text(len(self.removed))} removed, {bytes_text(self.bytes)} freed."
+        done = f"{runs_text(len(self.removed))} removed, {size_text(self.bytes)} freed."
         return " ".join([done, *self.problems])
 
 

@@ -6,8 +6,9 @@ from textual import work
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
+from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.listing import Run, annotate
-from cifar_tui.runs.space import bytes_text, empty_trash, keep_best, runs_text, size_of, spare
+from cifar_tui.runs.space import empty_trash, keep_best, runs_text, size_of, spare
 from cifar_tui.runs.steer import requeue
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.runlist import RunListScreen
@@ -97,7 +98,7 @@ class KeepScreen(RunListScreen):
                 self._delete(run)
             return
         pinned = "It is pinned. " if run.notes.pinned else ""
-        space = bytes_text(size_of(run.path))
+        space = size_text(size_of(run.path))
         question = f"Move {plain(run.name)} ({space}) to the trash? {pinned}t, z restores it."
 
         def delete() -> None:
@@ -123,7 +124,7 @@ class KeepScreen(RunListScreen):
         if not wanted:
             self._tell(f"Nothing to move.{left}")
             return
-        space = bytes_text(sum(sizes[run.id] for run in wanted))
+        space = size_text(sum(sizes[run.id] for run in wanted))
         question = f"Move {runs_text(len(wanted))} that are marked ({space}) to the trash?{left}"
         self._ask(
             f"{question} t, z restores them.",
@@ -152,7 +153,7 @@ class KeepScreen(RunListScreen):
         if self._bin is None:
             self._tell("X empties the trash while it is shown; t shows it.")
         elif self._found:
-            what = f"{runs_text(len(self._found))} ({bytes_text(sum(self._sizes.values()))})"
+            what = f"{runs_text(len(self._found))} ({size_text(sum(self._sizes.values()))})"
             question = f"Remove {what} in the trash for good? Nothing brings them back."
             self._ask(question, "remove for good", self._empty)
 
@@ -193,7 +194,7 @@ class KeepScreen(RunListScreen):
         if runs:
             what = plain(runs[0].name) if len(runs) == 1 else runs_text(len(runs))
             question = (
-                f"Keep only best.pt of {what}? That frees {bytes_text(space)}. "
+                f"Keep only best.pt of {what}? That frees {size_text(space)}. "
                 "Listing, comparing and exporting go on; resuming does not."
             )
             done = "kept with best.pt only"

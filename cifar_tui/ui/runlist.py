@@ -14,10 +14,11 @@ from textual.widgets import Input, Static
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
+from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.filter import matches
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.listing import Run, Runs, best_run
-from cifar_tui.runs.space import bytes_text, size_of
+from cifar_tui.runs.space import size_of
 from cifar_tui.ui.columns import (
     BY_NAME,
     SORT_CYCLE,
@@ -179,7 +180,7 @@ class RunListScreen(CifarScreen):
         count = f"{len(self._found)} run{'s' if len(self._found) != 1 else ''}"
         parts = [f"{shown} of {count}" if query else count]
         if self._bin:
-            space = bytes_text(sum(self._sizes.values()))
+            space = size_text(sum(self._sizes.values()))
             parts = [f"Trash: {parts[0]}, {space}", "z restores, X empties, t goes back"]
         elif self._marks:
             parts.append(f"{len(self._marks)} marked")

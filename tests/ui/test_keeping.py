@@ -8,10 +8,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from cifar_tui.runs.archive import archive_runs
+from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.folder import TRASH, RunFolder
 from cifar_tui.runs.listing import Runs, annotate, read_run
 from cifar_tui.runs.record import Progress, this_worker
-from cifar_tui.runs.space import bytes_text, size_of
+from cifar_tui.runs.space import size_of
 from cifar_tui.ui.archiving import ArchiveDialog
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.history import HistoryScreen
@@ -83,7 +84,7 @@ async def test_the_marked_go_to_the_trash_after_one_question_but_for_the_pinned(
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         table = await open_history(pilot, 4)
         await pilot.press("space", "down", "space", "down", "space", "down", "space", "x")
-        space = bytes_text(size_of(three[1].path) + size_of(three[2].path))
+        space = size_text(size_of(three[1].path) + size_of(three[2].path))
         assert await asked(pilot) == (
             f"Move 2 runs that are marked ({space}) to the trash? "
             "Left out: 1 in training, 1 pinned. t, z restores them."
@@ -106,7 +107,7 @@ async def test_the_trash_says_its_space_and_is_emptied_for_good(
     runs = Runs(tmp_path / "runs")
     for folder in three[:2]:
         runs.delete(runs.get(folder.id))
-    space = bytes_text(size_of(tmp_path / "runs" / TRASH))
+    space = size_text(size_of(tmp_path / "runs" / TRASH))
     app = make_app()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         table = await open_history(pilot, 1)
@@ -137,7 +138,7 @@ async def test_only_best_is_kept_of_the_marked_that_have_ended(
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await open_history(pilot, 4)
         await pilot.press("space", "down", "down", "space", "down", "space", "D")
-        space = bytes_text(three[0].last.stat().st_size + three[1].last.stat().st_size)
+        space = size_text(three[0].last.stat().st_size + three[1].last.stat().st_size)
         assert await asked(pilot) == (
             f"Keep only best.pt of 2 runs? That frees {space}. "
             "Listing, comparing and exporting go on; resuming does not."
