@@ -10,9 +10,11 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from cifar_tui import (
     __version__,
+    cli_compare,
     cli_evaluation,
     cli_inspect,
     cli_keep,
+    cli_list,
     cli_predict,
     cli_stats,
     printing,
@@ -52,6 +54,8 @@ app.command(lab_app)
 cli_inspect.register(app)
 cli_keep.register(runs_app)
 cli_predict.register(app, runs_app)
+cli_list.register(runs_app)
+cli_compare.register(runs_app)
 cli_stats.register(runs_app)
 cli_evaluation.register(app)
 

@@ -1,4 +1,4 @@
-"""The commands `runs list`, `show`, `compare` and so on: saved runs found, steered and cleared."""
+"""The commands `runs list`, `show` and so on: saved runs found, steered and cleared."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,33 +8,13 @@ from cyclopts import App, Parameter
 from cifar_tui import printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir, Which
-from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.runs.space import size_of
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import to_toml
 
 runs_app = App(name="runs", help="List, show, compare, steer, delete and restore saved runs.")
-
-
-@runs_app.command(name="list")
-def runs_list(
-    *,
-    json: Json = False,
-    trash: Annotated[bool, Parameter(negative=(), help="List the trash instead.")] = False,
-    runs: RunsDir = RUNS,
-) -> None:
-    """List the saved runs, oldest first."""
-    found = Runs(runs).trashed() if trash else Runs(runs).all()
-    if json:
-        printing.print_json([run.to_dict() for run in found])
-    else:
-        printing.print_runs(found, runs)
-        if trash and found:
-            space = size_text(sum(size_of(run.path) for run in found))
-            print(f"`cifar-tui runs empty-trash` frees {space}.")
 
 
 @runs_app.command(name="show")
@@ -60,27 +40,6 @@ def _spec_of(run: Run) -> RunSpec:
     if run.spec is None:
         raise UserError(f"{run.id} has no readable settings: {run.problem}.")
     return run.spec
-
-
-@runs_app.command(name="compare")
-def runs_compare(
-    run: Annotated[tuple[str, ...], Parameter(name="RUN", help="Two or more runs.")],
-    /,
-    *,
-    json: Json = False,
-    runs: RunsDir = RUNS,
-) -> None:
-    """Show runs beside each other: the settings that differ and the best figures."""
-    from cifar_tui.runs.compare import compare
-
-    if len(run) < 2:
-        raise UserError("compare needs two or more runs, like `cifar-tui runs compare best last`.")
-    known = Runs(runs)
-    found = [known.find(wanted) for wanted in run]
-    if json:
-        printing.print_json(compare(found))
-    else:
-        printing.print_comparison(found)
 
 
 @runs_app.command(name="watch")

@@ -5,9 +5,12 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from cifar_tui import printing
+from cifar_tui.cli_list import Filter
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import Run, Runs, find_run
+from cifar_tui.runs.query import parse
 
 
 def register(app: App) -> None:
@@ -24,6 +27,7 @@ def runs_stats(
     metric: Annotated[
         str, Parameter(help="The figure asked about, like last_val_acc or val_loss.")
     ] = "val_acc",
+    filter: Filter = None,
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> None:
@@ -31,7 +35,9 @@ def runs_stats(
     from cifar_tui.printing_stats import print_studies
     from cifar_tui.runs.effects import studies
 
-    found = studies(_selected(Runs(runs), run), metric)
+    query = parse(filter or "")
+    lines = query.found(map(Line, _selected(Runs(runs), run)))
+    found = studies([line.run for line in lines], metric)
     if json:
         printing.print_json({"studies": [study.to_dict() for study in found]})
     else:

@@ -15,16 +15,14 @@ from cifar_tui.formats import (
     EPOCH_COLUMNS,
     accuracy,
     at_epoch,
-    clock,
     epoch_cells,
     loss,
     plain,
     rate,
 )
-from cifar_tui.runs.compare import differing
 from cifar_tui.runs.contents import contents, size_text, total
 from cifar_tui.runs.listing import Run, best_run, read_epochs, read_events, read_meta
-from cifar_tui.settings import changed, format_value
+from cifar_tui.settings import changed
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import brief, model_name
 
@@ -144,19 +142,6 @@ def print_run(run: Run) -> None:
     for event in read_epochs(run.path):
         _row(table, *epoch_cells(event))
     _show(*lines, "", table)
-
-
-def print_comparison(runs: Sequence[Run]) -> None:
-    """Only what differs, then the figures, a column per run."""
-    table = _table("", *(run.name for run in runs))
-    for name, values in differing(runs).items():
-        _row(table, name, *("" if v is None else format_value(v) for v in values))
-    _row(table, "best val_acc", *(at_epoch(run.summary.best) for run in runs))
-    _row(table, "epochs", *(f"{r.summary.epochs_done}/{r.summary.epochs}" for r in runs))
-    _row(table, "status", *(run.status for run in runs))
-    _row(table, "images", *(f"{r.summary.source}" for r in runs))
-    _row(table, "time", *(clock(run.summary.seconds) for run in runs))
-    _show(table)
 
 
 def print_summary(spec: RunSpec, summary: "Summary", answers: Sequence["Answer"]) -> None:

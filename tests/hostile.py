@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from cifar_tui import printing
 from cifar_tui.errors import UserError
+from cifar_tui.printing_compare import print_comparison
 from cifar_tui.progress import JsonPrinter, LinePrinter
-from cifar_tui.runs.compare import compare
+from cifar_tui.runs.compare import Asked, compare
 from cifar_tui.runs.contents import contents
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.follow import Follower
@@ -185,8 +186,9 @@ def show_everything(folder: Path) -> None:
     assert len(printed(lambda: printing.print_runs(found, folder)).splitlines()) > len(found)
     listed = printed_json(lambda: printing.print_json([run.to_dict() for run in found]))
     assert [run["id"] for run in listed] == [run.id for run in found]
-    printed(lambda: printing.print_comparison(found))
-    printed_json(lambda: printing.print_json(compare(found)))
+    asked = Asked(found[0], grouped=True, metric="val_loss", axis="time", smoothing=0.6)
+    printed(lambda: print_comparison(found, asked))
+    printed_json(lambda: printing.print_json(compare(found, asked)))
     for run in found:
         assert run.problem.isprintable()
         printed(lambda run=run: printing.print_run(run))

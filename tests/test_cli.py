@@ -179,6 +179,8 @@ WRONG = {
     "bad grid": (["train", "--grid", "lr"], "--grid takes NAME=V1,V2"),
     "unknown grid setting": (["train", "--grid", "lrr=1,2"], "did you mean lr"),
     "one run to compare": (["runs", "compare", "x"], "two or more"),
+    "no such metric": (["runs", "compare", "x", "y", "--metric", "vall"], "val_acc, val_loss"),
+    "too much smoothing": (["runs", "compare", "x", "y", "--smooth", "1"], "--smooth must be"),
     "device not here": (["train", "--device", "cuda:63"], "cuda:63"),
     "no terminal": ([], "cifar-tui train"),
     "no terminal to watch in": (["train", "--app"], "needs a terminal"),

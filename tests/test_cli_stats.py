@@ -40,6 +40,15 @@ def test_of_some_runs(six: None, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "Too few runs to say what mattered: 2" in capsys.readouterr().out
 
 
+def test_of_those_that_a_filter_finds(
+    six: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--runs", str(tmp_path / "runs"), "--json"]
+    assert cli.run(["runs", "stats", "--filter", "-lr=0.1 seed>0", *where]) == 0
+    (study,) = json.loads(capsys.readouterr().out)["studies"]
+    assert study["runs"] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"), [(["--metric", "lr"], "lr"), (["nothing"], "nothing")]
 )

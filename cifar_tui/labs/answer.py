@@ -9,28 +9,15 @@ from typing import Any
 from cifar_tui.labs.images import Images
 from cifar_tui.labs.lab import Arm, Lab, Scale
 from cifar_tui.labs.trends import Figures, Finding
+from cifar_tui.runs.compare import identity
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.steer import only_best
-from cifar_tui.settings import SETTINGS
 from cifar_tui.spec import RunSpec
 
-WITHOUT_EFFECT = ("name", "tags", "device", "data", "val_batch_size", "seed")
-"""Settings that decide no figure, and the seed, which tells repetitions apart."""
 FROM_ELSEWHERE = "imported"
 """Tag of runs whose training nobody here has seen."""
 RANK = ("finished", "diverged", "running", "paused", "queued", "stopped", "crashed", "stale")
 """Of two runs with one setting and seed, the one further in front stands for both."""
-
-
-@functools.lru_cache(maxsize=20_000)
-def identity(spec: RunSpec) -> tuple[Any, ...]:
-    """All that decides a run's figures but the seed: settings in force, the rest left out."""
-    values = spec.model_dump()
-    return tuple(
-        values[name] if setting.applies(values) else None
-        for name, setting in SETTINGS.items()
-        if name not in WITHOUT_EFFECT
-    )
 
 
 @dataclass(frozen=True)

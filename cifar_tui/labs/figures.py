@@ -1,12 +1,13 @@
 """An experiment's figure for a report: curves on the left, one point per setting on the right."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cifar_tui.errors import UserError
 from cifar_tui.labs.answer import Answer, Row
-from cifar_tui.labs.curves import MeanPoint, curves_of
+from cifar_tui.labs.curves import curves_of
+from cifar_tui.runs.curves import Spread
 
 FORMATS = ("png", "svg")
 SIZE_INCHES = (9.0, 3.4)
@@ -58,8 +59,8 @@ def _curves(axes: Any, lines: Sequence[tuple[str, Row, str]], what: str) -> None
         if not points:
             continue
         (line,) = axes.plot(
-            [p.epoch for p in points],
-            [p.mean for p in points],
+            list(points),
+            [p.mean for p in points.values()],
             label=label,
             marker="o" if len(points) == 1 else "",
         )
@@ -69,8 +70,8 @@ def _curves(axes: Any, lines: Sequence[tuple[str, Row, str]], what: str) -> None
     _finish(axes)
 
 
-def _band(axes: Any, points: Sequence[MeanPoint], colour: Any) -> None:
-    known = [(p.epoch, p.mean - p.sd, p.mean + p.sd) for p in points if p.sd is not None]
+def _band(axes: Any, points: Mapping[int, Spread], colour: Any) -> None:
+    known = [(e, *edges) for e, p in points.items() if (edges := p.band("sd"))]
     if known:
         axes.fill_between(*zip(*known, strict=True), color=colour, alpha=0.2, linewidth=0)
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cifar_tui.labs.answer import Answer, identity
+from cifar_tui.labs.answer import Answer
 from cifar_tui.labs.curves import training_seconds
+from cifar_tui.runs.compare import identity
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.steer import requeue

@@ -3,19 +3,20 @@
 Columns, sorting, filters, groups and tables for programs all speak of these fields.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import accuracy, clock, learning_rate, loss, plain
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.record import Point, started_at
+from cifar_tui.runs.record import Point, Status, started_at
 from cifar_tui.settings import SETTINGS, Setting, changed, format_value
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import brief, model_name
 
+Item = TypeVar("Item")
 Kind = Literal["number", "word", "switch", "words", "time"]
 Value = Any
 """A number, str, bool, tuple of str or datetime, as the field's kind says; None where unknown."""
@@ -36,6 +37,10 @@ class Field:
     """Whether a list sorted by it has the largest first."""
     setting: bool = False
     """Whether it was chosen before the run, not measured in it."""
+    choices: tuple[str, ...] = ()
+    """The words it can be, where they are known."""
+    unit: str = ""
+    """`s` for a length of time in seconds."""
 
     def text(self, run: Run) -> str:
         """The run's value as people read it; a dash where there is none."""
@@ -76,7 +81,16 @@ def _setting_field(setting: Setting) -> Field:
     show = learning_rate if name == "lr" else format_value
     width = max(len(name), 7) + 1
     help = setting.help.partition(";")[0]
-    return Field(name, kind, help, lambda run: in_force(run, name), show, width, setting=True)
+    return Field(
+        name,
+        kind,
+        help,
+        lambda run: in_force(run, name),
+        show,
+        width,
+        setting=True,
+        choices=setting.choices,
+    )
 
 
 def _point_field(name: str, metric: str, at: Literal["best", "last"]) -> Field:
@@ -109,7 +123,14 @@ _OWN = (
     Field("name", "word", "The run's name", lambda run: run.name, width=0),
     Field("settings", "word", "What differs from the defaults", settings_text, width=0),
     Field("id", "word", "The run's folder", lambda run: run.id, width=40),
-    Field("status", "word", "What became of it", lambda run: run.status, width=14),
+    Field(
+        "status",
+        "word",
+        "What became of it",
+        lambda run: run.status,
+        width=14,
+        choices=(*get_args(Status), "unreadable"),
+    ),
     *(_point_field(metric, metric, "best") for metric in METRICS),
     *(_point_field(f"last_{metric}", metric, "last") for metric in METRICS),
     Field(
@@ -127,8 +148,8 @@ _OWN = (
         width=12,
         falling=True,
     ),
-    Field("time", "number", "Seconds from start to end", _seconds, clock, 9, True),
-    Field("epoch_time", "number", "Seconds per epoch", _speed, "{:.1f}".format, 11),
+    Field("time", "number", "Seconds from start to end", _seconds, clock, 9, True, unit="s"),
+    Field("epoch_time", "number", "Seconds per epoch", _speed, "{:.1f}".format, 11, unit="s"),
     Field(
         "parameters",
         "number",
@@ -170,11 +191,20 @@ FIELDS: dict[str, Field] = {field.name: field for field in _OWN} | {
 
 ALIASES = {
     "acc": "val_acc",
+    "accuracy": "val_acc",
+    "act": "activation",
     "age": "started",
     "aug": "augment",
+    "batch": "batch_size",
     "best": "val_acc",
     "bn": "batch_norm",
+    "created": "started",
+    "date": "started",
+    "done": "epochs_done",
+    "duration": "time",
+    "learning_rate": "lr",
     "loss": "val_loss",
+    "params": "parameters",
     "tags": "tag",
     "wd": "l2",
     "weight_decay": "l2",
@@ -184,13 +214,18 @@ ALIASES = {
 
 def find_field(name: str) -> Field:
     """The field of that name or alias, in any case, dashes for underscores; raises UserError."""
-    wanted = name.casefold().replace("-", "_")
-    wanted = ALIASES.get(wanted, wanted)
-    if wanted in FIELDS:
-        return FIELDS[wanted]
-    near = get_close_matches(wanted, FIELDS, n=1)
+    field = field_named(name)
+    if field is not None:
+        return field
+    near = get_close_matches(name.casefold().replace("-", "_"), FIELDS, n=1)
     hint = f"did you mean {near[0]}?" if near else "`cifar-tui runs fields` lists what there is."
     raise UserError(f"There is no field '{plain(name)}'; {hint}")
+
+
+def field_named(name: str) -> Field | None:
+    """The same, but None where there is no such field."""
+    wanted = name.casefold().replace("-", "_")
+    return FIELDS.get(ALIASES.get(wanted, wanted))
 
 
 def sort_key(value: Value) -> Any:
@@ -198,11 +233,23 @@ def sort_key(value: Value) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 
+def in_order(
+    items: Iterable[Item], value: Callable[[Item], Value], largest_first: bool
+) -> list[Item]:
+    """The items sorted by a value, those without one last either way, equal ones as they were."""
+    values = [(item, value(item)) for item in items]
+    known = [(item, found) for item, found in values if found not in (None, ())]
+    known.sort(key=lambda pair: sort_key(pair[1]), reverse=largest_first)
+    return [item for item, _ in known] + [item for item, found in values if found in (None, ())]
+
+
 def varying(runs: list[Run]) -> list[Field]:
-    """The settings that are not the same in all runs, but for names, tags, device and images."""
+    """The settings whose values in force differ among the runs, but for device and images."""
     aside = ("data", "device", "val_batch_size")
     return [
         field
         for field in FIELDS.values()
-        if field.setting and field.name not in aside and len({field.value(run) for run in runs}) > 1
+        if field.setting
+        and field.name not in aside
+        and len({field.value(run) for run in runs} - {None}) > 1
     ]

@@ -50,9 +50,10 @@ def surface_of(
     if kept is not None:
         return kept
     path = RunFolder(run.path).best
+    weights = _fingerprint(path)  # before they are read: should they change, it is computed anew
     checkpoint = load(path)
     dataset = images_of(run, data, "val", "surface")
-    found = compute(checkpoint, dataset, wanted, _fingerprint(path), tick)
+    found = compute(checkpoint, dataset, wanted, weights, tick)
     try:
         write_surface(run.path, found)
     except OSError as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -96,6 +96,12 @@ class CifarApp(App[None]):
         """What to say of its devices, once there is a screen."""
         self.keep_training = False
         """Whether the runs of this process are to be trained on in the background."""
+
+    @property
+    def _background_screens(self) -> list[Screen[Any]]:
+        """None under an opaque screen, as else what changes there is sent over the line."""
+        opaque = bool(self._screen_stack) and self._screen_stack[-1].styles.background.a == 1
+        return [] if opaque else super()._background_screens
 
     def on_mount(self) -> None:
         """Show the first screen, then let torch load behind it."""

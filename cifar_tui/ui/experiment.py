@@ -11,9 +11,11 @@ from textual.widgets import Static
 from cifar_tui.errors import UserError
 from cifar_tui.formats import accuracy, loss
 from cifar_tui.labs.answer import Answer, Row
-from cifar_tui.labs.curves import MeanPoint, curves_of
+from cifar_tui.labs.curves import curves_of
+from cifar_tui.runs.curves import Spread
+from cifar_tui.runs.fields import METRICS
 from cifar_tui.runs.listing import Run
-from cifar_tui.ui.compare import METRICS, CompareScreen
+from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
 from cifar_tui.ui.labbook import (
@@ -53,7 +55,7 @@ class ExperimentScreen(CifarScreen):
         super().__init__(id="experiment")
         self._lab = answer.lab
         self._answer = answer
-        self._curves: dict[str, dict[str, list[MeanPoint]]] = {}
+        self._curves: dict[str, dict[str, dict[int, Spread]]] = {}
         """Setting -> metric -> curve."""
         self._metric = METRICS[0]
         self._looking = False
@@ -91,13 +93,13 @@ class ExperimentScreen(CifarScreen):
     @work(thread=True)
     def _read(self) -> None:
         found = read_answers(self.cifar, [self._lab], scale_of(self.cifar))
-        curves: dict[str, dict[str, list[MeanPoint]]] = {}
+        curves: dict[str, dict[str, dict[int, Spread]]] = {}
         if not isinstance(found, UserError):
             curves = {row.arm.label: curves_of(row, METRICS) for row in found[0].rows}
         self.app.call_from_thread(self._take, found, curves)
 
     def _take(
-        self, found: list[Answer] | UserError, curves: dict[str, dict[str, list[MeanPoint]]]
+        self, found: list[Answer] | UserError, curves: dict[str, dict[str, dict[int, Spread]]]
     ) -> None:
         self._looking = False
         if isinstance(found, UserError):
@@ -206,9 +208,9 @@ class ExperimentScreen(CifarScreen):
         self.app.push_screen(LayersScreen(spec))
 
 
-def _curve(label: str, points: list[MeanPoint]) -> Curve:
-    band = [(p.epoch, p.mean - p.sd, p.mean + p.sd) for p in points if p.sd is not None]
-    return Curve(label, [(p.epoch, p.mean) for p in points], band)
+def _curve(label: str, points: dict[int, Spread]) -> Curve:
+    band = [(e, *edges) for e, p in points.items() if (edges := p.band("sd"))]
+    return Curve(label, [(epoch, p.mean) for epoch, p in points.items()], band)
 
 
 def _under_way(row: Row) -> str:

@@ -3,6 +3,7 @@
 from textual import on
 
 from cifar_tui.formats import plain
+from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.steer import left_behind
 from cifar_tui.ui.annotate import AnnotateDialog
@@ -22,29 +23,33 @@ class HistoryScreen(KeepScreen):
     """The list of runs with its actions: look, compare, name, queue, and what KeepScreen has."""
 
     def action_compare(self) -> None:
-        """Compare the marked runs; a single one with the cursor's."""
-        wanted = self._two_or_more("to compare them")
-        if wanted:
-            self.app.push_screen(CompareScreen([run.id for run in wanted]))
+        """Compare the marked runs; a single one with the cursor's, none a whole group's."""
+        runs = self._two_or_more("to compare them")
+        if runs:
+            self.app.push_screen(CompareScreen([run.id for run in runs]))
 
     def _two_or_more(self, purpose: str) -> list[Run]:
-        """The marked runs; a single one with the cursor's; none, and a word about it, if alone."""
-        run = self._chosen()
-        if run is None:
-            return []
-        wanted = [self._found[run_id].run for run_id in self._marks if run_id in self._found]
-        if len(wanted) < 2 and run not in wanted:
-            wanted.append(run)
-        if len(wanted) < 2:
+        """The marked runs; a single one with the cursor's, none a group's; a word if too few."""
+        runs = self._marked()
+        if len(runs) < 2:
+            group = self._group()
+            run = None if group else self._chosen()
+            if group is not None:
+                runs = list(group.runs)
+            elif run is None:
+                return []
+            elif run not in runs:
+                runs.append(run)
+        if len(runs) < 2:
             self._tell(f"Mark another run with Space {purpose}.")
             return []
-        return wanted
+        return runs
 
     def action_mattered(self) -> None:
         """Show which settings mattered in the marked runs, else in all that are shown."""
-        keys = self._marks if len(self._marks) > 1 else self.query_one(RowTable).keys
-        if self._chosen() is not None:
-            self.app.push_screen(MatteredScreen([self._found[key].run for key in keys]))
+        runs = self._marked_or_shown(least=2)
+        if runs:
+            self.app.push_screen(MatteredScreen(runs))
 
     def action_weights(self) -> None:
         """Show the weights of the marked runs, else of the cursor's."""
@@ -60,20 +65,27 @@ class HistoryScreen(KeepScreen):
 
     def _chosen_few(self) -> list[Run]:
         """The marked runs, else the cursor's; none, and a word about it, where they do not fit."""
-        run = self._chosen()
-        if run is None:
-            return []
-        runs = [self._found[run_id].run for run_id in self._marks] or [run]
+        if self._marks and self._bin is None:
+            runs = [self._found[run_id].run for run_id in self._marks]
+        else:
+            run = self._chosen()
+            runs = [run] if run is not None else []
         if len(runs) > SIDE_BY_SIDE:
             self._tell(f"{len(runs)} runs are marked; up to {SIDE_BY_SIDE} fit side by side.")
             return []
+        for one in runs:
+            if not RunFolder(one.path).best.exists():
+                self._tell(f"{plain(one.name)} has no best.pt: no epoch was finished.")
+                return []
         return runs
 
     # What is done with one run
 
     @on(RowTable.RowSelected)
     def action_open(self) -> None:
-        """Show the run's curves and epochs."""
+        """Show the run's curves and epochs, or a group's runs."""
+        if self._open_group():
+            return
         run = self._chosen()
         if run is not None:
             self.cifar.watch_run(run.id)

@@ -11,20 +11,26 @@ from cifar_tui.runs.listing import Run, annotate
 from cifar_tui.runs.space import empty_trash, keep_best, runs_text, size_of, spare
 from cifar_tui.runs.steer import requeue
 from cifar_tui.ui.dialogs import Ask
-from cifar_tui.ui.runlist import RunListScreen
+from cifar_tui.ui.finding import FindingScreen
 
 BUSY = ("running", "paused")
 
 
-class KeepScreen(RunListScreen):
+class KeepScreen(FindingScreen):
     """The list of runs with what keeps and clears them."""
 
+    def _marked(self) -> list[Run]:
+        """The marked runs; none while the trash is shown."""
+        ids = self._marks if self._bin is None else []
+        return [self._found[run_id].run for run_id in ids if run_id in self._found]
+
     def _picked(self) -> list[Run]:
-        """The marked runs, else the cursor's; none, and a word about it, in the trash."""
+        """The marked runs, else the cursor's or its group's; none, and a word, in the trash."""
+        group = self._group()
+        if self._marked() or group:
+            return self._marked() or list(group.runs if group else ())
         run = self._chosen()
-        if run is None:
-            return []
-        return [self._found[run_id].run for run_id in self._marks if run_id in self._found] or [run]
+        return [] if run is None else [run]
 
     def _ask(self, question: str, yes: str, then: Callable[[], object]) -> None:
         def answered(sure: bool | None) -> None:
@@ -125,7 +131,7 @@ class KeepScreen(RunListScreen):
             self._tell(f"Nothing to move.{left}")
             return
         space = size_text(sum(sizes[run.id] for run in wanted))
-        question = f"Move {runs_text(len(wanted))} that are marked ({space}) to the trash?{left}"
+        question = f"Move {runs_text(len(wanted))} ({space}) to the trash?{left}"
         self._ask(
             f"{question} t, z restores them.",
             "move to the trash",

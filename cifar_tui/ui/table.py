@@ -112,8 +112,9 @@ class RowTable(ScrollView, can_focus=True):
         """Have these columns; the rows must be shown again when that changes anything."""
         if tuple(columns) != self.columns:
             self.columns = tuple(columns)
-            self._drawn.clear()
-            self.refresh()
+            width = sum(column.width for column in columns)
+            self.virtual_size = Size(width, self.virtual_size.height)
+            self._refresh_line(0)
 
     def show(self, keys: Sequence[str], texts: Callable[[str], Texts]) -> None:
         """Have these rows in this order; `texts` gives one text per column, asked when drawn."""

@@ -54,3 +54,8 @@ def test_what_varies_in_some_runs(save_run: Save) -> None:
     runs = [saved(save_run, lr=lr, seed=seed) for lr, seed in ((0.1, 0), (0.01, 1))]
     assert [field.name for field in varying(runs)] == ["seed", "lr"]
     assert varying(runs[:1]) == []
+
+
+def test_what_merely_has_no_effect_in_some_runs_does_not_vary(save_run: Save) -> None:
+    runs = [saved(save_run, augment=augment) for augment in (True, False)]
+    assert [field.name for field in varying(runs)] == ["augment"]

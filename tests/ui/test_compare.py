@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from cifar_tui.runs.curves import METRICS
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.ui.app import CifarApp
-from cifar_tui.ui.compare import CompareScreen, labels
+from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.plot import Curves
 from cifar_tui.ui.table import RowTable
@@ -91,9 +91,11 @@ async def test_m_shows_the_next_metric_and_comes_round(
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await open_comparison(pilot, [save_run(lr=0.1), save_run(lr=0.2)])
-        for metric in ("val_acc", "val_loss", "train_acc", "train_loss", "val_acc"):
-            assert plot(pilot).startswith(metric)
+        for metric in [*METRICS, "val_acc"]:
+            assert plot(pilot).startswith(f"{metric}  o")
             await pilot.press("m")
+        await pilot.press("M")
+        assert plot(pilot).startswith("val_acc")
 
 
 @pytest.mark.parametrize("key", ["escape", "c"])
@@ -172,12 +174,162 @@ async def test_hostile_names_are_shown_literally(
         assert "o [red]x[/red]  x \\x1b[31mred  + yyy" in plot(pilot)
 
 
-def test_labels_tell_the_runs_apart(save_run: SaveRun) -> None:
-    def made(*settings: dict[str, Any]) -> list[str]:
-        return labels([read_run(save_run(**s).path) for s in settings])
+def summary(app: CifarApp) -> str:
+    return str(app.screen.query_one("#summary", Static).content).strip()
 
-    assert made({"lr": 0.1}, {"lr": 0.2}) == ["lr 0.1", "lr 0.2"]
-    assert made({"model": "resnet"}, {}) == ["resnet20", "simplenn"]
-    assert made({"name": "a"}, {"name": "b"}) == ["a", "b"]
-    twins = made({"name": "same"}, {"name": "same"})
-    assert len(set(twins)) == 2
+
+async def test_axis_smoothing_and_log_are_said_over_the_plot(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await open_comparison(pilot, [save_run((0.5, 0.7), lr=0.1), save_run(lr=0.2)])
+        await pilot.press("x", "s", "s", "L")
+        assert plot(pilot).startswith("val_acc over step, smooth 0.6, log  o lr 0.1")
+        found = columns(table)
+        assert found["last"] == ["0.7000", "0.6000"], "the raw value is still told"
+        assert found["smooth"][0] == f"{(0.6 * 0.4 * 0.5 + 0.4 * 0.7) / (1 - 0.36):.4f}"
+        updates = -(-44442 // 128)
+        assert plot(pilot).splitlines()[-1].split()[0] == str(updates)
+        await pilot.press("x", "S", "S", "L", "m")
+        assert plot(pilot).startswith("val_loss over time  o lr 0.1")
+        assert "0:00:04" in plot(pilot).splitlines()[-1]
+        assert columns(table)["val_loss last"] == ["1.3000", "1.4000"]
+
+
+@SIZES
+async def test_the_cursor_reads_all_curves_at_one_place(
+    make_app: MakeApp, save_run: SaveRun, size: tuple[int, int]
+) -> None:
+    long = tuple(0.01 * i for i in range(1, 31))
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        table = await open_comparison(
+            pilot, [save_run(long, lr=0.1), save_run(long[:12], lr=0.2, epochs=30)]
+        )
+        await pilot.press(",")
+        assert columns(table)["@ 30"] == ["0.3000", "0.1200 last"]
+        await pilot.press(",", "less_than_sign")
+        assert columns(table)["@ 26"] == ["0.2600", "0.1200 last"]
+        await pilot.press("m")
+        assert columns(table)["val_loss @ 26"][0] == "1.7400"
+        await pilot.press("M", "plus", "plus")
+        assert plot(pilot).splitlines()[-1].split()[0] != "1", "zoomed in about the cursor"
+        await pilot.press(*["less_than_sign"] * 8)
+        assert columns(table)["@ 18"] == ["0.1800", "0.1200 last"]
+        assert plot(pilot).splitlines()[-1].split()[0] == "18", "the window follows the cursor"
+        await pilot.press("right_square_bracket")
+        assert plot(pilot).splitlines()[-1].split()[0] == "20"
+        await pilot.press("0")
+        assert "last" in columns(table)
+        first, *_, last = plot(pilot).splitlines()[-1].split()[: 7 if size[0] == 80 else None]
+        assert (first, last) == ("1", "30")
+
+
+async def test_a_baseline_has_columns_of_differences(make_app: MakeApp, save_run: SaveRun) -> None:
+    app = make_app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        folders = [save_run((0.5, 0.6), lr=0.1), save_run((0.7, 0.65), lr=0.2)]
+        table = await open_comparison(pilot, folders)
+        assert not any(name.startswith("Δ") for name in columns(table))
+        await pilot.press("down", "p")
+        found = columns(table)
+        assert found["Δ best"] == ["-0.1000", "base"]
+        assert found["Δ last"] == ["-0.0500", "base"]
+        assert found["Δ time"] == ["+0:00:00", "base"]
+        assert summary(app).endswith("baseline x")
+        await pilot.press(",", ",")
+        assert columns(table)["Δ @"] == ["-0.2000", "base"]
+        await pilot.press("p")
+        assert not any(name.startswith("Δ") for name in columns(table))
+
+
+async def test_seeds_become_one_curve_with_mean_and_band(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    folders = [
+        save_run((0.5, 0.6), lr=0.1, seed=0),
+        save_run((0.3, 0.4), lr=0.2, seed=0),
+        save_run((0.5, 0.8), lr=0.1, seed=1),
+    ]
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await open_comparison(pilot, folders)
+        await pilot.press("g")
+        found = columns(table)
+        assert found["run"] == ["o lr 0.1", "x lr 0.2"]
+        assert found["n"] == ["2", "1"]
+        assert found["best val_acc"] == ["0.7000 ± 0.1414", "0.4000 @ 2"]
+        assert found["last"] == ["0.7000 ± 0.1414", "0.4000"]
+        assert "seed" not in found
+        assert summary(app) == "2 groups of 3 runs that differ in lr"
+        title = "val_acc, mean ± std  o lr 0.1 n 2  x lr 0.2"
+        assert plot(pilot).startswith(title)
+        narrow = plot(pilot)
+        await pilot.press("g")
+        assert plot(pilot).startswith("val_acc, mean, min to max")
+        assert plot(pilot).splitlines()[1:] != narrow.splitlines()[1:], "the band is another"
+        await pilot.press("g")
+        assert table.row_count == 3
+
+
+async def test_a_hidden_curve_keeps_its_row_and_the_others_their_marks(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await open_comparison(pilot, [save_run(lr=lr) for lr in (0.1, 0.2, 0.3)])
+        await pilot.press("down", "space")
+        assert plot(pilot).startswith("val_acc  o lr 0.1  + lr 0.3")
+        assert [name[0] for name in map(str, columns(table)["run"])] == ["o", "s", "+"]
+        await pilot.press("up", "space", "down", "down", "space", ",")
+        assert "@" not in "".join(columns(table)), "no curve, no cursor"
+        await pilot.press("space")
+        assert plot(pilot).startswith("val_acc  + lr 0.3")
+
+
+async def test_where_a_run_diverged_is_written_in_plot_and_table(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    folders = [save_run((0.5, 0.1), status="diverged", lr=1.0), save_run((0.5,) * 9, lr=0.1)]
+    folders[0].append({"event": "epoch", "epoch": 3, "val_loss": float("nan"), "val_acc": 0.1})
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await open_comparison(pilot, folders)
+        await pilot.press("m")
+        assert "o diverged at 3" in plot(pilot)
+        assert columns(table)["status"] == ["diverged at 3", "finished"]
+        await pilot.press(",")
+        assert columns(table)["val_loss @ 9"] == ["-", "1.5000"]
+
+
+async def test_nothing_below_is_drawn_while_runs_are_compared(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_comparison(pilot, [save_run(lr=0.1), save_run(lr=0.2)])
+        history = next(s for s in app.screen_stack if isinstance(s, HistoryScreen))
+        assert not history.is_current
+        await pilot.press("question_mark")
+        assert app.screen_stack[-2].is_current, "a dialog lets the screen below through"
+        assert not history.is_current
+
+
+async def test_a_dozen_long_runs_and_one_without_an_epoch(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    accs = [tuple(0.5 + 0.001 * i + 0.0005 * e for e in range(300)) for i in range(11)]
+    folders = [save_run(acc, lr=0.01 * (i + 1)) for i, acc in enumerate(accs)]
+    folders.append(save_run((), status="queued", lr=0.5))
+    app = make_app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        table = await open_comparison(pilot, folders)
+        beside = app.screen.query_one("#beside", Curves)
+        assert str(beside.content).startswith("val_loss  o lr 0.01"), "room for a second metric"
+        assert columns(table)["last"][-2:] == ["0.6595", "-"]
+        await pilot.press("x", "x", "s", "g", ",", "plus", "plus", "left_square_bracket", "L")
+        assert plot(pilot).startswith("val_acc over time, smooth 0.3, log, mean ± std")
+        assert table.row_count == 12
+        await pilot.resize_terminal(80, 24)
+        await wait_for(pilot, lambda: not beside.display)

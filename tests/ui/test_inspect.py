@@ -82,9 +82,10 @@ async def test_a_run_without_weights_says_so(make_app: MakeApp, folders: list[Ru
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await open_history(pilot, 3)
-        await pilot.press("w")
-        await wait_for(pilot, lambda: isinstance(app.screen, WeightsScreen))
-        await wait_for(pilot, lambda: "There is no checkpoint" in text(pilot, "head"))
+        await pilot.press("w", "v")
+        await wait_for(pilot, lambda: len(app._notifications) == 2)
+        assert all("no epoch was finished" in note.message for note in app._notifications)
+        assert isinstance(app.screen, HistoryScreen)
 
 
 async def test_weights_of_the_watched_run(make_app: MakeApp, folders: list[RunFolder]) -> None:

@@ -86,7 +86,7 @@ async def test_the_marked_go_to_the_trash_after_one_question_but_for_the_pinned(
         await pilot.press("space", "down", "space", "down", "space", "down", "space", "x")
         space = size_text(size_of(three[1].path) + size_of(three[2].path))
         assert await asked(pilot) == (
-            f"Move 2 runs that are marked ({space}) to the trash? "
+            f"Move 2 runs ({space}) to the trash? "
             "Left out: 1 in training, 1 pinned. t, z restores them."
         )
         await pilot.press("escape")
