@@ -101,6 +101,22 @@ async def test_the_marked_go_to_the_trash_after_one_question_but_for_the_pinned(
         await wait_for(pilot, lambda: "Nothing to move" in messages(pilot))
 
 
+async def test_a_group_s_runs_are_meant_where_none_is_marked(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    for lr, seed in ((0.1, 0), (0.1, 1), (0.01, 0)):
+        save_run((0.5 + lr,), lr=lr, seed=seed)
+    app = make_app()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        table = await open_history(pilot, 3)
+        await pilot.press("g", "enter")
+        await wait_for(pilot, lambda: table.row_count == 2)
+        await pilot.press("x")
+        assert (await asked(pilot)).startswith("Move 2 runs (")
+        await pilot.press("y")
+        await wait_for(pilot, lambda: "1 group of 1 run" in summary(pilot))
+
+
 async def test_the_trash_says_its_space_and_is_emptied_for_good(
     make_app: MakeApp, three: list[RunFolder], tmp_path: Path
 ) -> None:
