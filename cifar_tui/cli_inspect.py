@@ -12,7 +12,6 @@ from cifar_tui.flags import RUNS, DataDir, Json, RunsDir
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, labelled
 from cifar_tui.runs.surface import Slice, make_slice
-from cifar_tui.runs.unarchive import is_archive
 
 MOST_RUNS = 4
 DEFAULT = Slice()
@@ -53,6 +52,8 @@ def import_file(
 
     Of what `runs archive` wrote, bring in all runs as they are.
     """
+    from cifar_tui.runs.unarchive import is_archive
+
     if is_archive(file):
         if any((name, tags, activation, shortcut, normalisation)):
             raise UserError(f"{file} is an archive; its runs keep their names and settings.")

@@ -9,12 +9,10 @@ from cyclopts import App, Parameter
 from cifar_tui import printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir, Which
-from cifar_tui.runs.archive import archive_path, archive_runs, archived_text
 from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.listing import Run, Runs, annotate, find_run
 from cifar_tui.runs.space import empty_trash, keep_best, runs_text, size_of, spare
-from cifar_tui.runs.unarchive import brought_in_text, unarchive
 
 Some = Annotated[tuple[str, ...], Parameter(name="RUN", help="One or more runs.")]
 Yes = Annotated[bool, Parameter(negative=(), help="Do it without asking.")]
@@ -136,6 +134,8 @@ def archive(
     runs: RunsDir = RUNS,
 ) -> None:
     """Write runs into one file, to be kept or taken to another machine."""
+    from cifar_tui.runs.archive import archive_path, archive_runs, archived_text
+
     found = _found(run, Runs(runs))
     path = archive_path(output, found)
     with printing.progress("archiving", json) as tick:
@@ -152,6 +152,8 @@ def unarchive_file(
     runs: RunsDir = RUNS,
 ) -> None:
     """Bring in the runs of an archive; an id that exists gets a new number."""
+    from cifar_tui.runs.unarchive import brought_in_text, unarchive
+
     with printing.progress("unpacking", json) as tick:
         found = unarchive(file, runs, tick)
     printing.say({"runs": [one.to_dict() for one in found]}, brought_in_text(found), json)
