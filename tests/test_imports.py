@@ -63,6 +63,7 @@ def test_nothing_below_the_screens_imports_textual_or_plotext(module: str) -> No
         "runs.effects",
         "runs.predictions",
         "runs.agreement",
+        "runs.provenance",
         "runs.archive",
         "runs.unarchive",
         "runs.space",

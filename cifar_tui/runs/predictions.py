@@ -1,13 +1,11 @@
 """predictions.csv: the file handed in, header `Id,Label`, Ids from 0 in order."""
 
-import contextlib
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import read_json, read_small, write_atomic
+from cifar_tui.runs.files import read_small, write_atomic
 from cifar_tui.spec import CLASSES
 
 HEADER = "Id,Label"
@@ -25,12 +23,6 @@ def output_path(output: Path | None, synthetic: bool) -> Path:
         return Path(default_name(synthetic)) if output is None else output.expanduser()
     except RuntimeError:
         raise UserError(f"There is no home folder for {output}; give the whole path.") from None
-
-
-def record_path(output: Path) -> Path:
-    """The .json file beside the predictions."""
-    path = output.with_suffix(".json")
-    return path if path != output else output.with_name(f"{output.name}.json")
 
 
 def check_output(path: Path, overwrite: bool) -> None:
@@ -58,14 +50,6 @@ def write_predictions(path: Path, labels: Sequence[int]) -> None:
         write_atomic(path, f"{HEADER}\n{rows}".encode())
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from None
-
-
-def drop_record(path: Path) -> None:
-    """Remove the record of predictions that are about to be replaced; any other file stays."""
-    record = record_path(path)
-    with contextlib.suppress(OSError, ValueError):
-        if read_json(record).get("sha256") == hashlib.sha256(read_small(path)).hexdigest():
-            record.unlink()
 
 
 def read_predictions(path: Path) -> list[int]:

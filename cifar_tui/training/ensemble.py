@@ -23,7 +23,8 @@ from cifar_tui.formats import accuracy, plain, shortened
 from cifar_tui.runs.files import write_json
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_meta
-from cifar_tui.runs.predictions import check_output, output_path, record_path, write_predictions
+from cifar_tui.runs.predictions import output_path, write_predictions
+from cifar_tui.runs.provenance import check_outputs, record_path
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.export import CPU, counts_of, model_of
 from cifar_tui.training.images import images_of
@@ -148,12 +149,6 @@ class Exported:
     def sentence(self) -> str:
         """What was written, and what it was chosen from."""
         return "\n".join([self.told(), "", "by val_acc", *self.lines])
-
-
-def check_outputs(path: Path, overwrite: bool) -> None:
-    """Refuse before any work where the predictions or their record cannot be written."""
-    check_output(path, overwrite)
-    check_output(record_path(path), overwrite)
 
 
 def export_best(

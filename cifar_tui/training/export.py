@@ -15,12 +15,8 @@ from cifar_tui.formats import accuracy, plain
 from cifar_tui.models import build_model
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.predictions import (
-    check_output,
-    drop_record,
-    output_path,
-    write_predictions,
-)
+from cifar_tui.runs.predictions import check_output, output_path, write_predictions
+from cifar_tui.runs.provenance import drop_record
 from cifar_tui.spec import CLASSES, RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.images import images_of

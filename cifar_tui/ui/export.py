@@ -9,7 +9,8 @@ from textual.binding import BindingType
 from cifar_tui.formats import at_epoch, plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.predictions import check_output, output_path, record_path
+from cifar_tui.runs.predictions import check_output, output_path
+from cifar_tui.runs.provenance import check_outputs, record_path
 from cifar_tui.ui.working import FileDialog, Tick
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ class PredictionsDialog(FileDialog):
     def checked(self, text: str) -> Path:
         """The path, by default that for these images."""
         path = output_path(Path(text) if text else None, self._runs[0].synthetic)
-        check_output(path, overwrite=True)
-        if self._recorded:
-            check_output(record_path(path), overwrite=True)
+        (check_outputs if self._recorded else check_output)(path, overwrite=True)
         return path
 
     def existing(self, path: Path) -> Path | None:

@@ -15,7 +15,8 @@ from cifar_tui.data.demo import draw_demo
 from cifar_tui.errors import UserError
 from cifar_tui.models import build_model
 from cifar_tui.runs.listing import Run, Runs, read_run
-from cifar_tui.runs.predictions import read_predictions, record_path
+from cifar_tui.runs.predictions import read_predictions
+from cifar_tui.runs.provenance import record_path
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.agree import agreement
 from cifar_tui.training.ensemble import Choice, Ensemble, export_best, export_choice
