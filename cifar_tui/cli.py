@@ -13,7 +13,9 @@ from cifar_tui import (
     cli_compare,
     cli_evaluation,
     cli_inspect,
+    cli_keep,
     cli_list,
+    cli_predict,
     cli_save,
     cli_stats,
     printing,
@@ -30,7 +32,6 @@ from cifar_tui.flags import (
     Json,
     OnBackend,
     RunsDir,
-    Which,
     spec_flags,
 )
 from cifar_tui.formats import plain
@@ -53,6 +54,8 @@ app.command(data_app)
 app.command(lab_app)
 cli_inspect.register(app)
 cli_save.register(runs_app)
+cli_keep.register(runs_app)
+cli_predict.register(app, runs_app)
 cli_list.register(runs_app)
 cli_compare.register(runs_app)
 cli_stats.register(runs_app)
@@ -173,26 +176,6 @@ def worker(
     known = Runs(runs)
     folders = [RunFolder(known.find(wanted).path) for wanted in run]
     return headless.train_folders(folders, runs, SilentPrinter(), on.wish())
-
-
-@app.command
-def export(
-    run: Which,
-    /,
-    *,
-    output: Annotated[Path | None, Parameter(help="File to write.")] = None,
-    overwrite: Annotated[bool, Parameter(negative=(), help="Replace the file.")] = False,
-    data: Annotated[str | None, Parameter(help="Folder with the images.")] = None,
-    json: Json = False,
-    runs: RunsDir = RUNS,
-) -> None:
-    """Write predictions.csv for the test split from a run's best checkpoint."""
-    from cifar_tui.training.export import export_predictions
-
-    found = Runs(runs).find(run)
-    with printing.export_progress(json) as tick:
-        result = export_predictions(found, output, data=data, overwrite=overwrite, tick=tick)
-    printing.say(result.to_dict(), result.sentence(), json)
 
 
 @app.command

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from cifar_tui import printing
+from cifar_tui.cli_keep import unarchive_file
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, DataDir, Json, RunsDir
 from cifar_tui.runs.folder import RunFolder
@@ -47,7 +48,17 @@ def import_file(
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> None:
-    """List a course notebook's checkpoint as a finished run, evaluated on the validation split."""
+    """List a notebook's checkpoint as a finished run, evaluated on the validation split.
+
+    Of what `runs archive` wrote, bring in all runs as they are.
+    """
+    from cifar_tui.runs.unarchive import is_archive
+
+    if is_archive(file):
+        if any((name, tags, activation, shortcut, normalisation)):
+            raise UserError(f"{file} is an archive; its runs keep their names and settings.")
+        unarchive_file(file, json=json, runs=runs)
+        return
     from cifar_tui.training.foreign import import_checkpoint
 
     given = {"name": name, "data": data, "tags": tags, "activation": activation}

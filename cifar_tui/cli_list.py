@@ -8,11 +8,13 @@ from cyclopts import App, Parameter
 from cifar_tui import printing, printing_list
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, AnyRuns, Json, RunsDir
+from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.fields import find_field, in_order
 from cifar_tui.runs.groups import find_groups, find_metric, group_runs, sorted_groups
 from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.query import parse
+from cifar_tui.runs.space import size_of
 from cifar_tui.runs.view import View, recall
 
 Filter = Annotated[
@@ -84,6 +86,9 @@ def runs_list(
         printing_list.print_columns([], (), len(all_runs), runs)
     else:
         printing.print_runs(found, runs)
+        if trash and found:
+            space = size_text(sum(size_of(run.path) for run in found))
+            print(f"They take {space}; `cifar-tui runs empty-trash` frees what is in the trash.")
 
 
 def _view(

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from cifar_tui import printing
 from cifar_tui.errors import UserError
 from cifar_tui.flags import RUNS, Json, RunsDir, Which
-from cifar_tui.runs.folder import TRASH, Order
+from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
@@ -79,29 +79,6 @@ def runs_resume(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> N
     printing.say({"id": found.id, "from_epoch": found.summary.epochs_done}, sentence, json)
 
 
-@runs_app.command(name="delete")
-def runs_delete(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
-    """Move a run to the trash."""
-    known = Runs(runs)
-    found = known.find(run)
-    path = known.delete(found)
-    printing.say({"id": found.id, "path": str(path)}, f"{found.id} is in the trash.", json)
-
-
-@runs_app.command(name="restore")
-def runs_restore(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
-    """Move a run back from the trash."""
-    from cifar_tui.runs.listing import find_run
-
-    known = Runs(runs)
-    trashed = known.trashed()
-    if not trashed:
-        raise UserError(f"The trash of {runs} is empty.")
-    found = find_run(trashed, run, runs / TRASH)
-    path = known.restore(found)
-    printing.say({"id": found.id, "path": str(path)}, f"{found.id} is back.", json)
-
-
 @runs_app.command(name="note")
 def runs_note(
     run: Which,
@@ -110,6 +87,7 @@ def runs_note(
     name: Annotated[str | None, Parameter(help="A new name.")] = None,
     tags: Annotated[str | None, Parameter(help="Words separated by commas.")] = None,
     note: Annotated[str | None, Parameter(help="A remark.")] = None,
+    pin: Annotated[bool | None, Parameter(help="Mark it, and keep it from bulk deletion.")] = None,
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> None:
@@ -118,6 +96,7 @@ def runs_note(
 
     known = Runs(runs)
     found = known.find(run)
-    annotate(found, **clean_notes(name=name, tags=tags, note=note))
+    pinned = {} if pin is None else {"pinned": pin}
+    annotate(found, **clean_notes(name=name, tags=tags, note=note), **pinned)
     changed = known.get(found.id)
     printing.say(changed.to_dict(), f"{changed.id} is now {changed.name}.", json)

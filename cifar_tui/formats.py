@@ -71,6 +71,12 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def shortened(text: str, cells: int = 44) -> str:
+    """Text on one line of at most so many characters, with its end cut off where it is longer."""
+    shown = plain(text)
+    return shown if len(shown) <= cells else shown[: cells - 1] + "…"
+
+
 EPOCH_COLUMNS = (
     "epoch",
     "lr",

@@ -89,7 +89,7 @@ def print_runs(runs: Sequence[Run], folder: Path) -> None:
     table = _table("id", "name", "settings", "best val_acc", "epochs", "status", right=["epochs"])
     for run in runs:
         settings = "" if run.spec is None else _settings(run.spec)
-        demo = " demo" if run.synthetic else ""
+        demo = " demo" * run.synthetic + " pinned" * run.notes.pinned
         _row(
             table,
             run.id,

@@ -11,6 +11,7 @@ from cifar_tui.labs.lab import Arm, Lab, Scale
 from cifar_tui.labs.trends import Figures, Finding
 from cifar_tui.runs.compare import identity
 from cifar_tui.runs.listing import Run
+from cifar_tui.runs.steer import only_best
 from cifar_tui.spec import RunSpec
 
 FROM_ELSEWHERE = "imported"
@@ -280,5 +281,7 @@ def _rank(run: Run) -> int:
     assert run.spec is not None
     whole = run.summary.epochs_done >= run.spec.epochs
     if FROM_ELSEWHERE in run.spec.tags or (run.status == "finished" and not whole):
+        return len(RANK)
+    if run.status in ("stopped", "crashed", "stale") and only_best(run):
         return len(RANK)
     return RANK.index(run.status) if run.status in RANK else len(RANK)

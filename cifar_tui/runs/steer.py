@@ -24,6 +24,8 @@ def requeue(run: Run) -> RunFolder:
         raise UserError(f"{run.name} is {run.status} already.")
     if run.status in ("finished", "diverged", "unreadable"):
         raise UserError(f"{run.name} is {run.status}; there is nothing to resume.")
+    if only_best(run):
+        raise UserError(f"{run.name} kept only best.pt and cannot be resumed; train it anew.")
     folder = RunFolder(run.path)
     try:
         folder.clear_order()
@@ -31,6 +33,12 @@ def requeue(run: Run) -> RunFolder:
     except OSError as error:
         raise UserError(f"Cannot write {run.path}: {error.strerror}.") from None
     return folder
+
+
+def only_best(run: Run) -> bool:
+    """Whether a run that was begun has given up last.pt, without which it would start again."""
+    folder = RunFolder(run.path)
+    return run.summary.epochs_done > 0 and folder.best.exists() and not folder.last.exists()
 
 
 def left_behind(runs: Sequence[Run]) -> list[Run]:

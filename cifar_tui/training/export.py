@@ -1,12 +1,13 @@
 """predictions.csv from a run's best checkpoint."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from cifar_tui.data import Dataset
 from cifar_tui.data.batches import PlainBatches
@@ -15,13 +16,15 @@ from cifar_tui.models import build_model
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.predictions import check_output, output_path, write_predictions
-from cifar_tui.spec import CLASSES
+from cifar_tui.runs.provenance import drop_record
+from cifar_tui.spec import CLASSES, RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.images import images_of
 from cifar_tui.training.step import predict
 
 BATCH = 250
 """Images per batch; changes no result."""
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -83,33 +86,43 @@ def export_predictions(
     check_output(path, overwrite)
     checkpoint = load(RunFolder(run.path).best)
     dataset = images_of(run, data, "test", "export")
-    labels = _labels(run, checkpoint, dataset, tick)
+    labels = _labels(checkpoint, dataset, tick)
+    drop_record(path)
     write_predictions(path, labels)
-    counts = Counter(labels)
     return Export(
         run=run.id,
         output=str(path),
         rows=len(labels),
         epoch=checkpoint.epoch,
         val_acc=(checkpoint.best or {}).get("val_acc"),
-        counts={str(label): counts[label] for label in range(CLASSES)},
+        counts=counts_of(labels),
         classes=dataset.classes,
         synthetic=dataset.synthetic,
     )
 
 
 def _labels(
-    run: Run, checkpoint: Checkpoint, dataset: Dataset, tick: Callable[[int, int], None]
+    checkpoint: Checkpoint, dataset: Dataset, tick: Callable[[int, int], None]
 ) -> list[int]:
-    """Predict on the CPU, so that a run in training keeps its GPU to itself.
+    model, spec = model_of(checkpoint)
+    images = len(dataset.test)
+    batches = PlainBatches(dataset.test, spec, CPU)
+    return predict(model, batches, spec, lambda done: tick(done, images))
 
-    The model is built without weights, as drawing them would disturb that run's chance.
+
+def model_of(checkpoint: Checkpoint) -> tuple[nn.Module, RunSpec]:
+    """The checkpoint's net on the CPU, so that a run in training keeps its GPU to itself.
+
+    It is built without weights, as drawing them would disturb that run's chance.
     """
     spec = checkpoint.spec.model_copy(update={"val_batch_size": BATCH})
     with torch.device("meta"):
         model = build_model(spec)
     model.load_state_dict(checkpoint.state_dict, assign=True)
-    model.to(memory_format=torch.channels_last)
-    images = len(dataset.test)
-    batches = PlainBatches(dataset.test, spec, torch.device("cpu"))
-    return predict(model, batches, spec, lambda done: tick(done, images))
+    return model.to(memory_format=torch.channels_last), spec
+
+
+def counts_of(labels: Sequence[int]) -> dict[str, int]:
+    """How often each label occurs."""
+    counts = Counter(labels)
+    return {str(label): counts[label] for label in range(CLASSES)}

@@ -142,6 +142,30 @@ def evaluate(
 
 
 @torch.inference_mode()
+def probabilities(
+    model: nn.Module,
+    batches: PlainBatches,
+    spec: RunSpec,
+    tick: Callable[[int], None] = lambda images: None,
+    *,
+    mirrored: bool = False,
+) -> Tensor:
+    """Softmax outputs float64 (N,10) on the CPU, in order, in evaluation mode.
+
+    `mirrored` flips each image left to right. Twice the precision keeps logits that differ apart,
+    so that the most likely class is the one of the largest logit.
+    """
+    model.eval()
+    found: list[Tensor] = []
+    done = 0
+    for images in batches.images():
+        logits = forward(model, images.flip(3) if mirrored else images, spec)
+        found.append(logits.cpu().double().softmax(1))
+        done += len(images)
+        tick(done)
+    return torch.cat(found)
+
+
 def predict(
     model: nn.Module,
     batches: PlainBatches,
@@ -149,11 +173,4 @@ def predict(
     tick: Callable[[int], None] = lambda images: None,
 ) -> list[int]:
     """The most likely label of each image, in order, in evaluation mode."""
-    model.eval()
-    found: list[Tensor] = []
-    done = 0
-    for images in batches.images():
-        found.append(forward(model, images, spec).argmax(1))
-        done += len(images)
-        tick(done)
-    return [int(label) for label in torch.cat(found).cpu()]
+    return [int(label) for label in probabilities(model, batches, spec, tick).argmax(1)]

@@ -1,136 +1,119 @@
-"""The export dialog: asks where to, predicts with a progress bar, tells what was written."""
+"""The export dialogs: predictions.csv of a run, or of what validates best of several."""
 
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
-from textual.widgets import Input, ProgressBar, Static
-from textual.worker import get_current_worker
 
-from cifar_tui.errors import UserError
 from cifar_tui.formats import at_epoch, plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.predictions import check_output, output_path
+from cifar_tui.runs.provenance import check_outputs, record_path
+from cifar_tui.ui.working import FileDialog, Tick
 
-SHOW_EVERY = 0.1
-"""Seconds between two moves of the bar."""
+if TYPE_CHECKING:
+    from cifar_tui.training.ensemble import Ensemble
+
+CHOICES_SHOWN = 8
 
 
-class _Left(Exception):
-    """The dialog was closed before the file was written."""
+class PredictionsDialog(FileDialog):
+    """What the dialogs have in common: where to, and that each run has a best epoch."""
+
+    WORKING = "Predicting. Esc leaves, and nothing is written."
+
+    def __init__(self, title: str, runs: Sequence[Run], hint: str) -> None:
+        super().__init__(title, output_path(None, runs[0].synthetic), hint)
+        self._runs = list(runs)
+        self._recorded = False
+        """Whether a .json file beside the predictions says how they were made."""
+
+    def refusal(self) -> str:
+        """A run without a finished epoch has nothing to predict with."""
+        for run in self._runs:
+            if not RunFolder(run.path).best.exists():
+                return f"{plain(run.name)} has no best.pt: no epoch was finished."
+        return ""
+
+    def checked(self, text: str) -> Path:
+        """The path, by default that for these images."""
+        path = output_path(Path(text) if text else None, self._runs[0].synthetic)
+        (check_outputs if self._recorded else check_output)(path, overwrite=True)
+        return path
+
+    def existing(self, path: Path) -> Path | None:
+        """The predictions, or their record."""
+        there = [path, record_path(path)] if self._recorded else [path]
+        return next((one for one in there if one.exists()), None)
 
 
-class ExportDialog(ModalScreen[None]):
-    """predictions.csv from a run's best checkpoint; Esc closes at any time."""
+class ExportDialog(PredictionsDialog):
+    """predictions.csv from a run's best checkpoint; F7 tries flips as well."""
 
-    CSS_PATH = "export.tcss"
-    AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        ("escape", "leave", "close"),
-        ("enter", "leave_when_done", "close"),
-        ("y", "replace", "replace"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [("f7", "flips", "flips")]
+    HINTS: ClassVar[dict[bool, str]] = {
+        False: "Enter writes the file, F7 tries flips as well, Esc leaves.",
+        True: "Enter writes the file, with flips if val_acc is better (F7: without); Esc leaves.",
+    }
 
     def __init__(self, run: Run) -> None:
-        super().__init__()
-        self._run = run
-        self._in_the_way: Path | None = None
-        self._done = False
-        self._path = Input(str(output_path(None, run.synthetic)), compact=True)
-        self._bar = ProgressBar(total=1, show_eta=False)
-        self._bar.display = False
-        self._outcome = Static("Enter writes the file, Esc leaves.", id="outcome", markup=False)
+        best = at_epoch(run.summary.best)
+        title = f"Export {plain(run.name)}, best val_acc {best}"
+        super().__init__(title, [run], self.HINTS[False])
 
-    def compose(self) -> ComposeResult:
-        """What is exported, the path, the bar while it moves, and what comes of it."""
-        best = at_epoch(self._run.summary.best)
-        title = Static(f"Export {plain(self._run.name)}, best val_acc {best}", markup=False)
-        yield VerticalScroll(title, self._path, self._bar, self._outcome, classes="dialog")
+    def action_flips(self) -> None:
+        """Also try the mean over each image and its mirror image, or do not."""
+        if self._path.display and not self._path.disabled:
+            self._recorded = not self._recorded
+            self.tell(self.HINTS[self._recorded])
 
-    def on_mount(self) -> None:
-        """Refuse at once where there is nothing to predict with."""
-        if not RunFolder(self._run.path).best.exists():
-            self._path.display = False
-            self._say(f"{plain(self._run.name)} has no best.pt: no epoch was finished.")
+    def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
+        """Predict the test split."""
+        if self._recorded:
+            from cifar_tui.training.ensemble import export_best
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Begin, or ask first where there is such a file."""
-        text = event.value.strip()
-        try:
-            path = output_path(Path(text) if text else None, self._run.synthetic)
-            check_output(path, overwrite=True)
-        except UserError as error:
-            self._say(plain(str(error)))
-            return
-        self._path.disabled = True
-        if path.exists():
-            self._in_the_way = path
-            self._say(f"{plain(str(path))} exists. y replaces it, Esc keeps it.")
-        else:
-            self._begin(path)
-
-    def action_replace(self) -> None:
-        """Write over the file that was asked about."""
-        if self._in_the_way is not None:
-            path, self._in_the_way = self._in_the_way, None
-            self._begin(path, overwrite=True)
-
-    def action_leave(self) -> None:
-        """Close; an export under way ends without having written anything."""
-        self.dismiss()
-
-    def action_leave_when_done(self) -> None:
-        """Close when there is nothing more to do."""
-        if self._done:
-            self.dismiss()
-
-    def _begin(self, path: Path, *, overwrite: bool = False) -> None:
-        self._bar.display = True
-        self._say("Predicting. Esc leaves, and nothing is written.")
-        self._export(path, overwrite)
-
-    @work(thread=True)
-    def _export(self, path: Path, overwrite: bool) -> None:
+            return export_best(self._runs, path, overwrite=overwrite, tick=tick).sentence()
         from cifar_tui.training.export import export_predictions
 
-        worker, app = get_current_worker(), self.app
-        shown = 0.0
+        return export_predictions(self._runs[0], path, overwrite=overwrite, tick=tick).sentence()
 
-        def tick(done: int, images: int) -> None:
-            nonlocal shown
-            if worker.is_cancelled:
-                raise _Left
-            now = time.monotonic()
-            if now - shown >= SHOW_EVERY or done == images:
-                shown = now
-                app.call_from_thread(self._move, done, images)
 
-        try:
-            result = export_predictions(self._run, path, overwrite=overwrite, tick=tick)
-            outcome = f"{result.sentence()}\n\nEnter closes."
-        except _Left:
-            return
-        except UserError as error:
-            outcome = plain(str(error))
-        except Exception as error:
-            outcome = f"The export failed: {plain(repr(error))}"
-        if not worker.is_cancelled:
-            app.call_from_thread(self._end, outcome)
+class EnsembleDialog(PredictionsDialog):
+    """predictions.csv of what validates best: one run or all together, with or without flips."""
 
-    def _move(self, done: int, images: int) -> None:
-        self._bar.update(progress=done, total=images)
+    def __init__(self, runs: Sequence[Run]) -> None:
+        title = f"Export the best of {len(runs)} runs and their ensemble"
+        super().__init__(title, runs, "Computing val_acc. Esc leaves.")
+        self._heading = title
+        self._recorded = True
+        self._ensemble: Ensemble | None = None
 
-    def _end(self, outcome: str) -> None:
-        self._done = True
-        self._bar.display = False
-        self.query(VerticalScroll).focus()
-        self._say(outcome)
+    def on_mount(self) -> None:
+        """Find out what each choice is worth on validation, before the path is asked for."""
+        self._path.display = False
+        if not self.refusal():
+            self.do(self._weigh, self._weighed)
 
-    def _say(self, text: str) -> None:
-        self._outcome.update(text)
+    def _weigh(self, tick: Tick) -> "Ensemble":
+        from cifar_tui.training.ensemble import Ensemble
+
+        ensemble = Ensemble(self._runs)
+        ensemble.weigh(flips=True, tick=tick)
+        return ensemble
+
+    def _weighed(self, ensemble: "Ensemble") -> None:
+        self._ensemble = ensemble
+        lines = ensemble.lines(CHOICES_SHOWN)
+        self._title.update("\n".join([self._heading, "", "by val_acc", *lines]))
+        self._path.display = True
+        self._path.focus()
+        self.tell("Enter writes the one marked >, Esc leaves.")
+
+    def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
+        """Predict the test split by the best choice."""
+        from cifar_tui.training.ensemble import export_choice
+
+        assert self._ensemble is not None
+        return export_choice(self._ensemble, path, overwrite=overwrite, tick=tick).told()

@@ -2,17 +2,15 @@
 
 from textual import on
 
-from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.steer import left_behind, requeue
+from cifar_tui.runs.steer import left_behind
 from cifar_tui.runs.view import COLUMNS
 from cifar_tui.ui.annotate import AnnotateDialog
 from cifar_tui.ui.compare import CompareScreen
-from cifar_tui.ui.dialogs import Ask
-from cifar_tui.ui.finding import FindingScreen
 from cifar_tui.ui.importing import ImportDialog
+from cifar_tui.ui.keeping import KeepScreen
 from cifar_tui.ui.mattered import MatteredScreen
 from cifar_tui.ui.surface import SurfaceScreen
 from cifar_tui.ui.table import RowTable
@@ -22,25 +20,31 @@ SIDE_BY_SIDE = 4
 """How many runs' weights or loss surfaces are shown at a time."""
 
 
-class HistoryScreen(FindingScreen):
-    """The list of runs with its actions: look, compare, name, resume, queue, throw away."""
+class HistoryScreen(KeepScreen):
+    """The list of runs with its actions: look, compare, name, queue, and what KeepScreen has."""
 
     def action_compare(self) -> None:
         """Compare the marked runs; a single one with the cursor's, none a whole group's."""
-        wanted = list(self._marks)
-        if len(wanted) < 2 or self._bin is not None:
+        runs = self._two_or_more("to compare them")
+        if runs:
+            self.app.push_screen(CompareScreen([run.id for run in runs]))
+
+    def _two_or_more(self, purpose: str) -> list[Run]:
+        """The marked runs; a single one with the cursor's, none a group's; a word if too few."""
+        runs = self._marked()
+        if len(runs) < 2:
             group = self._group()
             run = None if group else self._chosen()
             if group is not None:
-                wanted = [member.id for member in group.runs]
+                runs = list(group.runs)
             elif run is None:
-                return
-            elif run.id not in wanted:
-                wanted.append(run.id)
-        if len(wanted) < 2:
-            self._tell("Mark another run with Space to compare them.")
-        else:
-            self.app.push_screen(CompareScreen(wanted))
+                return []
+            elif run not in runs:
+                runs.append(run)
+        if len(runs) < 2:
+            self._tell(f"Mark another run with Space {purpose}.")
+            return []
+        return runs
 
     def action_save(self) -> None:
         """Save the marked runs, else those shown, in their order and with the columns chosen."""
@@ -114,6 +118,24 @@ class HistoryScreen(FindingScreen):
         if run is not None:
             self.app.push_screen(ExportDialog(run))
 
+    def action_ensemble(self) -> None:
+        """Write predictions.csv of what validates best: a marked run, or all of them together."""
+        from cifar_tui.ui.export import EnsembleDialog
+
+        runs = self._two_or_more("to export their ensemble")
+        if runs:
+            self.app.push_screen(EnsembleDialog(runs))
+
+    def action_agree(self) -> None:
+        """Lay the predictions of two marked runs over each other."""
+        from cifar_tui.ui.agreeing import AgreementDialog
+
+        runs = self._two_or_more("to see how far they agree")
+        if len(runs) > 2:
+            self._tell(f"{len(runs)} runs are marked; = takes two.")
+        elif runs:
+            self.app.push_screen(AgreementDialog(*runs))
+
     def action_new_from(self) -> None:
         """Fill the form with the run's settings."""
         run = self._cursor_run()
@@ -130,21 +152,6 @@ class HistoryScreen(FindingScreen):
         """Make a run of a checkpoint from elsewhere."""
         dialog = ImportDialog(self.cifar.runs.folder, self.cifar.data)
         self.app.push_screen(dialog, lambda _: self._read_soon())
-
-    def action_resume(self) -> None:
-        """Queue the run again, to go on from its last whole epoch."""
-        run = self._chosen()
-        if run is None:
-            return
-        worker = self.cifar.worker
-        name = plain(run.name)
-        if run.id in worker.own:
-            self._tell(f"{name} is in the queue already.")
-            return
-        with self._complaining():
-            worker.add(requeue(self.cifar.runs.get(run.id)))
-            done, epochs = run.summary.epochs_done, run.summary.epochs
-            self._tell(f"{name} is queued and goes on after epoch {done} of {epochs}.")
 
     def action_resume_left(self) -> None:
         """Queue all runs that a program which ended has left queued."""
@@ -172,32 +179,3 @@ class HistoryScreen(FindingScreen):
         worker.move(run.id, step)
         place = worker.queued.index(run.id) + 1 if run.id in worker.queued else 0
         self._tell(f"{plain(run.name)} is number {place} of {len(worker.queued)} in the queue.")
-
-    def action_trash(self) -> None:
-        """Move the run to the trash, after asking; a run in training is refused at once."""
-        run = self._chosen()
-        if run is None:
-            return
-        if run.status in ("running", "paused"):
-            self._delete(run)
-            return
-        question = f"Move {plain(run.name)} to the trash? It can be restored with t, z."
-        ask = Ask(question, yes="move to the trash")
-        self.app.push_screen(ask, lambda sure: self._delete(run) if sure else None)
-
-    def _delete(self, run: Run) -> None:
-        with self._complaining():
-            self.cifar.worker.drop(run.id)
-            if run.id in self.cifar.worker.training:
-                raise UserError(f"{run.name} is in training; stop it before deleting it.")
-            self.cifar.runs.delete(self.cifar.runs.get(run.id))
-
-    def action_restore(self) -> None:
-        """Move the run back from the trash."""
-        if self._bin is None:
-            self._tell("z restores a run while the trash is shown; t shows it.")
-            return
-        run = self._cursor_run()
-        if run is not None:
-            with self._complaining():
-                self.cifar.runs.restore(run)

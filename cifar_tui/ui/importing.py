@@ -1,6 +1,7 @@
-"""The dialog that makes a run of a notebook's checkpoint."""
+"""The dialog that makes a run of a notebook's checkpoint, or brings in an archive of runs."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,11 +15,12 @@ from textual.worker import get_current_worker
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
+from cifar_tui.runs.unarchive import brought_in_text, is_archive, unarchive
 
 SHOW_EVERY = 0.25
 """Seconds between two looks at how far the evaluation is."""
 HINTS = {
-    "file": "a .pth or .pt file, like ~/hw2/saved_model/simplenn.pth",
+    "file": "a .pth or .pt file, or an archive of runs",
     "name": "the file's name",
     "data": "folder with the images, or demo",
     "activation": "relu; weights do not show whether it was swish",
@@ -31,7 +33,10 @@ class _Left(Exception):
 
 
 class ImportDialog(ModalScreen[bool]):
-    """Asks for the file and what weights do not show; Esc closes at any time."""
+    """Asks for the file and what weights do not show; Esc closes at any time.
+
+    An archive of runs, told by its content, needs no more than the file.
+    """
 
     DEFAULT_CSS = """
     ImportDialog .dialog { width: 76; }
@@ -58,7 +63,7 @@ class ImportDialog(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """A field for each, and a line for what comes of it."""
         with Vertical(classes="dialog"):
-            yield Static("Import a checkpoint as a run\n", markup=False)
+            yield Static("Import a checkpoint as a run, or an archive of runs\n", markup=False)
             for name, hint in HINTS.items():
                 with Horizontal():
                     yield Static(name, markup=False)
@@ -75,14 +80,14 @@ class ImportDialog(ModalScreen[bool]):
             self.query_one("#file").focus()
             return
         self.query(Input).set(disabled=True)
-        self._say("Loading torch ...")
+        self._say("Reading the file ...")
         self._import(Path(file), {name: text for name, text in given.items() if text})
 
     @work(thread=True)
     def _import(self, file: Path, given: dict[str, str]) -> None:
-        from cifar_tui.training.foreign import import_checkpoint
-
         worker, app = get_current_worker(), self.app
+        archive = is_archive(file)
+        unit = "bytes unpacked" if archive else "images evaluated"
         shown = 0.0
 
         def tick(done: int, images: int) -> None:
@@ -91,12 +96,12 @@ class ImportDialog(ModalScreen[bool]):
                 raise _Left
             if time.monotonic() - shown >= SHOW_EVERY:
                 shown = time.monotonic()
-                text = f"Evaluating {done:,} of {images:,} images. Esc cancels."
+                text = f"{done:,} of {images:,} {unit}. Esc cancels."
                 app.call_from_thread(self._say, text)
 
         try:
-            found = import_checkpoint(file, self._folder, given, tick)
-            done, outcome = True, f"{found.sentence()}\n\nEnter closes."
+            sentence = self._bring_in(file, given, tick, archive)
+            done, outcome = True, f"{sentence}\n\nEnter closes."
         except _Left:
             return
         except UserError as error:
@@ -105,6 +110,15 @@ class ImportDialog(ModalScreen[bool]):
             done, outcome = False, f"The import failed: {plain(repr(error))}"
         if not worker.is_cancelled:
             app.call_from_thread(self._end, done, outcome)
+
+    def _bring_in(
+        self, file: Path, given: dict[str, str], tick: Callable[[int, int], None], archive: bool
+    ) -> str:
+        if archive:
+            return brought_in_text(unarchive(file, self._folder, tick))
+        from cifar_tui.training.foreign import import_checkpoint
+
+        return import_checkpoint(file, self._folder, given, tick).sentence()
 
     def _end(self, done: bool, outcome: str) -> None:
         self._done = done

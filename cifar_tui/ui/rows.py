@@ -6,6 +6,7 @@ from datetime import datetime
 from cifar_tui.runs.fields import find_field, in_order
 from cifar_tui.runs.groups import STATS, Group, group_runs, sorted_groups
 from cifar_tui.runs.line import Line
+from cifar_tui.runs.listing import Run
 from cifar_tui.runs.view import View
 from cifar_tui.ui.columns import LEAST, fitting, look_of
 from cifar_tui.ui.table import TableColumn
@@ -13,10 +14,18 @@ from cifar_tui.ui.table import TableColumn
 SORTED_FIRST = ("started", "val_acc")
 """What `o` sorts by before the other columns."""
 MARK, MARK_SOME = "*", "+"
+PIN, PIN_MARKED = "p", "P"
 MARK_WIDTH = 2
 MARK_COLUMN = TableColumn("", MARK_WIDTH)
 SCROLLBAR = 1
 STAT_WIDTH = 9
+
+
+def _sign(run: Run, marked: bool) -> str:
+    """What stands before a run: whether it is marked, and whether it is pinned."""
+    if run.notes.pinned:
+        return PIN_MARKED if marked else PIN
+    return MARK if marked else ""
 
 
 class RunRows:
@@ -39,8 +48,7 @@ class RunRows:
     def texts(self, key: str, marks: Collection[str], now: datetime) -> tuple[str, ...]:
         """A row's texts, one per column."""
         run = self._lines[key].run
-        mark = MARK if key in marks else ""
-        return (mark, *(look.text(run, now) for look in self._looks))
+        return (_sign(run, key in marks), *(look.text(run, now) for look in self._looks))
 
     def runs(self, key: str) -> Sequence[str]:
         """Ids of the runs on a row."""

@@ -16,12 +16,14 @@ from textual.widgets import Static
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.completion import possible
+from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.fields import Field
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.groups import Group
 from cifar_tui.runs.line import Line, make_line, same_lines
 from cifar_tui.runs.listing import Run, Runs, best_run
 from cifar_tui.runs.query import Query, parse_typed
+from cifar_tui.runs.space import size_of
 from cifar_tui.runs.view import Memory, View, recall, remember
 from cifar_tui.ui.columns import best_words
 from cifar_tui.ui.filterline import FilterInput
@@ -67,6 +69,8 @@ class RunListScreen(CifarScreen):
         """What was shown before a group was opened."""
         self._bin: Runs | None = None
         """The trash while it is shown."""
+        self._sizes: dict[str, int] = {}
+        """Bytes of each run in the trash."""
         self._looking = False
         self._look_again = False
         self._rest_until = 0.0
@@ -126,6 +130,8 @@ class RunListScreen(CifarScreen):
                 line.value(self._view.field(self._view.sort))
         except UserError as error:
             found, problem = {}, str(error)
+        if runs is self._bin:
+            self._sizes = {i: self._sizes.get(i) or size_of(runs.folder / i) for i in found}
         self._rest(REST * (time.monotonic() - began))
         self.app.call_from_thread(self._take, runs, found, problem)
         for line in found.values():
@@ -233,7 +239,8 @@ class RunListScreen(CifarScreen):
             count = f"{many} group{'s' if many != 1 else ''} of {count}"
         parts = [count]
         if self._bin:
-            parts = [f"Trash: {count}", "z restores, t goes back"]
+            space = size_text(sum(self._sizes.values()))
+            parts = [f"Trash: {count}, {space}", "z restores, X empties, t goes back"]
         if self._outside:
             parts.append("Esc: groups")
         if self._marks and not self._bin:
@@ -246,7 +253,7 @@ class RunListScreen(CifarScreen):
         """The best run, where the first line has room for it."""
         best = best_run([line.run for line in self._shown])
         crowded = self._query.problem or self._outside or isinstance(self._rows, GroupRows)
-        if best is None or crowded:
+        if best is None or crowded or self._bin:
             return ""
         return best_words(best, self.size.width // 4)
 

@@ -1,0 +1,159 @@
+"""Whether two sets of predictions agree, and whether one is better than chance would make it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cifar_tui.errors import UserError
+from cifar_tui.formats import accuracy, plain, shortened
+from cifar_tui.spec import CLASSES
+
+CHANCE = 0.05
+"""A difference counts when chance alone would make one as large more rarely than this."""
+PAIRS_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Rightness:
+    """Of how many images both predictions are right, only one of them, or neither."""
+
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+    p: float
+    """McNemar's exact test, two-sided: how often chance alone gives so unequal a share."""
+
+    def words(self) -> str:
+        """What the test says."""
+        gap = abs(self.only_a - self.only_b)
+        shown = f"{self.p:.4f}" if self.p >= 0.0001 else "below 0.0001"
+        test = f"McNemar's exact test: p {shown}"
+        if gap == 0:
+            return f"{test}. Both are right equally often."
+        better = "A" if self.only_a > self.only_b else "B"
+        verdict = "could be chance" if self.p >= CHANCE else "is hardly chance"
+        plural = "s" if gap > 1 else ""
+        return f"{test}. {better} is right on {gap:,} more image{plural}, which {verdict}."
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two predictions of the same images; `pairs[a][b]` counts those that A calls a and B b."""
+
+    a: str
+    b: str
+    split: str
+    images: int
+    equal: int
+    pairs: tuple[tuple[int, ...], ...]
+    right: Rightness | None
+    """Where the true labels are known."""
+    classes: tuple[str, ...] = ()
+    synthetic: bool = False
+
+    @property
+    def share(self) -> float:
+        """Share of equal labels."""
+        return self.equal / self.images
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for programs."""
+        return asdict(self) | {"share": self.share}
+
+    def lines(self) -> list[str]:
+        """The same for people, on few lines within 66 cells but for the verdict."""
+        synthetic = " (synthetic)" if self.synthetic else ""
+        lines = [
+            f"A  {shortened(self.a)}{self._acc('only_a')}",
+            f"B  {shortened(self.b)}{self._acc('only_b')}",
+            f"equal labels on {self.split}{synthetic}: {self.equal:,} of {self.images:,}, "
+            f"{accuracy(self.share)}",
+        ]
+        if self.right is not None:
+            right = self.right
+            lines += [
+                "",
+                f"{'':9}{'B right':>9}{'B wrong':>9}",
+                f"{'A right':9}{right.both:>9,}{right.only_a:>9,}",
+                f"{'A wrong':9}{right.only_b:>9,}{right.neither:>9,}",
+                right.words(),
+            ]
+        return [*lines, *self._pair_lines()]
+
+    def _acc(self, only: str) -> str:
+        if self.right is None:
+            return ""
+        right = self.right.both + getattr(self.right, only)
+        return f"  {self.split}_acc {accuracy(right / self.images)}"
+
+    def _pair_lines(self) -> list[str]:
+        """Where they differ most."""
+        unlike = [
+            (count, a, b)
+            for a, row in enumerate(self.pairs)
+            for b, count in enumerate(row)
+            if a != b and count
+        ]
+        unlike.sort(key=lambda found: (-found[0], found[1:]))
+        if not unlike:
+            return []
+        cells = [
+            f"{self._label(a)} / {self._label(b)} {count:,}" for count, a, b in unlike[:PAIRS_SHOWN]
+        ]
+        width = max(map(len, cells)) + 3
+        half = [cells[i : i + 2] for i in range(0, len(cells), 2)]
+        rows = ["".join(f"{cell:<{width}}" for cell in row).rstrip() for row in half]
+        return ["", "what A / B say most often where they differ", *rows]
+
+    def _label(self, label: int) -> str:
+        return f"{label} {plain(self.classes[label])}" if self.classes else str(label)
+
+
+def agree(
+    names: tuple[str, str],
+    labels: tuple[Sequence[int], Sequence[int]],
+    split: str,
+    truth: Sequence[int] | None = None,
+    *,
+    classes: tuple[str, ...] = (),
+    synthetic: bool = False,
+) -> Agreement:
+    """Lay two predictions over each other; raises UserError where they are of unlike length."""
+    a, b = labels
+    for one, other in ((b, "B"), (truth if truth is not None else a, "the true labels")):
+        if len(a) != len(one):
+            raise UserError(
+                f"A has {len(a):,} labels, {other} {'has' if other == 'B' else 'are'} "
+                f"{len(one):,}: these are not predictions of the same images."
+            )
+    if not a:
+        raise UserError("There are no predictions to compare.")
+    pairs = [[0] * CLASSES for _ in range(CLASSES)]
+    for from_a, from_b in zip(a, b, strict=True):
+        pairs[from_a][from_b] += 1
+    return Agreement(
+        *names,
+        split=split,
+        images=len(a),
+        equal=sum(pairs[i][i] for i in range(CLASSES)),
+        pairs=tuple(map(tuple, pairs)),
+        right=None if truth is None else _rightness(a, b, truth),
+        classes=classes,
+        synthetic=synthetic,
+    )
+
+
+def _rightness(a: Sequence[int], b: Sequence[int], truth: Sequence[int]) -> Rightness:
+    hits = [(x == t, y == t) for x, y, t in zip(a, b, truth, strict=True)]
+    only_a, only_b = hits.count((True, False)), hits.count((False, True))
+    both, neither = hits.count((True, True)), hits.count((False, False))
+    return Rightness(both, only_a, only_b, neither, mcnemar(only_a, only_b))
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Exact two-sided p of McNemar's test (1947): that a fair coin splits them so unequally."""
+    tosses = only_a + only_b
+    tail = sum(math.comb(tosses, i) for i in range(min(only_a, only_b) + 1))
+    return min(1.0, 2 * tail / 2**tosses)
