@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Input
@@ -29,6 +29,7 @@ from cifar_tui.training.backends import ANY, Wish, make_backend
 from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
+from cifar_tui.ui.keystrokes import KeystrokesApp
 from cifar_tui.ui.new import NewScreen
 from cifar_tui.ui.screen import CifarScreen
 
@@ -50,7 +51,7 @@ def _make_screen(module: str, name: str) -> CifarScreen:
     return screen
 
 
-class CifarApp(App[None]):
+class CifarApp(KeystrokesApp):
     """Screens over one folder of runs; training happens in the worker it is given."""
 
     TITLE = "cifar-tui"

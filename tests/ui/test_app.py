@@ -1,7 +1,9 @@
 """The app around its screens."""
 
 import pytest
+from textual import events
 
+from cifar_tui.runs.listing import read_notes, read_run
 from tests.ui.conftest import MakeApp, SaveRun
 from tests.ui.waiting import screen_text, wait_for
 
@@ -20,3 +22,19 @@ async def test_screens_made_ready_behind_the_first_show_what_is_there_when_visit
         for key, words in (("f12", "LAB"), ("f6", "DEVICES"), ("f3", "LIVE"), ("f4", "came later")):
             await pilot.press(key)
             await wait_for(pilot, lambda words=words: words in screen_text(app))
+
+
+async def test_keys_typed_in_a_burst_go_where_a_patient_person_would_see_them_go(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    folder = save_run(name="old")
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f4")
+        await wait_for(pilot, lambda: "old" in screen_text(app))
+        for key, character in (("a", "a"), ("tab", None), ("x", "x"), ("y", "y"), ("enter", "\r")):
+            app.post_message(events.Key(key, character))
+        await wait_for(pilot, lambda: read_notes(folder.path).tags is not None)
+        assert read_notes(folder.path).tags == ("xy",)
+        assert read_run(folder.path).name == "old"
+        await wait_for(pilot, lambda: len(app.screen_stack) == 1)
