@@ -127,14 +127,26 @@ def detach(specs: Sequence[RunSpec], runs: Path, wish: Wish = ANY) -> list[str]:
     backend, _ = make_backend(runs, wish)
     for spec in specs:
         backend.check(spec)
-    folders = [RunFolder.create(runs, spec) for spec in specs]
-    return detach_folders(folders, runs, wish)
+    return _detach(backend, [RunFolder.create(runs, spec) for spec in specs], runs, wish)
 
 
 def detach_folders(folders: Sequence[RunFolder], runs: Path, wish: Wish = ANY) -> list[str]:
     """Train queued runs in a process of their own; returns their ids."""
+    return _detach(make_backend(runs, wish)[0], folders, runs, wish)
+
+
+def _detach(backend: Backend, folders: Sequence[RunFolder], runs: Path, wish: Wish) -> list[str]:
+    """Hand runs over to what outlasts this program, or to a process that does."""
     ids = [folder.id for folder in folders]
-    if ids:
+    if ids and backend.outlasts:
+        backend.start()
+        for folder in folders:
+            backend.add(folder)
+        backend.leave()
+        backend.join()
+        if backend.problem:
+            raise UserError(backend.problem)
+    elif ids:
         start(runs, ids, wish)
     return ids
 

@@ -50,7 +50,7 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), wish: Wish = 
         if app.line_dropped.is_set():
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             _train_to_the_end(worker)
-        worker.close()
+        worker.leave()
         worker.join()
     if app.keep_training:
         _hand_over(runs, unfinished, app.wish)
@@ -78,8 +78,9 @@ def _outlive(app: CifarApp, screen_ended: threading.Event) -> None:
 
 
 def _train_to_the_end(worker: Backend) -> None:
-    worker.finish()
-    worker.join()
+    if not worker.outlasts:
+        worker.finish()
+        worker.join()
 
 
 def _let_go_of_terminal() -> None:
