@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 LOG = ".background.log"
 """Beside the runs: what Ray says."""
-RETRY = 30.0
-"""Seconds between two attempts to reach the cluster."""
+AGAIN, RETRY = 1.0, 30.0
+"""Seconds until the next attempt to reach a cluster that answered the last time, or did not."""
 NO_ROOM = (
     "No node of the Ray cluster has what a run needs, so it waits; "
     "cpus_per_run and gpus_per_run say what that is."
@@ -149,6 +149,8 @@ class RayBackend(Backend):
         self._slots = 0
         self._tried = False
         """Whether the cluster has answered, or could not be reached."""
+        self._reached = False
+        """Whether it has answered in the last attempt."""
         self._leaving = False
         self._thread = threading.Thread(target=self._work, name="ray", daemon=True)
 
@@ -247,25 +249,26 @@ class RayBackend(Backend):
 
     def _work(self) -> None:
         """Listen to the cluster; when the line breaks, try again later."""
-        while not self._over(connected=False):
+        while not self._over():
             line = self._open_line()
             with self._changed:
-                self._line = line
+                self._line, self._reached = line, False
                 for order in self._orders:
                     line.tell(order)
             for report in line.reports():
                 self._take(report)
-                if "seen" not in report or self._over(connected=True):
+                if "seen" not in report or self._over():
                     break
-            over = self._over(connected=True)
+            over = self._over()
             line.cut()
             with self._changed:
+                self._line, self._tried = None, True
                 if over:
                     break
-                self._line, self._tried = None, True
                 self._problem = self._problem or "The line to Ray broke."
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._over(connected=False), RETRY)
+                seconds = AGAIN if self._reached else RETRY
+                self._changed.wait_for(self._over, seconds)
         self._take_back()
 
     def _take(self, report: dict[str, Any]) -> None:
@@ -274,7 +277,7 @@ class RayBackend(Backend):
             self._problem = str(report["problem"])
             if "seen" not in report:
                 return
-            self._tried, self._slots = True, int(report["slots"])
+            self._tried, self._reached, self._slots = True, True, int(report["slots"])
             self._orders = [o for o in self._orders if o["number"] > report["seen"]]
             if not self._orders:
                 self._queue = [RunFolder(self._runs / run_id) for run_id in report["queued"]]
@@ -284,13 +287,14 @@ class RayBackend(Backend):
             self._current = [RunFolder(self._runs / run_id) for run_id in report["training"]]
             self._changed.notify_all()
 
-    def _over(self, *, connected: bool) -> bool:
+    def _over(self) -> bool:
         """Whether there is nothing left to do here."""
         with self._changed:
+            lost = self._tried and not self._reached
             if self._closing:
-                return not connected or not (self._orders or self._mine & set(self.own))
+                return lost or not ((self._orders and self._mine) or self._mine & set(self.own))
             if self._leaving:
-                return not self._orders or (self._tried and not connected)
+                return lost or not self._orders
             waits = self._mine & set(self.queued) and not self._held
             busy = self._orders or waits or self._mine & set(self.training)
             return self._finishing and not busy
