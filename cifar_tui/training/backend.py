@@ -16,9 +16,6 @@ class Backend(ABC):
     What happens inside a run is read from its folder, and asked for through its control file.
     """
 
-    outlasts = False
-    """Whether its runs go on when this program has ended."""
-
     def __init__(self) -> None:
         self._queue: list[RunFolder] = []
         self._current: list[RunFolder] = []
@@ -41,6 +38,11 @@ class Backend(ABC):
 
     def check(self, spec: RunSpec) -> None:  # noqa: B027 - most have nothing to add
         """Raise UserError for a spec that it could not train."""
+
+    @property
+    def outlives(self) -> bool:
+        """Whether its runs go on when this program ends; `close` then leaves them alone."""
+        return False
 
     @property
     def slots(self) -> int:
@@ -133,10 +135,6 @@ class Backend(ABC):
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-
-    def leave(self) -> None:
-        """End, and let go of runs that outlast this program; others are stopped."""
-        self.close()
 
     def finish(self) -> None:
         """End once the queue is empty, or at once while it is held."""

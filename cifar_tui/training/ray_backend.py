@@ -18,7 +18,6 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.backend import Backend
 
@@ -133,8 +132,6 @@ class RayBackend(Backend):
     when this program is left.
     """
 
-    outlasts = True
-
     def __init__(self, runs: Path, need: dict[str, Any], open_line: Any) -> None:
         super().__init__()
         self._runs = runs
@@ -151,7 +148,6 @@ class RayBackend(Backend):
         """Whether the cluster has answered, or could not be reached."""
         self._reached = False
         """Whether it has answered in the last attempt."""
-        self._leaving = False
         self._thread = threading.Thread(target=self._work, name="ray", daemon=True)
 
     def start(self) -> None:
@@ -164,6 +160,11 @@ class RayBackend(Backend):
     def alive(self) -> bool:
         """Whether it listens to the cluster, or tries to."""
         return self._thread.is_alive()
+
+    @property
+    def outlives(self) -> bool:
+        """Its runs go on when this program ends."""
+        return True
 
     @property
     def slots(self) -> int:
@@ -226,18 +227,9 @@ class RayBackend(Backend):
             return moved
 
     def close(self) -> None:
-        """Stop the runs that this program has added, and take those that wait back."""
-        with self._changed:
-            self._order("withdraw", sorted(self._mine))
-            super().close()
-            if self._line is not None and not self._tried:
-                self._line.cut()
-
-    def leave(self) -> None:
         """End here as soon as the dispatcher has all orders; the runs go on."""
         with self._changed:
-            self._leaving = True
-            self._changed.notify_all()
+            super().close()
             if self._line is not None and not self._orders:
                 self._line.cut()
 
@@ -269,7 +261,6 @@ class RayBackend(Backend):
                 self._changed.notify_all()
                 seconds = AGAIN if self._reached else RETRY
                 self._changed.wait_for(self._over, seconds)
-        self._take_back()
 
     def _take(self, report: dict[str, Any]) -> None:
         """Show what the dispatcher does, unless orders given since make it out of date."""
@@ -288,21 +279,11 @@ class RayBackend(Backend):
             self._changed.notify_all()
 
     def _over(self) -> bool:
-        """Whether there is nothing left to do here."""
+        """Whether there is nothing left to do here, or no way to do it."""
         with self._changed:
             lost = self._tried and not self._reached
             if self._closing:
-                return lost or not ((self._orders and self._mine) or self._mine & set(self.own))
-            if self._leaving:
                 return lost or not self._orders
             waits = self._mine & set(self.queued) and not self._held
             busy = self._orders or waits or self._mine & set(self.training)
-            return self._finishing and not busy
-
-    def _take_back(self) -> None:
-        """What waited and is no longer the dispatcher's waits in this program, which ends."""
-        for run_id in self._mine if self._closing and not self._orders else ():
-            folder = RunFolder(self._runs / run_id)
-            if read_run(folder.path).status == "queued":
-                with contextlib.suppress(OSError):
-                    folder.write_progress(Progress(worker=this_worker()))
+            return self._finishing and bool(lost or not busy)

@@ -7,7 +7,6 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -116,14 +115,6 @@ class Dispatcher(Backend):
         """Go on with the queue; what held it is taken for mended."""
         self._say("")
         super().go_on()
-
-    def withdraw(self, run_ids: Sequence[str]) -> None:
-        """Stop those in training between two batches, and let go of those that wait."""
-        with self._changed:
-            for run_id in run_ids:
-                if not self.drop(run_id) and run_id in self.training:
-                    RunFolder(self._runs / run_id).write_order("stop")
-            self._store()
 
     def begin(self, number: int) -> None:
         """A place has found room on a node."""

@@ -115,8 +115,6 @@ def test_a_stopped_run_is_not_taken_up_when_its_process_ends(bench: Bench) -> No
     (a,) = bench.put(1)
     number = bench.place()
     bench.take(number)
-    bench.dispatcher.withdraw([a])
-    assert RunFolder(bench.runs / a).read_order() == "stop"
     bench.end(a, "stopped")
     bench.dispatcher._close_place(number, "")
     assert bench.dispatcher.own == []
@@ -207,12 +205,12 @@ def add(backend: RayBackend, runs: Path, **settings: Any) -> str:
     return folder.id
 
 
-def test_leaving_hands_over_all_orders_and_stops_nothing(bench: Bench) -> None:
+def test_closing_hands_over_all_orders_and_stops_nothing(bench: Bench) -> None:
     backend = make(bench)
     a, b = add(backend, bench.runs), add(backend, bench.runs, device="cpu")
     assert backend.own == [a, b]
+    backend.close()
     backend.start()
-    backend.leave()
     backend.join()
     assert bench.dispatcher.queued == [a, b]
     assert bench.dispatcher._needs[b] == Need(1, 0.0), "what names the CPU takes no GPU"
@@ -223,27 +221,8 @@ def test_leaving_hands_over_all_orders_and_stops_nothing(bench: Bench) -> None:
     until(lambda: bench.dispatcher.queued == [b, a])
     assert later.drop(a)
     until(lambda: bench.dispatcher.queued == [b])
-    later.leave()
+    later.close()
     later.join()
-
-
-def test_closing_stops_own_runs_and_leaves_those_of_others(bench: Bench) -> None:
-    (other,) = bench.put(1)
-    backend = make(bench)
-    backend.start()
-    a, b = add(backend, bench.runs), add(backend, bench.runs)
-    until(lambda: bench.dispatcher.queued == [other, a, b])
-    bench.dispatcher.move(a, -1)
-    number = bench.place()
-    assert bench.take(number) == a
-    until(lambda: backend.training == [a])
-    backend.close()
-    until(lambda: RunFolder(bench.runs / a).read_order() == "stop")
-    bench.end(a, "stopped")
-    bench.take(number)
-    backend.join()
-    assert bench.dispatcher.queued == [] and bench.dispatcher.training == [other]
-    assert bench.run(b).status == "queued"
 
 
 def test_finishing_waits_for_own_runs_only(bench: Bench) -> None:
