@@ -1,15 +1,24 @@
 # make run: the program; make test: the tests; make check: format, lint and types.
+# make test-ray: the Ray backend on a cluster of two nodes on this machine.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test faults check docs clean
+RAY := build/ray
+
+.PHONY: run test test-ray faults check docs clean
 
 run: $(VENV)/.installed
 	@$(BIN)/cifar-tui
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+
+test-ray: $(VENV)/.installed-test
+	@test -d $(RAY)/ray || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--upgrade --target $(RAY) 'ray>=2.40' || echo "Ray cannot be installed for this Python: skipped."
+	@test ! -d $(RAY)/ray || PYTHONPATH=$(CURDIR):$(CURDIR)/$(RAY) \
+		$(BIN)/python -m pytest -q tests/clusters/try_ray.py
 
 faults: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults

@@ -66,6 +66,16 @@ CHOICES = {
     for choice in (
         Choice("thread", "one run after another in this program", "worker"),
         Choice("processes", "a process for each of --devices, at the same time", "pool"),
+        Choice(
+            "ray",
+            "a Ray cluster, which trains on when this program ends",
+            "ray_backend",
+            {
+                "address": "HOST:6379 of its head; else the cluster that runs here",
+                "gpus_per_run": "1 where there are GPUs, 0.25 for four runs on each, or 0",
+                "cpus_per_run": "1, and as many threads",
+            },
+        ),
     )
 }
 

@@ -232,7 +232,7 @@ class CifarApp(KeystrokesApp):
         if wish is None:
             return
         try:
-            if self.worker.own:
+            if self.worker.own and not self.worker.outlives:
                 many = len(self.worker.own)
                 raise UserError(f"{many} runs are in training or wait; change it after them.")
             worker, notes = make_backend(self.runs.folder, wish)
@@ -274,7 +274,7 @@ class CifarApp(KeystrokesApp):
 
     async def action_quit(self) -> None:
         """Leave, asking first when training would be stopped."""
-        if self.worker.own:
+        if self.worker.own and not self.worker.outlives:
             self.push_screen(AskToLeave(self._quit_question()), self._leave)
         else:
             self.exit()

@@ -1,0 +1,366 @@
+"""What lives on a Ray cluster: a dispatcher that holds the queue, and the places that it fills.
+
+Ray is imported inside, as whoever only asks for the module's names may lack it.
+"""
+
+import os
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cifar_tui.errors import UserError
+from cifar_tui.runs.files import read_json, write_json
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.record import ENDED, this_host
+from cifar_tui.training.backend import Backend
+
+STORE = ".ray.json"
+"""Beside the runs: the dispatcher's queue, which outlives it and its cluster."""
+NAMESPACE = "cifar-tui"
+BEAT = 0.25
+"""Seconds between two looks at the places."""
+DEATHS = 3
+"""A run whose process died so often without a new epoch is left as crashed."""
+IDLE = 300.0
+"""Seconds without a run and without a question after which the dispatcher ends."""
+PATIENCE = 60
+"""Seconds to wait for a run that a process of a lost node may still hold."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one run takes of the cluster; GPUs may be a fraction."""
+
+    cpus: int = 1
+    gpus: float = 0.0
+
+
+@dataclass
+class Place:
+    """One process on some node, which trains runs one after another as it is told."""
+
+    need: Need
+    ref: Any = None
+    begun: bool = False
+    """Whether Ray has found room for it."""
+    run: RunFolder | None = None
+
+
+class Dispatcher(Backend):
+    """The queue of a folder of runs, in a process of its own on the cluster's head.
+
+    It asks Ray for one place more for as long as runs wait; a place asks for a run when it has
+    begun, so that until then the queue can be changed. A run whose process or node is lost goes
+    back to the front, to resume elsewhere from its last whole epoch.
+    """
+
+    def __init__(self, runs: str) -> None:
+        super().__init__()
+        self._runs = Path(runs)
+        self._needs: dict[str, Need] = {}
+        self._cwds: dict[str, str] = {}
+        self._places: dict[int, Place] = {}
+        self._opened = 0
+        self._failures = 0
+        self._deaths: dict[str, tuple[int, int]] = {}
+        self._asked = time.monotonic()
+        self._thread = threading.Thread(target=self._watch, name="places", daemon=True)
+
+    def start(self) -> None:
+        """Take up what an earlier dispatcher left, and begin."""
+        self._load()
+        self._thread.start()
+
+    def sees_runs(self) -> str:
+        """Nothing where the runs can be worked on, else why not."""
+        return "" if self._runs.is_dir() else unseen(self._runs)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it looks after places."""
+        return self._thread.is_alive()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._thread.join()
+
+    def state(self) -> dict[str, Any]:
+        """What those who ask may know."""
+        with self._changed:
+            self._asked = time.monotonic()
+            return {
+                "training": self.training,
+                "queued": self.queued,
+                "held": self.held,
+                "problem": self.problem,
+            }
+
+    def put(self, run_id: str, place: int | None, cwd: str, need: dict[str, Any]) -> None:
+        """Queue a run that needs so much, and whose relative paths begin at `cwd`; only once."""
+        with self._changed:
+            folder = RunFolder(self._runs / run_id)
+            if run_id in self.own or not folder.path.is_dir():
+                return
+            self._needs[run_id], self._cwds[run_id] = settle(need), cwd
+            self._failures = 0
+            self._say("")
+            self.add(folder, place=place)
+            self._store()
+
+    def go_on(self) -> None:
+        """Go on with the queue; what held it is taken for mended."""
+        self._say("")
+        super().go_on()
+
+    def begin(self, number: int) -> None:
+        """A place has found room on a node."""
+        with self._changed:
+            self._places[number].begun = True
+            self._failures = 0
+
+    def take(self, number: int) -> tuple[str, str] | None:
+        """Id and working folder of the next run for a place that has done its last, if any."""
+        with self._changed:
+            place = self._places[number]
+            if place.run is not None:
+                self._forget(place.run)
+            fitting = (f for f in self._queue if self._needs[f.id] == place.need)
+            place.run = None if self._held else next(fitting, None)
+            if place.run is None:
+                return None
+            self._queue.remove(place.run)
+            self._current.append(place.run)
+            self._store()
+            return place.run.id, self._cwds[place.run.id]
+
+    def say(self, problem: str) -> None:
+        """A place waits for something."""
+        self._say(problem)
+
+    def miss(self, number: int, host: str) -> None:
+        """A place does not see its run's folder; nothing more is begun until that is mended."""
+        with self._changed:
+            place = self._places[number]
+            folder, place.run = place.run, None
+            if folder is None:
+                return
+            if not folder.path.is_dir():
+                self._forget(folder)
+                return
+            self._done(folder)
+            self.add(folder, place=0)
+            self.hold()
+            self._say(unseen(self._runs, host))
+
+    def lose(self, number: int, reason: str) -> None:
+        """A place's process, device or node is lost: its run goes on elsewhere."""
+        with self._changed:
+            place = self._places[number]
+            folder, place.run = place.run, None
+            if folder is None:
+                return
+            run = read_run(folder.path)
+            self._done(folder)
+            deaths = self._count_death(folder.id, run.summary.epochs_done)
+            if run.problem or run.status in ("finished", "diverged", "stopped"):
+                self._forget(folder)
+                return
+            changes = {"status": "crashed", "reason": reason}
+            crashed = replace(run, summary=run.summary.model_copy(update=changes))
+            if deaths >= DEATHS:
+                folder.write_summary(crashed.summary)
+                self._forget(folder)
+                return
+            held = self._held
+            self.add(requeue(crashed), place=0)
+            self._held = held
+
+    def _count_death(self, run_id: str, epochs: int) -> int:
+        """How often the run's process died since it last finished an epoch."""
+        deaths, before = self._deaths.get(run_id, (0, epochs))
+        self._deaths[run_id] = (deaths + 1 if epochs == before else 1, epochs)
+        return self._deaths[run_id][0]
+
+    def _forget(self, folder: RunFolder) -> None:
+        self._done(folder)
+        self._deaths.pop(folder.id, None)
+        self._store()
+
+    def _watch(self) -> None:
+        while not self._is_idle():
+            self._open_places()
+            self._look_at_places()
+            time.sleep(BEAT)
+        import ray
+
+        ray.kill(ray.get_runtime_context().current_actor)
+
+    def _is_idle(self) -> bool:
+        with self._changed:
+            busy = self._places or (self.own and not self._held)
+            return not busy and time.monotonic() - self._asked > IDLE
+
+    def _open_places(self) -> None:
+        """Ask for a place for each kind of need, unless one is being waited for."""
+        with self._changed:
+            waiting = [] if self._held else [self._needs[folder.id] for folder in self._queue]
+            for need in dict.fromkeys(waiting):
+                free = [p for p in self._places.values() if p.need == need and p.run is None]
+                if len(free) < waiting.count(need) and all(place.begun for place in free):
+                    self._opened += 1
+                    self._places[self._opened] = Place(need, self._open(self._opened, need))
+
+    def _open(self, number: int, need: Need) -> Any:
+        import ray
+
+        me = ray.get_runtime_context().current_actor
+        once = {"max_calls": 1, "max_retries": 0}
+        task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus, **once)(fill)
+        return task.remote(me, number, str(self._runs), need)
+
+    def _look_at_places(self) -> None:
+        """Find out which have ended, and how."""
+        import ray
+
+        with self._changed:
+            refs = {place.ref: number for number, place in self._places.items()}
+        ended = ray.wait(list(refs), num_returns=len(refs), timeout=0)[0] if refs else []
+        for ref in ended:
+            try:
+                ray.get(ref)
+                problem = ""
+            except Exception as error:
+                problem = short(error)
+            self._close_place(refs[ref], problem)
+
+    def _close_place(self, number: int, problem: str) -> None:
+        with self._changed:
+            self.lose(number, problem or "its process ended")
+            place = self._places.pop(number)
+            if problem and not place.begun:
+                self._failures += 1
+            if self._failures >= DEATHS:
+                self._failures = 0
+                self.hold()
+                self._say(f"Ray cannot start a run: {problem}")
+            self._store()
+
+    def _store(self) -> None:
+        runs = [
+            {"id": f.id, "cwd": self._cwds[f.id], "need": asdict(self._needs[f.id])}
+            for f in (*self._current, *self._queue)
+        ]
+        try:
+            write_json(self._runs / STORE, {"held": self._held, "runs": runs})
+        except OSError as error:
+            self._say(f"Cannot write {self._runs / STORE}: {error.strerror}.")
+
+    def _load(self) -> None:
+        """Queue what was in the hands of a dispatcher that is gone."""
+        try:
+            stored = read_json(self._runs / STORE)
+            left = [(i["id"], i["cwd"], Need(**i["need"])) for i in stored["runs"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        for run_id, cwd, need in left:
+            run = read_run(self._runs / Path(run_id).name)
+            if run.problem or run.status in ENDED:
+                continue
+            self._needs[run.id], self._cwds[run.id] = need, cwd
+            changes = {"status": "crashed"}
+            crashed = replace(run, summary=run.summary.model_copy(update=changes))
+            self.add(requeue(crashed))
+        self._held = bool(stored.get("held"))
+
+
+class Detached(Dispatcher):
+    """A dispatcher that begins when Ray makes it, or makes it again after its process died."""
+
+    def __init__(self, runs: str) -> None:
+        super().__init__(runs)
+        self.start()
+
+
+def settle(need: dict[str, Any]) -> Need:
+    """A need whose GPUs may be left open: one where the cluster has any."""
+    if need["gpus"] is not None:
+        return Need(**need)
+    import ray
+
+    return Need(need["cpus"], 1.0 if ray.cluster_resources().get("GPU") else 0.0)
+
+
+def fill(dispatcher: Any, number: int, runs: str, need: Need) -> None:
+    """Train what the dispatcher names, run after run, in a process that Ray started for it.
+
+    It uses as many threads as it was given CPUs, and only the GPUs that Ray lets it see. Ray
+    decides who shares a device, so its runs take no turns with others.
+    """
+    import ray
+
+    ray.get(dispatcher.begin.remote(number))
+    os.environ["OMP_NUM_THREADS"] = str(need.cpus)
+    if not need.gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    from cifar_tui.training.process import prepare_process
+
+    prepare_process()
+    with tempfile.TemporaryDirectory(prefix="cifar-tui-") as locks:
+        os.environ["CIFAR_TUI_LOCKS"] = locks
+        from cifar_tui.training.faults import DeviceLost, Unwritable, storage_reason
+
+        while (given := ray.get(dispatcher.take.remote(number))) is not None:
+            run_id, cwd = given
+            folder = RunFolder(Path(runs) / run_id)
+            if not (folder.path / "spec.toml").is_file():
+                ray.get(dispatcher.miss.remote(number, this_host()))
+                return
+            try:
+                train(folder, cwd, lambda problem: dispatcher.say.remote(problem))
+            except DeviceLost as error:
+                ray.get(dispatcher.lose.remote(number, str(error)))
+                return
+            except Unwritable as error:
+                dispatcher.say.remote(str(error))
+            except OSError as error:
+                dispatcher.say.remote(storage_reason(error))
+
+
+def train(folder: RunFolder, cwd: str, say: Any) -> None:
+    """Carry a run out, once no process of a lost node holds it any more."""
+    from cifar_tui.training.perform import perform
+
+    if os.path.isdir(cwd):
+        os.chdir(cwd)
+    for _ in range(PATIENCE):
+        if perform(folder, blocked=say).status in ENDED:
+            break
+        time.sleep(1)
+
+
+def unseen(runs: Path, host: str = "") -> str:
+    """That a node cannot work on these runs, and what would help."""
+    return (
+        f"Node {host or this_host()} does not see {runs}; Ray trains runs in a folder on a file "
+        "system that all its nodes share (--runs)."
+    )
+
+
+def short(error: BaseException) -> str:
+    """The last line of what Ray tells, which names the cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:300]
+
+
+def requeue(run: Any) -> RunFolder:
+    """The same as a person's resuming; a folder that refuses is queued all the same."""
+    from cifar_tui.runs import steer
+
+    try:
+        return steer.requeue(run)
+    except UserError:
+        return RunFolder(run.path)

@@ -1,0 +1,133 @@
+"""A process that holds the line to a Ray cluster for a program that must not wait or die with it.
+
+Orders come in on standard input and reports go out on standard output, one JSON object a line.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from cifar_tui.training.ray_dispatcher import NAMESPACE, Detached, settle, short
+
+ASK_EVERY = 0.5
+"""Seconds between two reports."""
+TIMEOUT = 30.0
+"""Seconds after which the cluster counts as gone."""
+CAPACITY_EVERY = 10
+"""So many reports between two looks at the nodes."""
+
+
+def talk(runs: str, address: str, need: dict[str, Any]) -> None:
+    """Report what the dispatcher of these runs does, and pass it orders, until they end."""
+    orders: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    try:
+        _connect(address)
+        dispatcher = _dispatcher(runs)
+        problem = _ask(dispatcher.sees_runs.remote())
+        if problem:
+            raise ConnectionError(problem)
+        _pass_on(dispatcher, orders, need)
+    except Exception as error:
+        say({"problem": why(error)})
+
+
+def say(report: dict[str, Any]) -> None:
+    """Tell whoever started this process."""
+    try:
+        print(json.dumps(report), flush=True)
+    except BrokenPipeError:
+        os._exit(0)
+
+
+def why(error: Exception) -> str:
+    """One sentence about a cluster that cannot be used, and what would help."""
+    text = short(error)
+    if "not find any running Ray" in str(error) or "No cluster" in str(error):
+        return (
+            "No Ray cluster runs here; `ray start --head` starts one on this machine, "
+            "--option address=HOST:6379 names another."
+        )
+    if "grpc" in text:
+        return "An address with ray:// needs grpcio; pip install grpcio, or use HOST:6379."
+    if "No module named 'cifar_tui" in str(error):
+        return "The nodes of the Ray cluster lack cifar-tui; install it there, too."
+    return f"Ray: {text}"
+
+
+def _listen(orders: "queue.Queue[dict[str, Any]]") -> None:
+    """Read orders; when they end, so does this process, whatever it waits for."""
+    for line in sys.stdin.buffer:
+        orders.put(json.loads(line))
+    os._exit(0)
+
+
+def _connect(address: str) -> None:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+
+
+def _dispatcher(runs: str) -> Any:
+    """The dispatcher of these runs, made on the cluster's head where there is none yet."""
+    import ray
+
+    actor = ray.remote(Detached).options(
+        name=f"dispatcher of {runs}",
+        lifetime="detached",
+        get_if_exists=True,
+        max_restarts=-1,
+        max_concurrency=16,
+        num_cpus=0,
+        resources={"node:__internal_head__": 0.001},
+    )
+    return actor.remote(runs)
+
+
+def _pass_on(dispatcher: Any, orders: "queue.Queue[dict[str, Any]]", need: dict[str, Any]) -> None:
+    seen, count, slots = 0, 0, 0
+    while True:
+        if count % CAPACITY_EVERY == 0:
+            slots = capacity(need)
+        count += 1
+        state = _ask(dispatcher.state.remote())
+        say({**state, "seen": seen, "slots": slots})
+        with contextlib.suppress(queue.Empty):
+            order = orders.get(timeout=ASK_EVERY)
+            while True:
+                _ask(getattr(dispatcher, order["do"]).remote(*order["with"]))
+                seen = order["number"]
+                order = orders.get_nowait()
+
+
+def _ask(ref: Any) -> Any:
+    import ray
+
+    return ray.get(ref, timeout=TIMEOUT)
+
+
+def capacity(need: dict[str, Any]) -> int:
+    """How many runs that need so much the nodes hold at the same time."""
+    import ray
+
+    settled, found = settle(need), 0
+    for node in ray.nodes():
+        has = node["Resources"] if node["Alive"] else {}
+        shares = [has.get("CPU", 0.0) / settled.cpus]
+        if settled.gpus:
+            shares.append(has.get("GPU", 0.0) / settled.gpus)
+        found += int(min(shares) + 1e-6)
+    return found
+
+
+if __name__ == "__main__":
+    from cifar_tui.training import ray_line
+
+    given = json.loads(sys.argv[1])
+    ray_line.talk(str(Path(given["runs"])), given["address"], given["need"])

@@ -1,0 +1,1 @@
+"""Backends tried on real clusters, by `make test-ray`; `make test` passes them over."""

@@ -1,0 +1,267 @@
+"""The Ray backend without Ray: the dispatcher's queue, and what a program shows of it."""
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifar_tui.errors import UserError
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.spec import RunSpec
+from cifar_tui.training import ray_backend
+from cifar_tui.training.backends import Wish, make_backend
+from cifar_tui.training.ray_backend import RayBackend, parse_need
+from cifar_tui.training.ray_dispatcher import DEATHS, Dispatcher, Need
+
+NEED = {"cpus": 1, "gpus": 0.5}
+
+
+class Bench:
+    """A dispatcher whose places are opened and filled by the test."""
+
+    def __init__(self, runs: Path) -> None:
+        self.runs = runs
+        self.dispatcher = Dispatcher(str(runs))
+        self.opened: list[int] = []
+        self.dispatcher._open = self._open  # type: ignore[method-assign]
+
+    def _open(self, number: int, need: Need) -> int:
+        self.opened.append(number)
+        return number
+
+    def put(self, count: int, need: dict[str, Any] = NEED) -> list[str]:
+        folders = [RunFolder.create(self.runs, RunSpec(data="demo")) for _ in range(count)]
+        for folder in folders:
+            self.dispatcher.put(folder.id, None, "/", need)
+        return [folder.id for folder in folders]
+
+    def place(self) -> int:
+        """A place for which Ray found room."""
+        before = len(self.opened)
+        self.dispatcher._open_places()
+        assert len(self.opened) == before + 1
+        self.dispatcher.begin(self.opened[-1])
+        return self.opened[-1]
+
+    def take(self, number: int) -> str | None:
+        given = self.dispatcher.take(number)
+        return given and given[0]
+
+    def end(self, run_id: str, status: str, epochs: int = 0) -> None:
+        folder = RunFolder(self.runs / run_id)
+        summary = self.run(run_id).summary
+        folder.write_summary(summary.model_copy(update={"status": status, "epochs_done": epochs}))
+
+    def run(self, run_id: str) -> Run:
+        return Runs(self.runs).get(run_id)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "runs")
+
+
+def test_a_place_trains_one_run_after_another_and_the_queue_can_be_changed(bench: Bench) -> None:
+    a, b, c = bench.put(3)
+    first = bench.place()
+    assert bench.take(first) == a
+    assert bench.dispatcher.move(c, -1)
+    second = bench.place()
+    bench.dispatcher.hold()
+    assert bench.take(second) is None
+    bench.dispatcher._open_places()
+    assert len(bench.opened) == 2, "a held queue asks for no place"
+    bench.dispatcher.go_on()
+    bench.end(a, "finished")
+    assert bench.take(first) == c
+    assert bench.dispatcher.state()["training"] == [c]
+    assert bench.dispatcher.queued == [b]
+
+
+def test_only_one_place_is_waited_for_and_no_more_than_there_are_runs(bench: Bench) -> None:
+    bench.put(2)
+    bench.place()
+    bench.place()
+    bench.dispatcher._open_places()
+    assert len(bench.opened) == 2
+    bench.put(1, {"cpus": 2, "gpus": 0.0})
+    bench.dispatcher._open_places()
+    bench.dispatcher._open_places()
+    assert len(bench.opened) == 3, "one that needs something else waits for a place of its own"
+
+
+def test_a_run_whose_process_is_lost_comes_first_until_it_dies_without_progress(
+    bench: Bench,
+) -> None:
+    a, b = bench.put(2)
+    for death in range(DEATHS + 1):
+        number = bench.place()
+        assert bench.take(number) == a
+        bench.end(a, "running", epochs=min(death, 1))
+        bench.dispatcher._close_place(number, "the node died")
+        if death < DEATHS:
+            assert bench.dispatcher.queued == [a, b]
+            assert bench.run(a).status == "queued"
+    assert bench.dispatcher.queued == [b]
+    crashed = bench.run(a)
+    assert (crashed.status, crashed.summary.reason) == ("crashed", "the node died")
+
+
+def test_a_stopped_run_is_not_taken_up_when_its_process_ends(bench: Bench) -> None:
+    (a,) = bench.put(1)
+    number = bench.place()
+    bench.take(number)
+    bench.end(a, "stopped")
+    bench.dispatcher._close_place(number, "")
+    assert bench.dispatcher.own == []
+
+
+def test_a_node_without_the_folder_holds_the_queue_and_says_what_is_needed(bench: Bench) -> None:
+    (a,) = bench.put(1)
+    number = bench.place()
+    bench.take(number)
+    bench.dispatcher.miss(number, "node7")
+    state = bench.dispatcher.state()
+    assert state["held"] and state["queued"] == [a]
+    assert "Node node7 does not see" in state["problem"] and "share" in state["problem"]
+    bench.dispatcher.go_on()
+    assert bench.dispatcher.state()["problem"] == ""
+
+
+def test_what_ray_cannot_start_is_not_tried_for_ever(bench: Bench) -> None:
+    bench.put(1)
+    for _ in range(DEATHS):
+        bench.dispatcher._open_places()
+        bench.dispatcher._close_place(bench.opened[-1], "No module named 'torch'")
+    assert bench.dispatcher.held
+    assert bench.dispatcher.problem == "Ray cannot start a run: No module named 'torch'"
+
+
+def test_a_new_dispatcher_takes_up_what_the_last_one_had(bench: Bench) -> None:
+    a, b, c = bench.put(3)
+    number = bench.place()
+    bench.take(number)
+    bench.end(a, "running", epochs=3)
+    bench.end(c, "finished")
+    again = Bench(bench.runs)
+    again.dispatcher._load()
+    assert again.dispatcher.queued == [a, b]
+    assert again.run(a).status == "queued" and again.run(a).summary.epochs_done == 3
+    assert not again.run(b).left_behind
+    assert again.take(again.place()) == a
+
+
+class Wire:
+    """In place of the line's process: a dispatcher in this one."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._dispatcher = bench.dispatcher
+        self._orders: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._cut = False
+
+    def tell(self, order: dict[str, Any]) -> None:
+        self._orders.put(order)
+
+    def reports(self) -> Iterator[dict[str, Any]]:
+        seen = 0
+        while not self._cut:
+            yield {**self._dispatcher.state(), "seen": seen, "slots": 2}
+            try:
+                order = self._orders.get(timeout=0.02)
+            except queue.Empty:
+                continue
+            getattr(self._dispatcher, order["do"])(*order["with"])
+            seen = order["number"]
+
+    def cut(self) -> None:
+        self._cut = True
+
+
+class Broken(Wire):
+    """A line to a cluster that is not there."""
+
+    def reports(self) -> Iterator[dict[str, Any]]:
+        yield {"problem": "No Ray cluster runs here."}
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def make(bench: Bench, wire: type[Wire] = Wire) -> RayBackend:
+    return RayBackend(bench.runs, NEED, lambda: wire(bench))
+
+
+def add(backend: RayBackend, runs: Path, **settings: Any) -> str:
+    folder = RunFolder.create(runs, RunSpec(data="demo", **settings))
+    backend.add(folder)
+    return folder.id
+
+
+def test_closing_hands_over_all_orders_and_stops_nothing(bench: Bench) -> None:
+    backend = make(bench)
+    a, b = add(backend, bench.runs), add(backend, bench.runs, device="cpu")
+    assert backend.own == [a, b]
+    backend.close()
+    backend.start()
+    backend.join()
+    assert bench.dispatcher.queued == [a, b]
+    assert bench.dispatcher._needs[b] == Need(1, 0.0), "what names the CPU takes no GPU"
+    later = make(bench)
+    later.start()
+    until(lambda: later.queued == [a, b])
+    assert later.move(b, -1) and later.queued == [b, a]
+    until(lambda: bench.dispatcher.queued == [b, a])
+    assert later.drop(a)
+    until(lambda: bench.dispatcher.queued == [b])
+    later.close()
+    later.join()
+
+
+def test_finishing_waits_for_own_runs_only(bench: Bench) -> None:
+    (other,) = bench.put(1)
+    backend = make(bench)
+    a = add(backend, bench.runs)
+    backend.finish()
+    backend.start()
+    until(lambda: bench.dispatcher.queued == [other, a])
+    bench.dispatcher.move(a, -1)
+    number = bench.place()
+    assert bench.take(number) == a
+    bench.end(a, "finished")
+    assert bench.take(number) == other
+    backend.join()
+    assert backend.problem == "" and bench.dispatcher.training == [other]
+
+
+def test_without_a_cluster_the_reason_is_said_and_runs_stay_here(bench: Bench) -> None:
+    backend = make(bench, Broken)
+    with pytest.raises(UserError, match="No Ray cluster runs here"):
+        backend.check(RunSpec(data="demo"))
+    a = add(backend, bench.runs)
+    backend.close()
+    backend.join()
+    assert backend.queued == [a] and not backend.alive
+
+
+def test_what_ray_decides_itself_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_backend, "why_not", lambda: "")
+    with pytest.raises(UserError, match="Ray chooses the devices"):
+        make_backend(tmp_path, Wish("ray", devices="cuda:0"))
+    backend, _ = make_backend(tmp_path, Wish("ray"))
+    with pytest.raises(UserError, match=r"cuda:1 is none that it sees"):
+        backend.check(RunSpec(data="demo", device="cuda:1"))
+    assert parse_need({"gpus_per_run": "0.25"}) == {"cpus": 1, "gpus": 0.25}
+    assert parse_need({"cpus_per_run": "2"}) == {"cpus": 2, "gpus": None}
+    for wrong in ({"gpus_per_run": "2"}, {"cpus_per_run": "0.5"}, {"gpus_per_run": "many"}):
+        with pytest.raises(UserError):
+            parse_need(wrong)
