@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from cifar_tui import (
-    __version__,
-    cli_compare,
-    cli_evaluation,
-    cli_inspect,
-    cli_keep,
-    cli_list,
-    cli_predict,
-    cli_save,
-    cli_stats,
+from cifar_tui import __version__
+from cifar_tui.commands import (
+    compare,
+    evaluation,
+    finding,
+    keep,
+    nets,
+    predict,
     printing,
+    save,
+    stats,
 )
-from cifar_tui.cli_bench import bench_command
-from cifar_tui.cli_lab import lab_app
-from cifar_tui.cli_runs import runs_app
-from cifar_tui.errors import UserError
-from cifar_tui.flags import (
+from cifar_tui.commands.bench import bench_command
+from cifar_tui.commands.flags import (
     ANY_BACKEND,
     RUNS,
     AnyRuns,
@@ -34,6 +31,9 @@ from cifar_tui.flags import (
     RunsDir,
     spec_flags,
 )
+from cifar_tui.commands.lab import lab_app
+from cifar_tui.commands.runs import runs_app
+from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
@@ -52,14 +52,14 @@ data_app = App(name="data", help="Show the images that would be used; `download`
 app.command(runs_app)
 app.command(data_app)
 app.command(lab_app)
-cli_inspect.register(app)
-cli_save.register(runs_app)
-cli_keep.register(runs_app)
-cli_predict.register(app, runs_app)
-cli_list.register(runs_app)
-cli_compare.register(runs_app)
-cli_stats.register(runs_app)
-cli_evaluation.register(app)
+nets.register(app)
+save.register(runs_app)
+keep.register(runs_app)
+predict.register(app, runs_app)
+finding.register(runs_app)
+compare.register(runs_app)
+stats.register(runs_app)
+evaluation.register(app)
 
 
 def main() -> None:
@@ -140,7 +140,7 @@ def train(
 ) -> int:
     """Train one run, or a grid of runs one after another or on several devices."""
     from cifar_tui import headless
-    from cifar_tui.progress import train_printer
+    from cifar_tui.commands.progress import train_printer
 
     given = {} if spec is None else read_toml(spec)
     flags = dataclasses.asdict(settings)
@@ -167,7 +167,7 @@ def worker(
 ) -> int:
     """Train queued runs without a terminal: what a run in the background is."""
     from cifar_tui import headless
-    from cifar_tui.progress import SilentPrinter
+    from cifar_tui.commands.progress import SilentPrinter
 
     if serve:
         from cifar_tui.training.serve import serve_stdin

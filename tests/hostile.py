@@ -15,10 +15,10 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from cifar_tui import printing
+from cifar_tui.commands import printing
+from cifar_tui.commands.printing_compare import print_comparison
+from cifar_tui.commands.progress import JsonPrinter, LinePrinter
 from cifar_tui.errors import UserError
-from cifar_tui.printing_compare import print_comparison
-from cifar_tui.progress import JsonPrinter, LinePrinter
 from cifar_tui.runs.compare import Asked, compare
 from cifar_tui.runs.contents import contents
 from cifar_tui.runs.folder import RunFolder

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cifar_tui import cli, printing
+from cifar_tui import cli
+from cifar_tui.commands import printing
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs
 from cifar_tui.runs.predictions import read_predictions

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, variance
 
-from cifar_tui.inference import NORMAL, student
+from cifar_tui.effects.inference import NORMAL, student
 
 
 @dataclass(frozen=True)

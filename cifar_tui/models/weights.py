@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cifar_tui.drawing import beside, bins_for, histogram
+from cifar_tui.drawing.charts import beside, bins_for, histogram
 from cifar_tui.errors import UserError
 from cifar_tui.models.stored import read_best
 

@@ -5,8 +5,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from cifar_tui.drawing.pictures import SIDE, Line, gallery, picture, shows_colours
 from cifar_tui.findings import caption, names_of
-from cifar_tui.pictures import SIDE, Line, gallery, picture, shows_colours
 from cifar_tui.runs.evaluation import Evaluation
 
 GAP = 2

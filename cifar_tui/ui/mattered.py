@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from cifar_tui.drawing import strip, strip_scale
+from cifar_tui.drawing.charts import strip, strip_scale
 from cifar_tui.formats import plain
 from cifar_tui.runs.listing import Run
 from cifar_tui.ui.keyline import KeyLine
@@ -20,7 +20,7 @@ from cifar_tui.ui.table import RowTable, TableColumn
 from cifar_tui.ui.topline import TopLine
 
 if TYPE_CHECKING:
-    from cifar_tui.runs.effects import Effect, Study
+    from cifar_tui.effects.study import Effect, Study
 
 METRICS = ("val_acc", "last_val_acc", "val_loss", "train_acc", "train_loss")
 """The figures that the key goes through."""
@@ -75,7 +75,7 @@ class MatteredScreen(CifarScreen):
 
     @work(thread=True, exclusive=True)
     def _compute(self, metric: str) -> None:
-        from cifar_tui.runs.effects import studies
+        from cifar_tui.effects.study import studies
 
         worker, app = get_current_worker(), self.app
         found = studies(self._runs, metric)
@@ -93,7 +93,7 @@ class MatteredScreen(CifarScreen):
         return self._studies[self._images] if self._studies else None
 
     def _show(self) -> None:
-        from cifar_tui.runs.effect_words import figure, headline, limits
+        from cifar_tui.effects.words import figure, headline, limits
 
         study = self._study
         if study is None:
@@ -122,7 +122,7 @@ class MatteredScreen(CifarScreen):
     @on(ParallelPlot.Moved)
     def _show_about(self) -> None:
         """Which runs the answer rests on; where they are drawn, the one under the cursor."""
-        from cifar_tui.runs.effect_words import about
+        from cifar_tui.effects.words import about
 
         study, lines = self._study, self.query_one(ParallelPlot)
         if study is None:
@@ -144,7 +144,7 @@ class MatteredScreen(CifarScreen):
         effect = next((e for e in study.effects if e.setting.name == name), None) if study else None
         why, values = "", ""
         if study is not None and effect is not None:
-            from cifar_tui.runs.effect_words import correlation_words
+            from cifar_tui.effects.words import correlation_words
 
             parts = filter(None, [effect.found.why, correlation_words(study, effect)])
             why = f" {name}: {'; '.join(parts)}"
@@ -194,7 +194,7 @@ class MatteredScreen(CifarScreen):
 
 def _value_lines(study: "Study", effect: "Effect", width: int) -> list[str]:
     """Per value of a setting: how many runs, their mean, its interval, and the runs on a strip."""
-    from cifar_tui.runs.effect_words import figure
+    from cifar_tui.effects.words import figure
 
     metric = study.metric
     bad = any(level.diverged for level in effect.levels)

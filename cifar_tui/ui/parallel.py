@@ -8,11 +8,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Static
 
-from cifar_tui.parallel import Plot, Row, most_axes, runs_of
+from cifar_tui.drawing.parallel import Plot, Row, most_axes, runs_of
 
 if TYPE_CHECKING:
-    from cifar_tui.runs.axes import Axis
-    from cifar_tui.runs.effects import Study
+    from cifar_tui.effects.axes import Axis
+    from cifar_tui.effects.study import Study
     from cifar_tui.runs.listing import Run
 
 BEST_SHARE = 4
@@ -65,7 +65,7 @@ class ParallelPlot(Static, can_focus=True):
 
     def show(self, study: "Study") -> None:
         """Have this study's runs, the best one chosen."""
-        from cifar_tui.runs.axes import axes_of, best_first
+        from cifar_tui.effects.axes import axes_of, best_first
 
         self._study, self._axes, self._order = study, axes_of(study), best_first(study)
         self._kept.clear()

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from cifar_tui import findings
-from cifar_tui.drawing import beside
+from cifar_tui.drawing.charts import beside
 from cifar_tui.errors import UserError
 from cifar_tui.formats import at_epoch, plain
 from cifar_tui.runs.contents import contents

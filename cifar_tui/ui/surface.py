@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from cifar_tui.drawing import shade_legend, slice_pictures
+from cifar_tui.drawing.charts import shade_legend, slice_pictures
 from cifar_tui.errors import UserError
 from cifar_tui.formats import accuracy, clock, plain
 from cifar_tui.runs.listing import Run, labelled

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import torch
 
-from cifar_tui import printing
+from cifar_tui.commands import printing
 from cifar_tui.data import open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cifar_tui import cli
-from cifar_tui.drawing import AXIS, bins_for, histogram
+from cifar_tui.drawing.charts import AXIS, bins_for, histogram
 from cifar_tui.errors import UserError
 from cifar_tui.models.weights import WHOLE, common_limit, pictures, read_weights, shares
 from cifar_tui.runs.listing import Run, Runs

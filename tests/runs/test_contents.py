@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_tui import printing
+from cifar_tui.commands import printing
 from cifar_tui.runs.contents import contents, size_text, total
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_tui.drawing import CENTRE, shaded, slice_pictures
+from cifar_tui.drawing.charts import CENTRE, shaded, slice_pictures
 from cifar_tui.errors import UserError
 from cifar_tui.runs.surface import (
     FILE,

@@ -1,0 +1,1 @@
+"""The commands: each reads its flags, calls the core, and prints."""

@@ -1,0 +1,102 @@
+"""The commands `runs list`, `show` and so on: saved runs found, steered and cleared."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from cifar_tui.commands import printing
+from cifar_tui.commands.flags import RUNS, Json, RunsDir, Which
+from cifar_tui.errors import UserError
+from cifar_tui.runs.folder import Order
+from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.steer import order
+from cifar_tui.spec import RunSpec
+from cifar_tui.wording import to_toml
+
+runs_app = App(name="runs", help="List, show, compare, steer, delete and restore saved runs.")
+
+
+@runs_app.command(name="show")
+def runs_show(
+    run: Which,
+    /,
+    *,
+    spec: Annotated[bool, Parameter(negative=(), help="Print its settings as TOML.")] = False,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Show one run: settings, figures and epochs."""
+    found = Runs(runs).find(run)
+    if spec:
+        print(to_toml(_spec_of(found)), end="")
+    elif json:
+        printing.print_json(printing.run_details(found))
+    else:
+        printing.print_run(found)
+
+
+def _spec_of(run: Run) -> RunSpec:
+    if run.spec is None:
+        raise UserError(f"{run.id} has no readable settings: {run.problem}.")
+    return run.spec
+
+
+@runs_app.command(name="watch")
+def runs_watch(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> int:
+    """Follow a run until it ends, whoever trains it; Ctrl-C leaves it alone."""
+    from cifar_tui import headless
+    from cifar_tui.commands.progress import train_printer
+
+    return headless.watch(Runs(runs).find(run), runs, train_printer(json))
+
+
+@runs_app.command(name="stop")
+def runs_stop(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
+    """Stop a run between two batches; it can be resumed from its last whole epoch."""
+    _order(run, "stop", json, runs)
+
+
+@runs_app.command(name="pause")
+def runs_pause(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
+    """Hold a run until it is resumed or stopped."""
+    _order(run, "pause", json, runs)
+
+
+def _order(wanted: str, what: Order, json: bool, runs: Path) -> None:
+    found = Runs(runs).find(wanted)
+    order(found, what)
+    printing.say({"id": found.id, "order": what}, f"{found.name} was asked to {what}.", json)
+
+
+@runs_app.command(name="resume")
+def runs_resume(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
+    """Let a paused run go on, or train an unfinished one further in the background."""
+    from cifar_tui import headless
+
+    found = Runs(runs).find(run)
+    sentence = headless.resume(found, runs)
+    printing.say({"id": found.id, "from_epoch": found.summary.epochs_done}, sentence, json)
+
+
+@runs_app.command(name="note")
+def runs_note(
+    run: Which,
+    /,
+    *,
+    name: Annotated[str | None, Parameter(help="A new name.")] = None,
+    tags: Annotated[str | None, Parameter(help="Words separated by commas.")] = None,
+    note: Annotated[str | None, Parameter(help="A remark.")] = None,
+    pin: Annotated[bool | None, Parameter(help="Mark it, and keep it from bulk deletion.")] = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Rename, tag or annotate a run."""
+    from cifar_tui.runs.listing import annotate, clean_notes
+
+    known = Runs(runs)
+    found = known.find(run)
+    pinned = {} if pin is None else {"pinned": pin}
+    annotate(found, **clean_notes(name=name, tags=tags, note=note), **pinned)
+    changed = known.get(found.id)
+    printing.say(changed.to_dict(), f"{changed.id} is now {changed.name}.", json)

@@ -1,0 +1,1 @@
+"""Pictures made of characters, the same in commands and screens."""

@@ -1,0 +1,1 @@
+"""What mattered: the effect of each setting on the runs, with its uncertainty."""
