@@ -29,7 +29,7 @@ check: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 docs: $(VENV)/.installed-test
-	$(BIN)/python -m cifar_tui.reference README.md
+	$(BIN)/python -m cifar_tui.reference docs/reference.md
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "cifar-tui needs Python 3.11 or newer, and %s is %d.%d: run make with PYTHON=/path/to/python3.11." % (sys.executable, v[0], v[1]))'

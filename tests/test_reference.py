@@ -1,4 +1,4 @@
-"""The README's tables are what the program itself says."""
+"""The tables of keys and settings are what the program itself says."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from cifar_tui.reference import updated
 from cifar_tui.settings import SETTINGS
 from cifar_tui.ui.keys import KEYS
 
-README = Path(__file__).parent.parent / "README.md"
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference.md"
 
 
 def test_the_tables_of_keys_and_settings_are_current() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = REFERENCE.read_text(encoding="utf-8")
     assert updated(text) == text, "run `make docs`"
     for setting in SETTINGS.values():
         assert f"`{setting.flag}" in text
@@ -19,7 +19,7 @@ def test_the_tables_of_keys_and_settings_are_current() -> None:
 
 
 def test_a_changed_table_is_noticed() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = REFERENCE.read_text(encoding="utf-8")
     damaged = text.replace("| `lr` |", "| `learning rate` |")
     assert damaged != text
     assert updated(damaged) == text
