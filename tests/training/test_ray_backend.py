@@ -241,6 +241,31 @@ def test_finishing_waits_for_own_runs_only(bench: Bench) -> None:
     assert backend.problem == "" and bench.dispatcher.training == [other]
 
 
+def test_runs_of_a_cluster_that_is_gone_are_no_longer_shown_as_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_backend, "AGAIN", 0.01)
+    wires: list[type[Wire]] = [Wire]
+    opened: list[Wire] = []
+
+    def open_wire() -> Wire:
+        opened.append(wires[-1](bench))
+        return opened[-1]
+
+    backend = RayBackend(bench.runs, NEED, open_wire)
+    backend.start()
+    a = add(backend, bench.runs)
+    until(lambda: bench.dispatcher.queued == [a] and not backend._orders)
+    wires.append(Broken)
+    opened[-1].cut()
+    until(lambda: backend.problem == "No Ray cluster runs here.")
+    until(lambda: backend.own == [])
+    b = add(backend, bench.runs)
+    assert backend.queued == [b], "it waits here until there is a cluster"
+    backend.close()
+    backend.join()
+
+
 def test_without_a_cluster_the_reason_is_said_and_runs_stay_here(bench: Bench) -> None:
     backend = make(bench, Broken)
     with pytest.raises(UserError, match="No Ray cluster runs here"):
