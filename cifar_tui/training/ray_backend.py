@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -132,7 +132,7 @@ class RayBackend(Backend):
     when this program is left.
     """
 
-    def __init__(self, runs: Path, need: dict[str, Any], open_line: Any) -> None:
+    def __init__(self, runs: Path, need: dict[str, Any], open_line: Callable[[], Reports]) -> None:
         super().__init__()
         self._runs = runs
         self._need = need

@@ -9,7 +9,6 @@ import os
 import queue
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 from cifar_tui.training.ray_dispatcher import NAMESPACE, Detached, settle, short
@@ -137,7 +136,4 @@ def capacity(need: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    from cifar_tui.training import ray_line
-
-    given = json.loads(sys.argv[1])
-    ray_line.talk(str(Path(given["runs"])), given["address"], given["need"])
+    talk(**json.loads(sys.argv[1]))
