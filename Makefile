@@ -16,7 +16,7 @@ test: $(VENV)/.installed-test
 
 test-ray: $(VENV)/.installed-test
 	@test -d $(RAY)/ray || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--upgrade --target $(RAY) 'ray>=2.40' || echo "Ray cannot be installed for this Python: skipped."
+		-q --upgrade --target $(RAY) 'ray>=2.40' || echo "Ray cannot be installed for this Python: skipped."
 	@test ! -d $(RAY)/ray || PYTHONPATH=$(CURDIR):$(CURDIR)/$(RAY) \
 		$(BIN)/python -m pytest -q tests/clusters/try_ray.py
 

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -132,7 +132,7 @@ class RayBackend(Backend):
     when this program is left.
     """
 
-    def __init__(self, runs: Path, need: dict[str, Any], open_line: Any) -> None:
+    def __init__(self, runs: Path, need: dict[str, Any], open_line: Callable[[], Reports]) -> None:
         super().__init__()
         self._runs = runs
         self._need = need
@@ -258,6 +258,8 @@ class RayBackend(Backend):
                 if over:
                     break
                 self._problem = self._problem or "The line to Ray broke."
+                if not self._reached:
+                    self._lose_sight()
                 self._changed.notify_all()
                 seconds = AGAIN if self._reached else RETRY
                 self._changed.wait_for(self._over, seconds)
@@ -277,6 +279,11 @@ class RayBackend(Backend):
                     self._problem = NO_ROOM
             self._current = [RunFolder(self._runs / run_id) for run_id in report["training"]]
             self._changed.notify_all()
+
+    def _lose_sight(self) -> None:
+        """Show only what no cluster has yet; the others may be resumed elsewhere."""
+        own = {order["with"][0] for order in self._orders if order["do"] == "put"}
+        self._queue, self._current = [f for f in self._queue if f.id in own], []
 
     def _over(self) -> bool:
         """Whether there is nothing left to do here, or no way to do it."""

@@ -3,10 +3,12 @@
 Ray is imported inside, as whoever only asks for the module's names may lack it.
 """
 
+import contextlib
 import os
 import tempfile
 import threading
 import time
+import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,9 +65,9 @@ class Dispatcher(Backend):
         self._runs = Path(runs)
         self._needs: dict[str, Need] = {}
         self._cwds: dict[str, str] = {}
-        self._places: dict[int, Place] = {}
-        self._opened = 0
+        self._places: dict[str, Place] = {}
         self._failures = 0
+        self._stored: dict[str, Any] = {}
         self._deaths: dict[str, tuple[int, int]] = {}
         self._asked = time.monotonic()
         self._thread = threading.Thread(target=self._watch, name="places", daemon=True)
@@ -103,7 +105,8 @@ class Dispatcher(Backend):
         """Queue a run that needs so much, and whose relative paths begin at `cwd`; only once."""
         with self._changed:
             folder = RunFolder(self._runs / run_id)
-            if run_id in self.own or not folder.path.is_dir():
+            run = read_run(folder.path)
+            if run_id in self.own or run.problem or run.status in ENDED:
                 return
             self._needs[run_id], self._cwds[run_id] = settle(need), cwd
             self._failures = 0
@@ -116,22 +119,22 @@ class Dispatcher(Backend):
         self._say("")
         super().go_on()
 
-    def begin(self, number: int) -> None:
+    def begin(self, name: str) -> None:
         """A place has found room on a node."""
         with self._changed:
-            self._places[number].begun = True
-            self._failures = 0
+            self._places[name].begun = True
 
-    def take(self, number: int) -> tuple[str, str] | None:
+    def take(self, name: str) -> tuple[str, str] | None:
         """Id and working folder of the next run for a place that has done its last, if any."""
         with self._changed:
-            place = self._places[number]
+            place = self._places[name]
             if place.run is not None:
                 self._forget(place.run)
             fitting = (f for f in self._queue if self._needs[f.id] == place.need)
             place.run = None if self._held else next(fitting, None)
             if place.run is None:
                 return None
+            self._failures = 0
             self._queue.remove(place.run)
             self._current.append(place.run)
             self._store()
@@ -141,10 +144,10 @@ class Dispatcher(Backend):
         """A place waits for something."""
         self._say(problem)
 
-    def miss(self, number: int, host: str) -> None:
+    def miss(self, name: str, host: str) -> None:
         """A place does not see its run's folder; nothing more is begun until that is mended."""
         with self._changed:
-            place = self._places[number]
+            place = self._places[name]
             folder, place.run = place.run, None
             if folder is None:
                 return
@@ -156,10 +159,10 @@ class Dispatcher(Backend):
             self.hold()
             self._say(unseen(self._runs, host))
 
-    def lose(self, number: int, reason: str) -> None:
+    def lose(self, name: str, reason: str) -> None:
         """A place's process, device or node is lost: its run goes on elsewhere."""
         with self._changed:
-            place = self._places[number]
+            place = self._places[name]
             folder, place.run = place.run, None
             if folder is None:
                 return
@@ -172,8 +175,9 @@ class Dispatcher(Backend):
             changes = {"status": "crashed", "reason": reason}
             crashed = replace(run, summary=run.summary.model_copy(update=changes))
             if deaths >= DEATHS:
-                folder.write_summary(crashed.summary)
                 self._forget(folder)
+                with contextlib.suppress(OSError):
+                    folder.write_summary(crashed.summary)
                 return
             held = self._held
             self.add(requeue(crashed), place=0)
@@ -192,8 +196,12 @@ class Dispatcher(Backend):
 
     def _watch(self) -> None:
         while not self._is_idle():
-            self._open_places()
-            self._look_at_places()
+            try:
+                self._open_places()
+                self._look_at_places()
+            except Exception as error:  # whatever Ray raises, the queue must not be left alone
+                self._say(f"Ray: {short(error)}")
+            self._store()
             time.sleep(BEAT)
         import ray
 
@@ -211,23 +219,23 @@ class Dispatcher(Backend):
             for need in dict.fromkeys(waiting):
                 free = [p for p in self._places.values() if p.need == need and p.run is None]
                 if len(free) < waiting.count(need) and all(place.begun for place in free):
-                    self._opened += 1
-                    self._places[self._opened] = Place(need, self._open(self._opened, need))
+                    name = uuid.uuid4().hex
+                    self._places[name] = Place(need, self._open(name, need))
 
-    def _open(self, number: int, need: Need) -> Any:
+    def _open(self, name: str, need: Need) -> Any:
         import ray
 
         me = ray.get_runtime_context().current_actor
         once = {"max_calls": 1, "max_retries": 0}
         task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus, **once)(fill)
-        return task.remote(me, number, str(self._runs), need)
+        return task.remote(me, name, str(self._runs), need)
 
     def _look_at_places(self) -> None:
         """Find out which have ended, and how."""
         import ray
 
         with self._changed:
-            refs = {place.ref: number for number, place in self._places.items()}
+            refs = {place.ref: name for name, place in self._places.items()}
         ended = ray.wait(list(refs), num_returns=len(refs), timeout=0)[0] if refs else []
         for ref in ended:
             try:
@@ -237,12 +245,12 @@ class Dispatcher(Backend):
                 problem = short(error)
             self._close_place(refs[ref], problem)
 
-    def _close_place(self, number: int, problem: str) -> None:
+    def _close_place(self, name: str, problem: str) -> None:
         with self._changed:
-            self.lose(number, problem or "its process ended")
-            place = self._places.pop(number)
-            if problem and not place.begun:
+            if problem and self._places[name].run is None:
                 self._failures += 1
+            self.lose(name, problem or "its process ended")
+            self._places.pop(name)
             if self._failures >= DEATHS:
                 self._failures = 0
                 self.hold()
@@ -250,14 +258,20 @@ class Dispatcher(Backend):
             self._store()
 
     def _store(self) -> None:
-        runs = [
-            {"id": f.id, "cwd": self._cwds[f.id], "need": asdict(self._needs[f.id])}
-            for f in (*self._current, *self._queue)
-        ]
-        try:
-            write_json(self._runs / STORE, {"held": self._held, "runs": runs})
-        except OSError as error:
-            self._say(f"Cannot write {self._runs / STORE}: {error.strerror}.")
+        """Write down what is in its hands, if that has changed."""
+        with self._changed:
+            runs = [
+                {"id": f.id, "cwd": self._cwds[f.id], "need": asdict(self._needs[f.id])}
+                for f in (*self._current, *self._queue)
+            ]
+            now = {"held": self._held, "runs": runs}
+            if now == self._stored:
+                return
+            try:
+                write_json(self._runs / STORE, now)
+                self._stored = now
+            except OSError as error:
+                self._say(f"Cannot write {self._runs / STORE}: {error.strerror}.")
 
     def _load(self) -> None:
         """Queue what was in the hands of a dispatcher that is gone."""
@@ -294,7 +308,7 @@ def settle(need: dict[str, Any]) -> Need:
     return Need(need["cpus"], 1.0 if ray.cluster_resources().get("GPU") else 0.0)
 
 
-def fill(dispatcher: Any, number: int, runs: str, need: Need) -> None:
+def fill(dispatcher: Any, name: str, runs: str, need: Need) -> None:
     """Train what the dispatcher names, run after run, in a process that Ray started for it.
 
     It uses as many threads as it was given CPUs, and only the GPUs that Ray lets it see. Ray
@@ -302,7 +316,7 @@ def fill(dispatcher: Any, number: int, runs: str, need: Need) -> None:
     """
     import ray
 
-    ray.get(dispatcher.begin.remote(number))
+    ray.get(dispatcher.begin.remote(name))
     os.environ["OMP_NUM_THREADS"] = str(need.cpus)
     if not need.gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -313,16 +327,16 @@ def fill(dispatcher: Any, number: int, runs: str, need: Need) -> None:
         os.environ["CIFAR_TUI_LOCKS"] = locks
         from cifar_tui.training.faults import DeviceLost, Unwritable, storage_reason
 
-        while (given := ray.get(dispatcher.take.remote(number))) is not None:
+        while (given := ray.get(dispatcher.take.remote(name))) is not None:
             run_id, cwd = given
             folder = RunFolder(Path(runs) / run_id)
             if not (folder.path / "spec.toml").is_file():
-                ray.get(dispatcher.miss.remote(number, this_host()))
+                ray.get(dispatcher.miss.remote(name, this_host()))
                 return
             try:
                 train(folder, cwd, lambda problem: dispatcher.say.remote(problem))
             except DeviceLost as error:
-                ray.get(dispatcher.lose.remote(number, str(error)))
+                ray.get(dispatcher.lose.remote(name, str(error)))
                 return
             except Unwritable as error:
                 dispatcher.say.remote(str(error))

@@ -9,7 +9,6 @@ import os
 import queue
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 from cifar_tui.training.ray_dispatcher import NAMESPACE, Detached, settle, short
@@ -53,8 +52,8 @@ def why(error: Exception) -> str:
             "No Ray cluster runs here; `ray start --head` starts one on this machine, "
             "--option address=HOST:6379 names another."
         )
-    if "grpc" in text:
-        return "An address with ray:// needs grpcio; pip install grpcio, or use HOST:6379."
+    if "ray[client]" in text:
+        return "An address with ray:// needs more; pip install 'ray[client]', or name HOST:6379."
     if "No module named 'cifar_tui" in str(error):
         return "The nodes of the Ray cluster lack cifar-tui; install it there, too."
     return f"Ray: {text}"
@@ -71,7 +70,17 @@ def _connect(address: str) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
+    late = threading.Timer(TIMEOUT, _give_up, (address,))
+    late.daemon = True
+    late.start()
     ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+    late.cancel()
+
+
+def _give_up(address: str) -> None:
+    """End in place of an attempt that Ray would go on with for minutes."""
+    say({"problem": f"No Ray cluster answers at {address} within {TIMEOUT:.0f} seconds."})
+    os._exit(0)
 
 
 def _dispatcher(runs: str) -> Any:
@@ -127,7 +136,4 @@ def capacity(need: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    from cifar_tui.training import ray_line
-
-    given = json.loads(sys.argv[1])
-    ray_line.talk(str(Path(given["runs"])), given["address"], given["need"])
+    talk(**json.loads(sys.argv[1]))

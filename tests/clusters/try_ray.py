@@ -26,7 +26,7 @@ from cifar_tui.training.ray_dispatcher import STORE
 from tests.conftest import Command, json_lines
 
 PATIENCE = 180.0
-NODE = {"num_cpus": 1, "num_gpus": 1}
+NODE = {"num_cpus": 2, "num_gpus": 1}
 
 
 @pytest.fixture(scope="module")

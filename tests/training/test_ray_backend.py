@@ -26,12 +26,12 @@ class Bench:
     def __init__(self, runs: Path) -> None:
         self.runs = runs
         self.dispatcher = Dispatcher(str(runs))
-        self.opened: list[int] = []
+        self.opened: list[str] = []
         self.dispatcher._open = self._open  # type: ignore[method-assign]
 
-    def _open(self, number: int, need: Need) -> int:
-        self.opened.append(number)
-        return number
+    def _open(self, name: str, need: Need) -> str:
+        self.opened.append(name)
+        return name
 
     def put(self, count: int, need: dict[str, Any] = NEED) -> list[str]:
         folders = [RunFolder.create(self.runs, RunSpec(data="demo")) for _ in range(count)]
@@ -39,7 +39,7 @@ class Bench:
             self.dispatcher.put(folder.id, None, "/", need)
         return [folder.id for folder in folders]
 
-    def place(self) -> int:
+    def place(self) -> str:
         """A place for which Ray found room."""
         before = len(self.opened)
         self.dispatcher._open_places()
@@ -47,8 +47,8 @@ class Bench:
         self.dispatcher.begin(self.opened[-1])
         return self.opened[-1]
 
-    def take(self, number: int) -> str | None:
-        given = self.dispatcher.take(number)
+    def take(self, name: str) -> str | None:
+        given = self.dispatcher.take(name)
         return given and given[0]
 
     def end(self, run_id: str, status: str, epochs: int = 0) -> None:
@@ -99,10 +99,10 @@ def test_a_run_whose_process_is_lost_comes_first_until_it_dies_without_progress(
 ) -> None:
     a, b = bench.put(2)
     for death in range(DEATHS + 1):
-        number = bench.place()
-        assert bench.take(number) == a
+        name = bench.place()
+        assert bench.take(name) == a
         bench.end(a, "running", epochs=min(death, 1))
-        bench.dispatcher._close_place(number, "the node died")
+        bench.dispatcher._close_place(name, "the node died")
         if death < DEATHS:
             assert bench.dispatcher.queued == [a, b]
             assert bench.run(a).status == "queued"
@@ -113,18 +113,18 @@ def test_a_run_whose_process_is_lost_comes_first_until_it_dies_without_progress(
 
 def test_a_stopped_run_is_not_taken_up_when_its_process_ends(bench: Bench) -> None:
     (a,) = bench.put(1)
-    number = bench.place()
-    bench.take(number)
+    name = bench.place()
+    bench.take(name)
     bench.end(a, "stopped")
-    bench.dispatcher._close_place(number, "")
+    bench.dispatcher._close_place(name, "")
     assert bench.dispatcher.own == []
 
 
 def test_a_node_without_the_folder_holds_the_queue_and_says_what_is_needed(bench: Bench) -> None:
     (a,) = bench.put(1)
-    number = bench.place()
-    bench.take(number)
-    bench.dispatcher.miss(number, "node7")
+    name = bench.place()
+    bench.take(name)
+    bench.dispatcher.miss(name, "node7")
     state = bench.dispatcher.state()
     assert state["held"] and state["queued"] == [a]
     assert "Node node7 does not see" in state["problem"] and "share" in state["problem"]
@@ -135,7 +135,7 @@ def test_a_node_without_the_folder_holds_the_queue_and_says_what_is_needed(bench
 def test_what_ray_cannot_start_is_not_tried_for_ever(bench: Bench) -> None:
     bench.put(1)
     for _ in range(DEATHS):
-        bench.dispatcher._open_places()
+        bench.place()
         bench.dispatcher._close_place(bench.opened[-1], "No module named 'torch'")
     assert bench.dispatcher.held
     assert bench.dispatcher.problem == "Ray cannot start a run: No module named 'torch'"
@@ -143,10 +143,13 @@ def test_what_ray_cannot_start_is_not_tried_for_ever(bench: Bench) -> None:
 
 def test_a_new_dispatcher_takes_up_what_the_last_one_had(bench: Bench) -> None:
     a, b, c = bench.put(3)
-    number = bench.place()
-    bench.take(number)
+    name = bench.place()
+    bench.take(name)
     bench.end(a, "running", epochs=3)
     bench.end(c, "finished")
+    (dropped,) = bench.put(1)
+    bench.dispatcher.drop(dropped)
+    bench.dispatcher._store()
     again = Bench(bench.runs)
     again.dispatcher._load()
     assert again.dispatcher.queued == [a, b]
@@ -233,12 +236,37 @@ def test_finishing_waits_for_own_runs_only(bench: Bench) -> None:
     backend.start()
     until(lambda: bench.dispatcher.queued == [other, a])
     bench.dispatcher.move(a, -1)
-    number = bench.place()
-    assert bench.take(number) == a
+    name = bench.place()
+    assert bench.take(name) == a
     bench.end(a, "finished")
-    assert bench.take(number) == other
+    assert bench.take(name) == other
     backend.join()
     assert backend.problem == "" and bench.dispatcher.training == [other]
+
+
+def test_runs_of_a_cluster_that_is_gone_are_no_longer_shown_as_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_backend, "AGAIN", 0.01)
+    wires: list[type[Wire]] = [Wire]
+    opened: list[Wire] = []
+
+    def open_wire() -> Wire:
+        opened.append(wires[-1](bench))
+        return opened[-1]
+
+    backend = RayBackend(bench.runs, NEED, open_wire)
+    backend.start()
+    a = add(backend, bench.runs)
+    until(lambda: bench.dispatcher.queued == [a] and not backend._orders)
+    wires.append(Broken)
+    opened[-1].cut()
+    until(lambda: backend.problem == "No Ray cluster runs here.")
+    until(lambda: backend.own == [])
+    b = add(backend, bench.runs)
+    assert backend.queued == [b], "it waits here until there is a cluster"
+    backend.close()
+    backend.join()
 
 
 def test_without_a_cluster_the_reason_is_said_and_runs_stay_here(bench: Bench) -> None:
