@@ -14,6 +14,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.follow import Follower, Look
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.pace import longest_first
+from cifar_tui.runs.record import ENDED
 from cifar_tui.runs.steer import order, requeue
 from cifar_tui.settings import SETTINGS, make_spec, unknown_setting
 from cifar_tui.spec import RunSpec
@@ -115,6 +116,8 @@ def _train(
         worker.join()
     if worker.problem:
         raise UserError(worker.problem)
+    if worker.outlives and not ENDED.issuperset(statuses):
+        printer.note("The runs go on without this program; `cifar-tui runs stop RUN` stops one.")
     if interrupted:
         return 130
     return 1 if "failed" in statuses else 0
@@ -134,9 +137,25 @@ def detach(specs: Sequence[RunSpec], runs: Path, wish: Wish = ANY) -> list[str]:
 def detach_folders(folders: Sequence[RunFolder], runs: Path, wish: Wish = ANY) -> list[str]:
     """Train queued runs in a process of their own; returns their ids."""
     ids = [folder.id for folder in folders]
-    if ids:
+    if not ids:
+        return ids
+    backend, _ = make_backend(runs, wish)
+    if backend.outlives:
+        _hand_over(backend, longest_first(folders, Runs(runs).all()))
+    else:
         start(runs, ids, wish)
     return ids
+
+
+def _hand_over(backend: Backend, folders: Sequence[RunFolder]) -> None:
+    """Leave runs to a backend that needs this process no more; raises UserError."""
+    for folder in folders:
+        backend.add(folder)
+    backend.close()
+    backend.start()
+    backend.join()
+    if backend.problem:
+        raise UserError(backend.problem)
 
 
 def resume(run: Run, runs: Path) -> str:

@@ -40,6 +40,11 @@ class Backend(ABC):
         """Raise UserError for a spec that it could not train."""
 
     @property
+    def outlives(self) -> bool:
+        """Whether its runs go on when this program ends; `close` then leaves them alone."""
+        return False
+
+    @property
     def slots(self) -> int:
         """How many runs train at the same time."""
         return 1

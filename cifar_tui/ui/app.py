@@ -225,7 +225,7 @@ class CifarApp(App[None]):
         if wish is None:
             return
         try:
-            if self.worker.own:
+            if self.worker.own and not self.worker.outlives:
                 many = len(self.worker.own)
                 raise UserError(f"{many} runs are in training or wait; change it after them.")
             worker, notes = make_backend(self.runs.folder, wish)
@@ -267,7 +267,7 @@ class CifarApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave, asking first when training would be stopped."""
-        if self.worker.own:
+        if self.worker.own and not self.worker.outlives:
             self.push_screen(AskToLeave(self._quit_question()), self._leave)
         else:
             self.exit()

@@ -52,7 +52,10 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), wish: Wish = 
             _train_to_the_end(worker)
         worker.close()
         worker.join()
-    if app.keep_training:
+    if worker.outlives and unfinished:
+        many = "1 run goes" if len(unfinished) == 1 else f"{len(unfinished)} runs go"
+        print(f"{many} on; `cifar-tui` shows them, `runs stop RUN` stops one.")
+    elif app.keep_training:
         _hand_over(runs, unfinished, app.wish)
     if app.return_code:
         sys.exit(app.return_code)
@@ -78,7 +81,8 @@ def _outlive(app: CifarApp, screen_ended: threading.Event) -> None:
 
 
 def _train_to_the_end(worker: Backend) -> None:
-    worker.finish()
+    """Wait for all runs, or leave them to a backend that needs this process no more."""
+    (worker.close if worker.outlives else worker.finish)()
     worker.join()
 
 
