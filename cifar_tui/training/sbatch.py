@@ -1,5 +1,6 @@
 """Slurm's commands as far as runs need them: no shell between, and every option checked."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -35,7 +36,7 @@ OPTIONS = {
     MORE: "further arguments of sbatch, as in '--constraint=fast --nice=10'",
 }
 OURS = (
-    *("array", "chdir", "error", "hold", "input", "no-requeue", "open-mode", "output"),
+    *("array", "chdir", "error", "hold", "input", "job-name", "no-requeue", "open-mode", "output"),
     *("parsable", "quiet", "requeue", "signal", "test-only", "wait", "wrap", "help", "usage"),
 )
 """Arguments of sbatch on which the runs' jobs depend."""
@@ -135,11 +136,11 @@ def is_job(text: str) -> bool:
 
 
 def standings(jobs: Collection[str]) -> dict[str, Standing]:
-    """How jobs of this user stand; those that are gone are left out.
+    """How our jobs stand; those that are gone are left out.
 
     Raises Refused when Slurm does not answer.
     """
-    command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}"]
+    command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", f"--name={JOB_NAME}"]
     command += ["--Format=JobArrayID:40|,State:20|,RestartCnt:10|,Reason:80"]
     lines = [line.split("|", 3) for line in _ask(command).splitlines()]
     found = {
@@ -161,7 +162,10 @@ def release(jobs: Collection[str]) -> None:
 
 def cancel_waiting(jobs: Collection[str]) -> None:
     """Cancel those that have not started; the others obey their run's control file."""
-    _do(["scancel", "--quiet", "--state=PENDING", f"--name={JOB_NAME}", *jobs])
+    with contextlib.suppress(Refused):
+        waiting = [job for job, one in standings(jobs).items() if one.state == "PENDING"]
+        if waiting:
+            _do(["scancel", "--quiet", *waiting])  # with --state it would take the whole array
 
 
 def requeue(job: str) -> None:
@@ -182,10 +186,8 @@ def last_words(job: str) -> str:
 
 def _do(command: Sequence[str]) -> None:
     """Ask for what may have become needless meanwhile; whether Slurm answers is seen elsewhere."""
-    try:
+    with contextlib.suppress(Refused):
         _ask(command)
-    except Refused:
-        return
 
 
 def _ask(command: Sequence[str], text: str = "") -> str:

@@ -248,7 +248,7 @@ class Slurm(Backend):
                 if run.status == "queued" and folder.read_order() == "stop":
                     withdraw(folder, job)
                 elif job in lost and not run.ended:
-                    end(folder, *_verdict(job))
+                    end(folder, *_verdict(run, job))
             self._sort(folder, self._runs.get(run_id))
         if not jobs:
             self._worry = ""
@@ -302,10 +302,13 @@ def _job_of(run: Run) -> str:
     return job if name == NAME and sbatch.is_job(job) else ""
 
 
-def _verdict(job: str) -> tuple[Status, str]:
-    """How the run of a job ended that is gone, and why, as far as Slurm still knows."""
+def _verdict(run: Run, job: str) -> tuple[Status, str]:
+    """How the run of a job ended that is gone, and why, as far as Slurm still knows.
+
+    It forgets a job of an array at once that was cancelled before its turn.
+    """
     words = sbatch.last_words(job)
-    if words.startswith("CANCELLED"):
+    if words.startswith("CANCELLED") or (run.status == "queued" and not words):
         return "stopped", f"its Slurm job {job} was cancelled"
     why = words or "it has forgotten why"
     return "crashed", f"Slurm ended its job {job} ({why}); see {sbatch.LOGS}/{job}.log"

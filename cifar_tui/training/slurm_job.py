@@ -51,7 +51,11 @@ def train_in_job(runs: Path, run_id: str) -> int:
     summary = read_run(folder.path).summary
     if summary.status in ENDED:
         _remove_empty(runs / sbatch.LOGS / f"{name}.log")
-    elif notices and notices[0] == signal.SIGUSR1 and summary.epochs_done == before:
+    elif (
+        notices[:1] == [signal.SIGUSR1]
+        and summary.epochs_done == before
+        and folder.read_order() != "pause"
+    ):
         end(folder, "stopped", "its time limit in Slurm is too short for an epoch")
     elif not code:
         _come_back(folder, name)
