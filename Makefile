@@ -1,15 +1,18 @@
-# make run: the program; make test: the tests; make check: format, lint and types.
+# make run: the program; make test: the tests; make test-slurm: a real Slurm; make check: format, lint and types.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test faults check docs clean
+.PHONY: run test test-slurm faults check docs clean
 
 run: $(VENV)/.installed
 	@$(BIN)/cifar-tui
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+
+test-slurm: $(VENV)/.installed-test
+	CIFAR_TUI_TEST_SLURM=1 $(BIN)/python -m pytest -q tests/slurm
 
 faults: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults

@@ -73,7 +73,12 @@ CHOICES = {
     for choice in (
         Choice("thread", "one run after another in this program", "worker"),
         Choice("processes", "a process for each of --devices, at the same time", "pool"),
-        Choice("slurm", "jobs of a Slurm cluster that go on without it", "slurm", sbatch.OPTIONS),
+        Choice(
+            "slurm",
+            "jobs of a Slurm cluster, with or without this program",
+            "slurm",
+            sbatch.OPTIONS,
+        ),
     )
 }
 

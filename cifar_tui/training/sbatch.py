@@ -14,26 +14,23 @@ from cifar_tui.errors import UserError
 
 WORD = r"[A-Za-z0-9_][\w.,:@+-]*"
 COUNT = r"[1-9]\d{0,5}"
+TIME = r"\d+(:\d\d?){0,2}|\d+-\d\d?(:\d\d?){0,2}"
 FLAGS = {
-    "partition": ("--partition", WORD, "partitions, as in gpu,long"),
-    "account": ("--account", WORD, "the account to charge"),
-    "qos": ("--qos", WORD, "the quality of service"),
-    "time": (
-        "--time",
-        r"\d+(:\d\d?){0,2}|\d+-\d\d?(:\d\d?){0,2}",
-        "limit of each turn, as in 4:00:00; a run that reaches it goes on in its next turn",
-    ),
-    "gpus": ("--gpus", rf"({WORD}:)?{COUNT}", "GPUs of each run, as in 1 or a100:1"),
-    "gres": ("--gres", WORD, "other resources, as in shard:1"),
+    "partition": ("--partition", WORD, "as in gpu"),
+    "account": ("--account", WORD, "which pays"),
+    "qos": ("--qos", WORD, "as in long"),
+    "time": ("--time", TIME, "limit of a turn, as in 4:00:00; a run goes on in its next"),
+    "gpus": ("--gpus", rf"({WORD}:)?{COUNT}", "of each run, as in 1 or a100:1"),
+    "gres": ("--gres", WORD, "as in shard:1"),
     "cpus": ("--cpus-per-task", COUNT, "cores of each run"),
-    "mem": ("--mem", r"\d{1,9}[KMGT]?", "memory of each run, as in 8G"),
+    "mem": ("--mem", r"\d{1,9}[KMGT]?", "of each run, as in 8G"),
 }
 """Our options that are one of sbatch's: its flag, what its value looks like, and its help."""
 AT_ONCE, MORE = "at_once", "sbatch"
 OPTIONS = {
     **{name: help for name, (_, _, help) in FLAGS.items()},
-    AT_ONCE: "how many of the runs queued together may train at the same time",
-    MORE: "further arguments of sbatch, as in '--constraint=fast --nice=10'",
+    AT_ONCE: "runs at a time, of those queued together",
+    MORE: "its other flags, as in --nice=10",
 }
 OURS = (
     *("array", "chdir", "error", "hold", "input", "job-name", "no-requeue", "open-mode", "output"),
@@ -71,7 +68,7 @@ def check_options(options: Mapping[str, str]) -> list[str]:
         if name in FLAGS:
             flag, form, help = FLAGS[name]
             if not re.fullmatch(form, value, re.ASCII):
-                raise UserError(f"Slurm's option {name} is {help}; got '{value}'.")
+                raise UserError(f"Slurm's option {name} cannot be '{value}' ({help}).")
             arguments.append(f"{flag}={value}")
     limit_of(options)
     return [*arguments, *_more(options.get(MORE, ""))]

@@ -43,7 +43,7 @@ def train_in_job(runs: Path, run_id: str) -> int:
         signal.signal(notice, lambda number, _: notices.append(number))
     name, before = job_name(), read_run(folder.path).summary.epochs_done
     os.environ[JOB] = f"slurm:{name}"
-    os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("SLURM_CPUS_ON_NODE", "1"))
+    os.environ["OMP_NUM_THREADS"] = os.environ.get("SLURM_CPUS_ON_NODE", "1")
     with tempfile.TemporaryDirectory(prefix="cifar-tui-") as locks:
         os.environ["CIFAR_TUI_LOCKS"] = locks  # Slurm shares out the devices
         prepare_process()
