@@ -1,12 +1,12 @@
 # make run: the program; make test: the tests; make check: format, lint and types.
-# make test-ray: the Ray backend on a cluster of two nodes on this machine.
+# make test-ray: the Ray backend on a cluster of two nodes on this machine; test-slurm: a real Slurm.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
 RAY := build/ray
 
-.PHONY: run test test-ray faults check docs clean
+.PHONY: run test test-ray test-slurm faults check docs clean
 
 run: $(VENV)/.installed
 	@$(BIN)/cifar-tui
@@ -19,6 +19,9 @@ test-ray: $(VENV)/.installed-test
 		-q --upgrade --target $(RAY) 'ray>=2.40' || echo "Ray cannot be installed for this Python: skipped."
 	@test ! -d $(RAY)/ray || PYTHONPATH=$(CURDIR):$(CURDIR)/$(RAY) \
 		$(BIN)/python -m pytest -q tests/clusters/try_ray.py
+
+test-slurm: $(VENV)/.installed-test
+	CIFAR_TUI_TEST_SLURM=1 $(BIN)/python -m pytest -q tests/slurm
 
 faults: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults

@@ -163,6 +163,9 @@ def worker(
     *run: str,
     on: OnBackend = ANY_BACKEND,
     serve: Annotated[bool, Parameter(negative=(), help="Train what standard input names.")] = False,
+    in_slurm: Annotated[
+        bool, Parameter(negative=(), help="Give a run back to Slurm's queue when told to end.")
+    ] = False,
     runs: RunsDir = RUNS,
 ) -> int:
     """Train queued runs without a terminal: what a run in the background is."""
@@ -173,6 +176,10 @@ def worker(
         from cifar_tui.training.serve import serve_stdin
 
         return serve_stdin(runs)
+    if in_slurm:
+        from cifar_tui.training.slurm_job import train_in_job
+
+        return train_in_job(runs, *run)
     known = Runs(runs)
     folders = [RunFolder(known.find(wanted).path) for wanted in run]
     return headless.train_folders(folders, runs, SilentPrinter(), on.wish())

@@ -1,4 +1,4 @@
-"""`python -m cifar_tui.reference docs/reference.md` writes the tables of keys and settings into it."""
+"""`python -m cifar_tui.reference FILE` writes the tables of keys and settings into docs/reference.md."""
 
 import sys
 from pathlib import Path

@@ -12,6 +12,7 @@ from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.backends import withdraw
 from cifar_tui.wording import to_toml
 
 runs_app = App(name="runs", help="List, show, compare, steer, delete and restore saved runs.")
@@ -66,7 +67,9 @@ def runs_pause(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> No
 def _order(wanted: str, what: Order, json: bool, runs: Path) -> None:
     found = Runs(runs).find(wanted)
     order(found, what)
-    printing.say({"id": found.id, "order": what}, f"{found.name} was asked to {what}.", json)
+    done = what == "stop" and withdraw(found)
+    sentence = f"{found.name} is stopped." if done else f"{found.name} was asked to {what}."
+    printing.say({"id": found.id, "order": what}, sentence, json)
 
 
 @runs_app.command(name="resume")

@@ -25,6 +25,8 @@ Status = Literal[
     "crashed",
     "stale",
 ]
+JOB = "CIFAR_TUI_JOB"
+"""What a process that is a cluster's job is told of it, as in `slurm:12_3`."""
 ENDED: frozenset[str] = frozenset({"finished", "stopped", "diverged", "failed", "crashed"})
 
 
@@ -49,6 +51,8 @@ class Worker(BaseModel):
     boot: str
     pid: int
     started: float
+    job: Line = ""
+    """The cluster's job that it is, which may start again elsewhere after the process is gone."""
 
 
 class Summary(BaseModel):
@@ -118,14 +122,24 @@ def boot_id() -> str:
 def this_worker() -> Worker:
     """The identity of this process."""
     pid = os.getpid()
-    return Worker(host=this_host(), boot=boot_id(), pid=pid, started=_start_time(pid) or 0.0)
+    started, job = _start_time(pid) or 0.0, os.environ.get(JOB, "")
+    return Worker(host=this_host(), boot=boot_id(), pid=pid, started=started, job=job)
+
+
+def waiting_job(job: str) -> Worker:
+    """A job in a cluster's queue, in place of the process that it will be."""
+    return Worker(host="", boot="", pid=0, started=0.0, job=job)
 
 
 def is_alive(worker: Worker) -> bool | None:
-    """Whether that process still runs; None when it is on another host and cannot be asked."""
+    """Whether that process still runs; None when it cannot be told.
+
+    A process on another host cannot be asked, and a cluster's job may start again.
+    """
     if worker.host != this_host():
         return None
-    return worker.boot == boot_id() and _start_time(worker.pid) == worker.started
+    runs = worker.boot == boot_id() and _start_time(worker.pid) == worker.started
+    return None if worker.job and not runs else runs
 
 
 def _start_time(pid: int) -> float | None:

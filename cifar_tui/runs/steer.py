@@ -1,10 +1,13 @@
 """What a person may ask of a run, from any process: stop, pause, go on, resume."""
 
+import time
 from collections.abc import Sequence
 
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
-from cifar_tui.runs.listing import Run
+from cifar_tui.runs.listing import Run, read_run
+from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.record import ENDED, Status
 
 
 def order(run: Run, wanted: Order) -> None:
@@ -39,6 +42,21 @@ def only_best(run: Run) -> bool:
     """Whether a run that was begun has given up last.pt, without which it would start again."""
     folder = RunFolder(run.path)
     return run.summary.epochs_done > 0 and folder.best.exists() and not folder.last.exists()
+
+
+def end(folder: RunFolder, status: Status, reason: str) -> bool:
+    """Record the end of a run that nobody trains; tells whether it was so."""
+    with Lock(folder.path / "lock") as mine:
+        run = read_run(folder.path)
+        if run.problem or run.status in ENDED or not mine.take():
+            return False
+        summary = run.summary.model_copy(update={"status": status, "reason": reason})
+        event = {"event": "end", "status": status, "reason": reason, "time": round(time.time(), 3)}
+        folder.clear_order()
+        folder.mend_events()
+        folder.append({**event, "summary": summary.model_dump(mode="json")}, durable=True)
+        folder.write_summary(summary)
+        return True
 
 
 def left_behind(runs: Sequence[Run]) -> list[Run]:

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cifar_tui.errors import UserError
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Run
+from cifar_tui.training import sbatch
 from cifar_tui.training.backend import Backend
 
 
@@ -57,6 +60,10 @@ class Choice:
         make: Callable[..., tuple[Backend, Sequence[str]]] = self._module().make
         return make(runs, wish)
 
+    def withdraw(self, folder: RunFolder, job: str) -> bool:
+        """Stop a run that waits in a job of this backend; tells whether it was so."""
+        return bool(self._module().withdraw(folder, job))
+
     def _module(self) -> Any:
         return import_module(f"cifar_tui.training.{self.module}")
 
@@ -76,6 +83,12 @@ CHOICES = {
                 "cpus_per_run": "1, and as many threads",
             },
         ),
+        Choice(
+            "slurm",
+            "jobs of a Slurm cluster, with or without this program",
+            "slurm",
+            sbatch.OPTIONS,
+        ),
     )
 }
 
@@ -83,6 +96,13 @@ CHOICES = {
 def make_backend(runs: Path, wish: Wish) -> tuple[Backend, Sequence[str]]:
     """The backend wished for, and what to tell of it; raises UserError where it cannot be used."""
     return check_wish(wish).make(runs, wish)
+
+
+def withdraw(run: Run) -> bool:
+    """Stop a run at once that waits in a cluster's queue; tells whether it was so."""
+    holder = run.progress.worker.job if run.progress and run.status == "queued" else ""
+    name, _, job = holder.partition(":")
+    return bool(job) and name in CHOICES and CHOICES[name].withdraw(RunFolder(run.path), job)
 
 
 def parse_options(texts: Iterable[str]) -> dict[str, str]:

@@ -13,6 +13,10 @@ class Stopped(Exception):
     """The run was asked to stop."""
 
 
+class Preempted(Exception):
+    """The run has to give way and is to go on later; says why."""
+
+
 class Unwritable(Exception):
     """The run's folder cannot be written, and the run was asked to stop."""
 

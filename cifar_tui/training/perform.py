@@ -21,6 +21,7 @@ from cifar_tui.training.device import choose_device, set_precision
 from cifar_tui.training.environment import describe_environment
 from cifar_tui.training.faults import (
     DeviceLost,
+    Preempted,
     Stopped,
     Unwritable,
     explain,
@@ -78,9 +79,9 @@ def perform(
     All it does is written into the folder; returns the last summary. A run that another process
     trains, or that has ended, is left alone. While the folder cannot be written, training waits
     and `blocked` is told why (and told "" when it goes on). Whatever else goes wrong ends the run
-    as failed with its reason. Raises Unwritable when asked to stop while the folder cannot be
-    written, OSError when it cannot even be locked, and DeviceLost when no further run can use the
-    device in this process.
+    as failed with its reason; where `stopping` raises Preempted, it waits as queued. Raises
+    Unwritable when asked to stop while the folder cannot be written, OSError when it cannot even
+    be locked, and DeviceLost when no further run can use the device in this process.
     """
     with Lock(folder.path / "lock") as mine:
         summary = read_run(folder.path).summary
@@ -124,6 +125,8 @@ class Performance:
                     self.record(event)
         except Stopped:
             self.record(STOPPED)
+        except Preempted as error:
+            self.give_back(str(error))
         except Unwritable:
             raise
         except Exception as error:
@@ -147,6 +150,12 @@ class Performance:
         self.record({"event": "end", "status": "failed", "reason": reason, **trace})
         if is_device_lost(error):
             raise DeviceLost(reason) from error
+
+    def give_back(self, reason: str) -> None:
+        """Say that the run waits again, to go on from its last whole epoch."""
+        self._update(status="queued", reason=reason)
+        self._progress = Progress(worker=self._progress.worker, counter=self._progress.counter)
+        self._beat()
 
     def wait_for(self, turn: Locks, device: str) -> None:
         """Wait until no other run of this user trains on the device."""

@@ -279,6 +279,8 @@ def progress_line(look: Look, width: int) -> Text:
     reason = f": {plain(summary.reason)}" if summary.reason else ""
     if look.run.left_behind:
         reason = " in a process that is gone; r in History trains it"
+    elif look.run.status == "queued" and progress is not None and progress.worker.job:
+        reason += f" as {plain(progress.worker.job)}"
     epochs = summary.epochs
     digits = len(str(epochs))
     if look.run.ended or progress is None or not progress.images:

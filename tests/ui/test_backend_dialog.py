@@ -4,6 +4,7 @@ import pytest
 
 from cifar_tui.errors import UserError
 from cifar_tui.training import pool
+from cifar_tui.training.backends import Choice
 from tests.ui.conftest import MakeApp
 from tests.ui.waiting import screen_text, wait_for
 
@@ -34,7 +35,10 @@ async def test_a_device_that_is_not_here_changes_nothing(make_app: MakeApp) -> N
 async def test_what_cannot_be_used_is_greyed_with_its_reason(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "why_not", lambda: "No processes here; buy some.")
+    def why_not(choice: Choice) -> str:
+        return "" if choice.name == "thread" else f"No {choice.name} here; buy some."
+
+    monkeypatch.setattr(Choice, "why_not", why_not)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("f11")

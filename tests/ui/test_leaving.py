@@ -21,6 +21,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.worker import Worker
 from tests.ui.conftest import MakeApp, SaveRun, run_in_training
 from tests.ui.test_terminal import open_in_pty, read_until, trained_epochs
 from tests.ui.waiting import wait_for
@@ -174,3 +175,16 @@ async def test_the_order_of_the_queue_can_be_changed_and_entries_dropped(
         await wait_for(pilot, lambda: c not in app.worker.queued)
         assert [run.id for run in app.runs.trashed()] == [c]
         assert {run.id for run in app.runs.all()} == {a, b}
+
+
+async def test_runs_that_go_on_without_the_app_are_left_without_a_question(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Worker, "outlives", True)
+    app = make_app()
+    app.worker.add(RunFolder.create(tmp_path / "runs", RunSpec(data="demo")))
+    app.worker.hold()
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("f10")
+        await wait_for(pilot, lambda: not app.is_running)
+    assert app.return_code == 0

@@ -1,0 +1,121 @@
+"""What a Slurm job does: trains one run, and gives it back to the queue when told to end."""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from cifar_tui.errors import UserError
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.record import ENDED, JOB
+from cifar_tui.runs.steer import end
+from cifar_tui.training import sbatch
+from cifar_tui.training.process import prepare_process
+
+LOCK_EVERY = 5.0
+"""Seconds between two attempts at a run that is still locked, as by a node that was given up."""
+NOTICES = (signal.SIGTERM, signal.SIGUSR1)
+"""Slurm ends the job; or its time limit is near."""
+
+
+def job_name() -> str:
+    """This job as squeue names it: `12_3` in an array."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    place = os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{place}" if array else os.environ.get("SLURM_JOB_ID", "")
+
+
+def train_in_job(runs: Path, run_id: str) -> int:
+    """Train a run in this job; returns the exit code.
+
+    Slurm ends a job at its time limit, when another needs its place, or because it was cancelled.
+    A cancelled run is stopped; any other waits as queued and goes on in the job's next turn, unless
+    the time limit leaves no time for a single epoch.
+    """
+    folder = RunFolder(runs / run_id)
+    if not folder.path.is_dir():
+        raise UserError(f"There is no run '{run_id}' in {runs}.")
+    notices: list[int] = []
+    for notice in NOTICES:
+        signal.signal(notice, lambda number, _: notices.append(number))
+    name, before = job_name(), read_run(folder.path).summary.epochs_done
+    os.environ[JOB] = f"slurm:{name}"
+    os.environ["OMP_NUM_THREADS"] = os.environ.get("SLURM_CPUS_ON_NODE", "1")
+    with tempfile.TemporaryDirectory(prefix="cifar-tui-") as locks:
+        os.environ["CIFAR_TUI_LOCKS"] = locks  # Slurm shares out the devices
+        prepare_process()
+        code = _perform(folder, name, notices)
+    summary = read_run(folder.path).summary
+    if summary.status in ENDED:
+        _remove_empty(runs / sbatch.LOGS / f"{name}.log")
+    elif (
+        notices[:1] == [signal.SIGUSR1]
+        and summary.epochs_done == before
+        and folder.read_order() != "pause"
+    ):
+        end(folder, "stopped", "its time limit in Slurm is too short for an epoch")
+    elif not code:
+        _come_back(folder, name)
+    return code
+
+
+def _perform(folder: RunFolder, name: str, notices: list[int]) -> int:
+    from cifar_tui.training.faults import DeviceLost, Preempted, Unwritable, storage_reason
+    from cifar_tui.training.perform import perform
+
+    def stopping() -> bool:
+        if not notices:
+            return False
+        if is_cancelled(name):
+            return True
+        raise Preempted("gave way in Slurm; goes on from its last whole epoch")
+
+    def say(problem: str) -> None:
+        print(problem, file=sys.stderr, flush=True)
+
+    try:
+        while perform(folder, stopping, say).status not in ENDED and not notices:
+            time.sleep(LOCK_EVERY)
+    except Preempted:
+        return 0  # it came while the folder could not be written; the run is still not ended
+    except (DeviceLost, Unwritable) as error:
+        say(str(error))
+        return 1
+    except OSError as error:
+        say(storage_reason(error))
+        return 1
+    return 0
+
+
+def is_cancelled(name: str) -> bool:
+    """Whether Slurm ends this job for good: it neither runs nor counts as started anew."""
+    standing = _standing(name)
+    return standing is not None and standing.state not in ("RUNNING", "PENDING", "REQUEUED")
+
+
+def _standing(name: str) -> sbatch.Standing | None:
+    """How this job stands; None when Slurm is putting it back, or does not say."""
+    try:
+        standing = sbatch.standings([name]).get(name)
+    except sbatch.Refused:
+        return None
+    turn = int(os.environ.get("SLURM_RESTART_COUNT", 0))
+    return None if standing is None or standing.restarts > turn else standing
+
+
+def _come_back(folder: RunFolder, name: str) -> None:
+    """Queue this job again unless Slurm does; where it refuses, the run is stopped."""
+    standing = _standing(name)
+    if standing is not None and standing.state == "RUNNING":
+        try:
+            sbatch.requeue(name)
+        except sbatch.Refused as error:
+            end(folder, "stopped", f"gave way in Slurm, which does not queue it again: {error}")
+
+
+def _remove_empty(log: Path) -> None:
+    if log.is_file() and not log.stat().st_size:
+        log.unlink()
