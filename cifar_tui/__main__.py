@@ -20,10 +20,10 @@ def main() -> None:
     gc.disable()  # until the first screen is there: nothing is garbage yet
     from pathlib import Path
 
+    from cifar_tui.backends.choices import Wish
     from cifar_tui.errors import UserError
     from cifar_tui.formats import plain
     from cifar_tui.runs.folder import RUNS
-    from cifar_tui.training.backends import Wish
     from cifar_tui.ui.launch import open_app
 
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from cifar_tui import __version__
+from cifar_tui.backends.choices import ANY, Wish
 from cifar_tui.commands import (
     compare,
     evaluation,
@@ -39,7 +40,6 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.backends import ANY, Wish
 from cifar_tui.wording import read_toml
 
 app = App(
@@ -173,11 +173,11 @@ def worker(
     from cifar_tui.commands.progress import SilentPrinter
 
     if serve:
-        from cifar_tui.training.serve import serve_stdin
+        from cifar_tui.backends.serve import serve_stdin
 
         return serve_stdin(runs)
     if in_slurm:
-        from cifar_tui.training.slurm_job import train_in_job
+        from cifar_tui.backends.slurm_job import train_in_job
 
         return train_in_job(runs, *run)
     known = Runs(runs)
@@ -240,7 +240,7 @@ app.command(bench_command, name="bench")
 @app.command
 def backends(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show what can train runs here, and what the others lack."""
-    from cifar_tui.training.backends import CHOICES
+    from cifar_tui.backends.choices import CHOICES
 
     found = [
         {"name": c.name, "help": c.help, "why_not": c.why_not(), "options": dict(c.options)}

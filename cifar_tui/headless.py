@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.choices import ANY, Wish, make_backend
+from cifar_tui.backends.detached import start
 from cifar_tui.data import find
 from cifar_tui.errors import UserError
 from cifar_tui.grid import as_texts, make_grid
@@ -18,9 +21,6 @@ from cifar_tui.runs.record import ENDED
 from cifar_tui.runs.steer import order, requeue
 from cifar_tui.settings import SETTINGS, make_spec, unknown_setting
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.backend import Backend
-from cifar_tui.training.backends import ANY, Wish, make_backend
-from cifar_tui.training.detached import start
 
 LOOK_EVERY = 0.1
 

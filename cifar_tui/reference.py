@@ -1,4 +1,4 @@
-"""`python -m cifar_tui.reference FILE` writes the tables of keys and settings into docs/reference.md."""
+"""`python -m cifar_tui.reference docs/reference.md` makes its tables of keys and settings anew."""
 
 import sys
 from pathlib import Path

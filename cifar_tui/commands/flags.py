@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from cifar_tui.backends.choices import Wish, parse_options
 from cifar_tui.runs.folder import RUNS as RUNS
 from cifar_tui.settings import GROUPS, SETTINGS, Setting
-from cifar_tui.training.backends import Wish, parse_options
 from cifar_tui.wording import format_value
 
 RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")]

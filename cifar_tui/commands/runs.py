@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from cifar_tui.backends.choices import withdraw
 from cifar_tui.commands import printing
 from cifar_tui.commands.flags import RUNS, Json, RunsDir, Which
 from cifar_tui.errors import UserError
@@ -12,7 +13,6 @@ from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.backends import withdraw
 from cifar_tui.wording import to_toml
 
 runs_app = App(name="runs", help="List, show, compare, steer, delete and restore saved runs.")

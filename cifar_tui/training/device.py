@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cifar_tui.errors import UserError
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.slots import this_slot
+from cifar_tui.training.slot import this_slot
 
 
 def choose_device(spec: RunSpec) -> torch.device:

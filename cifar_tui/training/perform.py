@@ -29,7 +29,7 @@ from cifar_tui.training.faults import (
     storage_reason,
 )
 from cifar_tui.training.rate import Rate
-from cifar_tui.training.slots import slot_name
+from cifar_tui.training.slot import slot_name
 from cifar_tui.training.trainer import Event, Phase, train
 
 STOPPED: Event = {"event": "end", "status": "stopped", "reason": "stopped by the user"}

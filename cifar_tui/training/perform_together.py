@@ -11,7 +11,7 @@ from cifar_tui.runs.record import ENDED
 from cifar_tui.training.device import choose_device
 from cifar_tui.training.faults import DeviceLost, Stopped, Unwritable
 from cifar_tui.training.perform import IMAGES, STOPPED, Performance
-from cifar_tui.training.slots import slot_name
+from cifar_tui.training.slot import slot_name
 from cifar_tui.training.together import Member, can_share, train_together
 from cifar_tui.training.trainer import Phase
 

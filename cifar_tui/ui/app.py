@@ -18,14 +18,14 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
+from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.choices import ANY, Wish, make_backend
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.steer import in_training, left_behind, requeue
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.backend import Backend
-from cifar_tui.training.backends import ANY, Wish, make_backend
 from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
 from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for

@@ -11,9 +11,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cifar_tui.backends.choices import CHOICES, Wish, check_wish, parse_options
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
-from cifar_tui.training.backends import CHOICES, Wish, check_wish, parse_options
 
 HINTS = {"devices": "cuda:0,cuda:1, cpu:2 or all", "options": "NAME=VALUE, with commas"}
 

@@ -7,14 +7,14 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.choices import ANY, Wish, make_backend
+from cifar_tui.backends.detached import start
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.steer import requeue
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.backend import Backend
-from cifar_tui.training.backends import ANY, Wish, make_backend
-from cifar_tui.training.detached import start
 from cifar_tui.ui.app import CifarApp
 
 SCREEN_GRACE = 5.0

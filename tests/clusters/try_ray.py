@@ -15,14 +15,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from ray.cluster_utils import Cluster
 
+from cifar_tui.backends.choices import Wish, make_backend
+from cifar_tui.backends.ray_backend import RayBackend
+from cifar_tui.backends.ray_dispatcher import STORE
 from cifar_tui.runs.files import LineReader
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs, read_meta, read_progress
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.backends import Wish, make_backend
-from cifar_tui.training.ray_backend import RayBackend
-from cifar_tui.training.ray_dispatcher import STORE
 from tests.conftest import Command, json_lines
 
 PATIENCE = 180.0

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from cifar_tui.backends import slurm
+from cifar_tui.backends.slurm import Slurm
 from cifar_tui.runs.files import LineReader
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_epochs
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
-from cifar_tui.training import slurm
-from cifar_tui.training.slurm import Slurm
 from tests.conftest import Command
 
 LONG = 100_000

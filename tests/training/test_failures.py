@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from cifar_tui.backends.worker import Worker
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.spec import RunSpec
 from cifar_tui.training import perform
-from cifar_tui.training.worker import Worker
 
 Fail = Callable[[Exception], None]
 

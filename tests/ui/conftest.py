@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from cifar_tui.backends.worker import Worker
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Point, Progress, this_worker
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.worker import Worker
 from cifar_tui.ui.app import CifarApp
 
 MakeApp = Callable[..., CifarApp]

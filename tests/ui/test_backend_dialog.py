@@ -2,9 +2,9 @@
 
 import pytest
 
+from cifar_tui.backends import pool
+from cifar_tui.backends.choices import Choice
 from cifar_tui.errors import UserError
-from cifar_tui.training import pool
-from cifar_tui.training.backends import Choice
 from tests.ui.conftest import MakeApp
 from tests.ui.waiting import screen_text, wait_for
 
@@ -49,7 +49,7 @@ async def test_what_cannot_be_used_is_greyed_with_its_reason(
 
 
 def test_an_option_needs_a_value() -> None:
-    from cifar_tui.training.backends import parse_options
+    from cifar_tui.backends.choices import parse_options
 
     assert parse_options(["partition=gpu", "time = 60"]) == {"partition": "gpu", "time": "60"}
     with pytest.raises(UserError, match=r"NAME=VALUE.*got 'partition'"):

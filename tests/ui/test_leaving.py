@@ -17,11 +17,11 @@ import psutil
 import pytest
 from textual.widgets import Static
 
+from cifar_tui.backends.worker import Worker
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.worker import Worker
 from tests.ui.conftest import MakeApp, SaveRun, run_in_training
 from tests.ui.test_terminal import open_in_pty, read_until, trained_epochs
 from tests.ui.waiting import wait_for

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from cifar_tui.backends import choices as backends
+from cifar_tui.backends import sbatch, slurm
+from cifar_tui.backends.choices import Wish, check_wish, make_backend
+from cifar_tui.backends.slurm import Slurm
+from cifar_tui.backends.slurm_job import train_in_job
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import Progress, waiting_job
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
-from cifar_tui.training import backends, sbatch, slurm
-from cifar_tui.training.backends import Wish, check_wish, make_backend
-from cifar_tui.training.slurm import Slurm
-from cifar_tui.training.slurm_job import train_in_job
 
 PATIENCE = 60.0
 

@@ -15,14 +15,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from cifar_tui.backends.backend import Backend
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.backend import Backend
 
 if TYPE_CHECKING:
-    from cifar_tui.training.backends import Wish
+    from cifar_tui.backends.choices import Wish
 
 LOG = ".background.log"
 """Beside the runs: what Ray says."""
@@ -91,7 +91,7 @@ class Line:
         runs.mkdir(parents=True, exist_ok=True)
         with (runs / LOG).open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cifar_tui.training.ray_line", json.dumps(config)],
+                [sys.executable, "-m", "cifar_tui.backends.ray_line", json.dumps(config)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

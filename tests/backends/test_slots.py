@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from cifar_tui.backends import slots as slots_module
+from cifar_tui.backends.slots import parse_slots, require_slot
 from cifar_tui.devices import Gpu, Process, Snapshot
 from cifar_tui.errors import UserError
 from cifar_tui.runs.lock import device_lock
-from cifar_tui.training import slots as slots_module
-from cifar_tui.training.slots import Slot, parse_slots, require_slot, this_slot
+from cifar_tui.training.slot import Slot, this_slot
 
 
 def gpu(index: int, *, utilisation: int = 0, used: int = 0, user: str = "") -> Gpu:

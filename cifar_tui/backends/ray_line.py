@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import Any
 
-from cifar_tui.training.ray_dispatcher import NAMESPACE, Detached, settle, short
+from cifar_tui.backends.ray_dispatcher import NAMESPACE, Detached, settle, short
 
 ASK_EVERY = 0.5
 """Seconds between two reports."""

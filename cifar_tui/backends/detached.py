@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cifar_tui.backends.choices import ANY, Wish
 from cifar_tui.errors import UserError
-from cifar_tui.training.backends import ANY, Wish
 
 
 def start(runs: Path, run_ids: Sequence[str], wish: Wish = ANY) -> int:

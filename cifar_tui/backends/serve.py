@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.training.process import prepare_process
-from cifar_tui.training.slots import settle, this_slot
+from cifar_tui.training.slot import settle, this_slot
 
 DEVICE_LOST = 3
 """Exit code of a process whose device failed."""

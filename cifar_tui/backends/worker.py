@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cifar_tui.backends.backend import Backend
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.backend import Backend
 from cifar_tui.training.process import prepare_process
 
 if TYPE_CHECKING:
-    from cifar_tui.training.backends import Wish
+    from cifar_tui.backends.choices import Wish
 
 
 def why_not() -> str:

@@ -7,12 +7,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from cifar_tui.backends import sbatch
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import ENDED, JOB
 from cifar_tui.runs.steer import end
-from cifar_tui.training import sbatch
 from cifar_tui.training.process import prepare_process
 
 LOCK_EVERY = 5.0

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cifar_tui.backends import sbatch
+from cifar_tui.backends.backend import Backend
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_progress
 from cifar_tui.runs.record import Progress, Status, Worker, this_worker, waiting_job
 from cifar_tui.runs.steer import end
 from cifar_tui.spec import RunSpec
-from cifar_tui.training import sbatch
-from cifar_tui.training.backend import Backend
 
 if TYPE_CHECKING:
-    from cifar_tui.training.backends import Wish
+    from cifar_tui.backends.choices import Wish
 
 NAME = "slurm"
 LOOK_EVERY, ASK_EVERY = 1.0, 15.0

@@ -6,11 +6,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from cifar_tui.backends import sbatch
+from cifar_tui.backends.backend import Backend
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
-from cifar_tui.training import sbatch
-from cifar_tui.training.backend import Backend
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Choice:
         return bool(self._module().withdraw(folder, job))
 
     def _module(self) -> Any:
-        return import_module(f"cifar_tui.training.{self.module}")
+        return import_module(f"cifar_tui.backends.{self.module}")
 
 
 CHOICES = {

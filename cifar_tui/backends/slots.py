@@ -2,40 +2,16 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from cifar_tui.devices import Gpu, Snapshot, gpu_for, snapshot
 from cifar_tui.errors import UserError
 from cifar_tui.training.process import usable_cores
+from cifar_tui.training.slot import Slot
 
-SLOT, CORES = "CIFAR_TUI_SLOT", "CIFAR_TUI_CORES"
-"""What a process that trains in a slot is told of it."""
 BUSY_PERCENT = 50
 """A GPU is used heavily by others from this utilisation or share of its memory on."""
 HELP = "as in cuda:0,cuda:1 or cpu:2 (two runs on the CPU), or all"
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One place to train: `cuda:1`, or `cpu:0` with its share of the cores."""
-
-    name: str
-    cores: tuple[int, ...] = ()
-
-    @property
-    def device(self) -> str:
-        """The torch device of what is trained here."""
-        return "cpu" if self.name.startswith("cpu") else self.name
-
-    def takes(self, device: str) -> bool:
-        """Whether a run whose spec names this device can be trained here."""
-        named = "cuda:0" if device == "cuda" else device
-        return device == "auto" or named == self.device
-
-    def environment(self) -> dict[str, str]:
-        """What its process must be told."""
-        return {SLOT: self.name} | ({CORES: ",".join(map(str, self.cores))} if self.cores else {})
 
 
 def parse_slots(text: str, look: Callable[[], Snapshot] = snapshot) -> tuple[list[Slot], list[str]]:
@@ -114,22 +90,3 @@ def used_by_others(gpu: Gpu) -> str:
         return f"{users} keep it {gpu.utilisation} % busy"
     share = 100 * (gpu.memory_used or 0) / gpu.memory_total if gpu.memory_total else 0
     return f"{users} hold {share:.0f} % of its memory" if share >= BUSY_PERCENT else ""
-
-
-def this_slot(environ: Mapping[str, str] = os.environ) -> Slot | None:
-    """The slot that this process trains in, if any."""
-    name = environ.get(SLOT)
-    return Slot(name) if name else None
-
-
-def slot_name() -> str:
-    """The name of this process's slot, or nothing."""
-    slot = this_slot()
-    return slot.name if slot else ""
-
-
-def settle(environ: Mapping[str, str] = os.environ) -> None:
-    """Keep this process to its slot's cores; to be called before torch is imported."""
-    cores = environ.get(CORES)
-    if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(core) for core in cores.split(",")})

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from cifar_tui.backends import ray_backend
+from cifar_tui.backends.choices import Wish, make_backend
+from cifar_tui.backends.ray_backend import RayBackend, parse_need
+from cifar_tui.backends.ray_dispatcher import DEATHS, Dispatcher, Need
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec import RunSpec
-from cifar_tui.training import ray_backend
-from cifar_tui.training.backends import Wish, make_backend
-from cifar_tui.training.ray_backend import RayBackend, parse_need
-from cifar_tui.training.ray_dispatcher import DEATHS, Dispatcher, Need
 
 NEED = {"cpus": 1, "gpus": 0.5}
 

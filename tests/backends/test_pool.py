@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from cifar_tui.backends.pool import Lost, Pool
 from cifar_tui.runs.files import LineReader
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_epochs
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.perform import perform
-from cifar_tui.training.pool import Lost, Pool
-from cifar_tui.training.slots import Slot
+from cifar_tui.training.slot import Slot
 from tests.conftest import Command, json_lines
 
 SLOTS = (Slot("cpu:0"), Slot("cpu:1"))
@@ -142,7 +142,7 @@ class OneBadDevice:
 def test_a_device_that_fails_is_taken_out_and_its_run_goes_elsewhere(
     tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifar_tui.training.pool.Child", OneBadDevice)
+    monkeypatch.setattr("cifar_tui.backends.pool.Child", OneBadDevice)
     folders = make_runs(tmp_path / "runs", tiny_course, 3)
     pool = Pool(tmp_path / "runs", SLOTS)
     for folder in folders:
@@ -158,7 +158,7 @@ def test_a_device_that_fails_is_taken_out_and_its_run_goes_elsewhere(
 def test_without_any_device_left_the_queue_is_held(
     tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifar_tui.training.pool.Child", OneBadDevice)
+    monkeypatch.setattr("cifar_tui.backends.pool.Child", OneBadDevice)
     folders = make_runs(tmp_path / "runs", tiny_course, 2)
     pool = Pool(tmp_path / "runs", SLOTS[:1])
     for folder in folders:

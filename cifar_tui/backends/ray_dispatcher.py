@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cifar_tui.backends.backend import Backend
 from cifar_tui.errors import UserError
 from cifar_tui.runs.files import read_json, write_json
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import ENDED, this_host
-from cifar_tui.training.backend import Backend
 
 STORE = ".ray.json"
 """Beside the runs: the dispatcher's queue, which outlives it and its cluster."""

@@ -11,16 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.slots import parse_slots, require_slot
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.steer import requeue
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.backend import Backend
-from cifar_tui.training.slots import Slot, parse_slots, require_slot
+from cifar_tui.training.slot import Slot
 
 if TYPE_CHECKING:
-    from cifar_tui.training.backends import Wish
+    from cifar_tui.backends.choices import Wish
 
 LOG = ".background.log"
 """Beside the runs: what a process of a slot could not write into a run's folder."""
