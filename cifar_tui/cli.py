@@ -262,6 +262,7 @@ def devices(*, json: Json = False, runs: RunsDir = RUNS) -> None:
     if json:
         where = [
             {"id": run.id, "name": run.name, "device": run.summary.device, "status": run.status}
+            | {"host": run.progress.worker.host if run.progress else ""}
             for run in training
         ]
         printing.print_json(to_dict(found) | {"runs": where})

@@ -179,7 +179,8 @@ def print_devices(snapshot: "Snapshot", training: Sequence[Run]) -> None:
 
     put(*text_lines(snapshot))
     for run in training:
-        put(plain(f"{run.name} is {run.status} on {run.summary.device}"))
+        host = f" of {run.progress.worker.host}" if run.progress else ""
+        put(plain(f"{run.name} is {run.status} on {run.summary.device}{host}"))
 
 
 def print_backends(found: Sequence[Mapping[str, Any]]) -> None:

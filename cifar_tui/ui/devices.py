@@ -165,8 +165,10 @@ def _is_here(run: Run) -> bool:
 
 def held_memory(run: Run, machine: Snapshot) -> str:
     """The memory that the run's process holds: on GPUs by NVML, else its resident memory."""
-    if run.progress is None or not _is_here(run):
-        return "on another host"
+    if run.progress is None:
+        return "-"
+    if not _is_here(run):
+        return f"on {plain(run.progress.worker.host) or 'another host'}"
     pid = run.progress.worker.pid
     if run.summary.device.startswith("cuda"):
         held = memory_of_process(pid, machine)
