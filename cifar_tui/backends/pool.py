@@ -1,4 +1,4 @@
-"""The second backend: one process per slot, fed from one queue, so that runs train side by side."""
+"""The backend `processes`: one per slot, fed from one queue, so that runs train side by side."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The first backend: one plain thread that trains queued run folders one after another."""
+"""The backend `thread`: a plain one that trains queued run folders one after another."""
 
 import threading
 from collections.abc import Sequence

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cifar_tui.runs.files import dump_json, read_json, write_atomic
+from cifar_tui.runs.files import dump_json, fingerprint, read_json, write_atomic
 from cifar_tui.runs.listing import LARGEST_FIGURE, Run, read_meta
 from cifar_tui.runs.record import Count, Line
-from cifar_tui.runs.surface import SYNTHETIC, fingerprint
+from cifar_tui.runs.surface import SYNTHETIC
 from cifar_tui.spec import CLASSES
 
 SplitName = Literal["val", "train", "test"]

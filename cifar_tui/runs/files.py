@@ -1,6 +1,7 @@
 """Files that are whole or absent: atomic writes, appended lines, JSON that is never trusted."""
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -71,6 +72,12 @@ def read_small(path: Path) -> bytes:
     if len(content) > MAX_JSON_BYTES:
         raise ValueError(f"{path.name} is larger than {MAX_JSON_BYTES:,} bytes")
     return content
+
+
+def fingerprint(path: Path) -> str:
+    """What tells one file from another; raises OSError."""
+    with open_regular(path) as file:
+        return hashlib.sha256(file.read()).hexdigest()[:16]
 
 
 def read_json(path: Path) -> dict[str, Any]:

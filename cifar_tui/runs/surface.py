@@ -1,6 +1,5 @@
 """surface.json: a slice of a run's loss surface, kept with the run so that it is computed once."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import loss as loss_text
-from cifar_tui.runs.files import open_regular, read_json, write_json
+from cifar_tui.runs.files import fingerprint, read_json, write_json
 from cifar_tui.runs.record import Count, Line
 
 FILE = "surface.json"
@@ -109,12 +108,6 @@ class Surface(BaseModel):
             "highest": self.highest,
             "flat": self.flat,
         }
-
-
-def fingerprint(checkpoint: Path) -> str:
-    """What tells one checkpoint file from another; raises OSError."""
-    with open_regular(checkpoint) as file:
-        return hashlib.sha256(file.read()).hexdigest()[:16]
 
 
 def read_surface(run: Path, wanted: Slice) -> Surface | None:

@@ -1,5 +1,6 @@
 """best.pt and last.pt: plain Python types and tensors, read with weights_only=True."""
 
+import contextlib
 import io
 import math
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 from cifar_tui.errors import UserError
 from cifar_tui.models import build_model
 from cifar_tui.models.stored import read_best
-from cifar_tui.runs.files import write_atomic
+from cifar_tui.runs.files import fingerprint, write_atomic
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.optimiser import make_optimiser
@@ -59,6 +60,18 @@ class Checkpoint:
 def save(path: Path, content: bytes) -> None:
     """Write a checkpoint's content in one step and wait for the disk."""
     write_atomic(path, content)
+
+
+def load_known(path: Path) -> tuple[Checkpoint, str]:
+    """A checkpoint, and what tells its file apart, taken before it is read.
+
+    Should the file be replaced meanwhile, what is computed from it counts as stale. Raises
+    UserError as `load` does.
+    """
+    weights = ""
+    with contextlib.suppress(OSError):
+        weights = fingerprint(path)
+    return load(path), weights
 
 
 def load(path: Path) -> Checkpoint:

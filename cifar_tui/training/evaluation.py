@@ -21,8 +21,7 @@ from cifar_tui.runs.evaluation import (
 )
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.surface import fingerprint
-from cifar_tui.training.checkpoint import Checkpoint, load
+from cifar_tui.training.checkpoint import Checkpoint, load_known
 from cifar_tui.training.device import forward
 from cifar_tui.training.images import images_of
 
@@ -52,12 +51,7 @@ def evaluation_of(
         kept = read_evaluation(run.path, split, dataset.fingerprint)
     if kept is not None and not redo:
         return kept
-    best = RunFolder(run.path).best
-    try:
-        weights = fingerprint(best)  # before they are read: should they change, it is computed anew
-    except OSError:
-        weights = ""
-    checkpoint = load(best)
+    checkpoint, weights = load_known(RunFolder(run.path).best)
     dataset = dataset or images_of(run, None, split, "inspect")
     found = _evaluate(checkpoint, dataset, split, weights, tick)
     try:

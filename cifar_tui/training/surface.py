@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +20,8 @@ from cifar_tui.errors import UserError
 from cifar_tui.models import build_model
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.surface import Slice, Surface, fingerprint, read_surface, write_surface
-from cifar_tui.training.checkpoint import Checkpoint, load
+from cifar_tui.runs.surface import Slice, Surface, read_surface, write_surface
+from cifar_tui.training.checkpoint import Checkpoint, load_known
 from cifar_tui.training.images import images_of
 
 BATCH = 100
@@ -49,9 +48,7 @@ def surface_of(
     kept = None if redo else read_surface(run.path, wanted)
     if kept is not None:
         return kept
-    path = RunFolder(run.path).best
-    weights = _fingerprint(path)  # before they are read: should they change, it is computed anew
-    checkpoint = load(path)
+    checkpoint, weights = load_known(RunFolder(run.path).best)
     dataset = images_of(run, data, "val", "surface")
     found = compute(checkpoint, dataset, wanted, weights, tick)
     try:
@@ -59,13 +56,6 @@ def surface_of(
     except OSError as error:
         raise UserError(f"Cannot write into {run.path}: {error.strerror}.") from None
     return found
-
-
-def _fingerprint(path: Path) -> str:
-    try:
-        return fingerprint(path)
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
 
 
 def compute(

@@ -15,7 +15,7 @@ from cifar_tui.runs.evaluation import (
     read_evaluation,
     write_evaluation,
 )
-from cifar_tui.runs.surface import fingerprint
+from cifar_tui.runs.files import fingerprint
 
 # Six images: true class, predicted class, its probability, the true class's probability.
 HAND = [

@@ -7,11 +7,11 @@ import pytest
 
 from cifar_tui.drawing.charts import CENTRE, shaded, slice_pictures
 from cifar_tui.errors import UserError
+from cifar_tui.runs.files import fingerprint
 from cifar_tui.runs.surface import (
     FILE,
     Slice,
     Surface,
-    fingerprint,
     make_slice,
     read_surface,
     write_surface,

@@ -10,9 +10,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from cifar_tui.runs.files import fingerprint
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.runs.surface import FILE, Slice, Surface, fingerprint, write_surface
+from cifar_tui.runs.surface import FILE, Slice, Surface, write_surface
 from cifar_tui.training import surface
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.importing import ImportDialog
