@@ -5,6 +5,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from cifar_tui.backends.nodes import Node
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
@@ -48,6 +49,11 @@ class Backend(ABC):
     def slots(self) -> int:
         """How many runs train at the same time."""
         return 1
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The machines that it hands runs to, as last seen; none where there is only this one."""
+        return ()
 
     @abstractmethod
     def join(self) -> None:
