@@ -32,6 +32,7 @@ from cifar_tui.ui.keys import EVERYWHERE, bindings, keys_for
 from cifar_tui.ui.keystrokes import KeystrokesApp
 from cifar_tui.ui.new import NewScreen
 from cifar_tui.ui.screen import CifarScreen
+from cifar_tui.ui.threads import ThreadPerJob
 
 if TYPE_CHECKING:
     from cifar_tui.labs.lab import Scale
@@ -107,6 +108,7 @@ class CifarApp(KeystrokesApp):
     def on_mount(self) -> None:
         """Show the first screen, then let torch load behind it."""
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPerJob())
         loop.add_signal_handler(signal.SIGHUP, self._drop_line)
         loop.add_signal_handler(signal.SIGTERM, self.exit)
         if not self.is_headless:
