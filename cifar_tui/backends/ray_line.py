@@ -92,7 +92,7 @@ def _dispatcher(runs: str) -> Any:
         lifetime="detached",
         get_if_exists=True,
         max_restarts=-1,
-        max_concurrency=16,
+        max_concurrency=64,
         num_cpus=0,
         resources={"node:__internal_head__": 0.001},
     )

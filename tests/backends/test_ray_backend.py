@@ -3,18 +3,22 @@
 import queue
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cifar_tui.backends import ray_backend
+from cifar_tui.backends import ray_backend, ray_images
 from cifar_tui.backends.choices import Wish, make_backend
 from cifar_tui.backends.ray_backend import RayBackend, parse_need
 from cifar_tui.backends.ray_dispatcher import DEATHS, Dispatcher, Need
+from cifar_tui.backends.ray_mirror import Parcel, Reply
+from cifar_tui.data import describe, open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.lock import Lock
 from cifar_tui.spec import RunSpec
 
 NEED = {"cpus": 1, "gpus": 0.5}
@@ -120,16 +124,52 @@ def test_a_stopped_run_is_not_taken_up_when_its_process_ends(bench: Bench) -> No
     assert bench.dispatcher.own == []
 
 
-def test_a_node_without_the_folder_holds_the_queue_and_says_what_is_needed(bench: Bench) -> None:
-    (a,) = bench.put(1)
-    name = bench.place()
-    bench.take(name)
-    bench.dispatcher.miss(name, "node7")
-    state = bench.dispatcher.state()
-    assert state["held"] and state["queued"] == [a]
-    assert "Node node7 does not see" in state["problem"] and "share" in state["problem"]
-    bench.dispatcher.go_on()
-    assert bench.dispatcher.state()["problem"] == ""
+def test_a_place_that_does_not_see_the_folder_trains_a_copy_until_it_is_lost(bench: Bench) -> None:
+    a, b = bench.put(2)
+    first = bench.place()
+    assert bench.take(first) == a
+    lent = bench.dispatcher.lend(first)
+    assert {"spec.toml", "summary.json"} <= lent.files.keys()
+    begun = Parcel(1, 0, b'{"event": "start"}\n', {}, "")
+    assert bench.dispatcher.take_in(first, a, begun) == Reply()
+    assert bench.dispatcher.take_in(first, b, begun).over, "it has another run"
+    RunFolder(bench.runs / a).write_order("pause")
+    assert bench.dispatcher.take_in(first, a, begun) == Reply("pause")
+    bench.dispatcher._close_place(first, "the node died")
+    assert bench.dispatcher.take_in(first, a, begun).over
+    second = bench.place()
+    assert bench.take(second) == a
+    assert bench.dispatcher.lend(second).events == len(begun.lines)
+    bench.end(a, "finished")
+    assert bench.take(second) == b
+    assert bench.dispatcher.take_in(second, a, begun).over
+    assert Lock(bench.runs / a / "lock").take(), "nobody holds a run that is done"
+
+
+def test_a_head_without_the_run_says_so(bench: Bench, tmp_path: Path) -> None:
+    bench.dispatcher.put("20260101-000000-run", None, "/", NEED)
+    assert "head" in bench.dispatcher.problem and "does not see" in bench.dispatcher.problem
+    elsewhere = Dispatcher(str(tmp_path / "elsewhere"))
+    assert f"does not see {tmp_path / 'elsewhere'}; start the cluster" in elsewhere.sees_runs()
+
+
+def test_images_are_sent_once_and_only_where_they_are_missing(
+    tiny_course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put: list[ray_images.Packed] = []
+    shelf = ray_images.Shelf(lambda packed: put.append(packed) or len(put))
+    offer = shelf.offer(tiny_course.name, str(tiny_course.parent))
+    assert offer is not None and shelf.offer(str(tiny_course), "/") == offer and offer.ref == 1
+    ours, sent = open_dataset(str(tiny_course)), ray_images.unpack(put[0])
+    assert describe(sent) == describe(ours)
+    assert shelf.offer("demo", "/") is None and shelf.offer("data", str(tmp_path)) is None
+    damaged = {**put[0].arrays, "val-labels": put[0].arrays["val-labels"][::-1]}
+    with pytest.raises(UserError, match="damaged"):
+        ray_images.unpack(replace(put[0], arrays=damaged))
+    monkeypatch.setattr(ray_images, "LARGEST", 1000)
+    refused = ray_images.Shelf(put.append).offer(str(tiny_course), "/")
+    assert refused is not None and "too many to be sent" in refused.problem and len(put) == 1
+    assert ray_images.is_here(str(tiny_course)) and not ray_images.is_here(str(tmp_path))
 
 
 def test_what_ray_cannot_start_is_not_tried_for_ever(bench: Bench) -> None:
