@@ -3,7 +3,7 @@
 import queue
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import pytest
 
 from cifar_tui.backends import ray_backend, ray_images
 from cifar_tui.backends.choices import Wish, make_backend
+from cifar_tui.backends.nodes import Node
 from cifar_tui.backends.ray_backend import RayBackend, parse_need
 from cifar_tui.backends.ray_dispatcher import DEATHS, Dispatcher, Need
+from cifar_tui.backends.ray_line import machines
 from cifar_tui.backends.ray_mirror import Parcel, Reply
 from cifar_tui.data import describe, open_dataset
 from cifar_tui.errors import UserError
@@ -198,6 +200,9 @@ def test_a_new_dispatcher_takes_up_what_the_last_one_had(bench: Bench) -> None:
     assert again.take(again.place()) == a
 
 
+NODE = Node("node7", "ALIVE", cpus=8, cpus_used=2, gpus=1, gpus_used=0.5)
+
+
 class Wire:
     """In place of the line's process: a dispatcher in this one."""
 
@@ -211,6 +216,7 @@ class Wire:
 
     def reports(self) -> Iterator[dict[str, Any]]:
         seen = 0
+        yield {"nodes": [asdict(NODE)]}
         while not self._cut:
             yield {**self._dispatcher.state(), "seen": seen, "slots": 2}
             try:
@@ -307,6 +313,34 @@ def test_runs_of_a_cluster_that_is_gone_are_no_longer_shown_as_waiting(
     assert backend.queued == [b], "it waits here until there is a cluster"
     backend.close()
     backend.join()
+
+
+def test_nodes_are_those_of_the_cluster_as_long_as_it_answers(bench: Bench) -> None:
+    backend = make(bench)
+    assert backend.nodes == () and backend.find_nodes(20) == (NODE,) == backend.nodes
+    backend.close()
+    backend.join()
+    lost = make(bench, Broken)
+    with pytest.raises(UserError, match="No Ray cluster runs here"):
+        lost.find_nodes(20)
+    lost.close()
+    lost.join()
+
+
+def test_a_machine_counts_once_however_many_nodes_are_or_were_on_it() -> None:
+    def node(number: int, host: str, alive: bool = True, **has: float) -> dict[str, Any]:
+        named = {"NodeID": f"n{number}", "NodeManagerHostname": host, "Alive": alive}
+        return {**named, "Resources": has if alive else {}}
+
+    nodes = [node(1, "a", CPU=4, GPU=1), node(2, "a", CPU=4), node(3, "a", False)]
+    nodes += [node(4, "b", CPU=2), node(5, "c", False)]
+    free = {"n1": {"CPU": 1.0, "GPU": 0.75}, "n2": {"CPU": 4.0}}
+    assert machines(nodes, free) == [
+        Node("a", "ALIVE", cpus=8, cpus_used=3, gpus=1, gpus_used=0.25),
+        Node("b", "ALIVE", cpus=2, cpus_used=2, gpus=0, gpus_used=0),
+        Node("c", "DEAD", cpus=0, usable=False),
+    ]
+    assert [node.cpus_used for node in machines(nodes, None)] == [None, None, None]
 
 
 def test_without_a_cluster_the_reason_is_said_and_runs_stay_here(bench: Bench) -> None:
