@@ -19,13 +19,15 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.files import read_json, write_json
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.record import ENDED, this_host
+from cifar_tui.runs.record import ENDED, Progress, this_host, this_worker
 
 STORE = ".ray.json"
 """Beside the runs: the dispatcher's queue, which outlives it and its cluster."""
 NAMESPACE = "cifar-tui"
 BEAT = 0.25
 """Seconds between two looks at the places."""
+WAITING_BEAT = 10.0
+"""Seconds between two heartbeats of the runs that wait, by which other machines see them held."""
 DEATHS = 3
 """A run whose process died so often without a new epoch is left as crashed."""
 IDLE = 300.0
@@ -79,6 +81,8 @@ class Dispatcher(Backend):
         self._stored: dict[str, Any] = {}
         self._deaths: dict[str, tuple[int, int]] = {}
         self._asked = time.monotonic()
+        self._beats = 0
+        self._next_beat = 0.0
         self._thread = threading.Thread(target=self._watch, name="places", daemon=True)
 
     def start(self) -> None:
@@ -227,10 +231,24 @@ class Dispatcher(Backend):
             except Exception as error:  # whatever Ray raises, the queue must not be left alone
                 self._say(f"Ray: {short(error)}")
             self._store()
+            self._beat()
             time.sleep(BEAT)
         import ray
 
         ray.kill(ray.get_runtime_context().current_actor)
+
+    def _beat(self) -> None:
+        """Say in the folders of the runs that wait that somebody still has them."""
+        if time.monotonic() < self._next_beat:
+            return
+        self._next_beat = time.monotonic() + WAITING_BEAT
+        self._beats += 1
+        with self._changed:
+            waiting = list(self._queue)
+        for folder in waiting:
+            with self._changed, contextlib.suppress(OSError):
+                if folder in self._queue:
+                    folder.write_progress(Progress(worker=this_worker(), counter=self._beats))
 
     def _is_idle(self) -> bool:
         with self._changed:

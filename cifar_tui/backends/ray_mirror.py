@@ -182,7 +182,9 @@ class Copy(RunFolder):
             with contextlib.suppress(FileNotFoundError), open_regular(self.path / name) as file:
                 stamp = _stamp(os.fstat(file.fileno()))
                 if stamp != self._stamps.get(name):
-                    files[name], self._packed[name] = file.read(), stamp
+                    content, self._packed[name] = file.read(), stamp
+                    # of two that are the same, pickle sends one
+                    files[name] = next((c for c in files.values() if c == content), content)
         self._number += 1
         word = Lock(self.path / "lock").word()
         return Parcel(self._number, self._begin + self._sent, self._lines(), files, word)

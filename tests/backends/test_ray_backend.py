@@ -19,7 +19,7 @@ from cifar_tui.backends.ray_mirror import Parcel, Reply
 from cifar_tui.data import describe, open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.listing import Run, Runs, read_progress
 from cifar_tui.runs.lock import Lock
 from cifar_tui.spec import RunSpec
 
@@ -181,6 +181,20 @@ def test_what_ray_cannot_start_is_not_tried_for_ever(bench: Bench) -> None:
         bench.dispatcher._close_place(bench.opened[-1], "No module named 'torch'")
     assert bench.dispatcher.held
     assert bench.dispatcher.problem == "Ray cannot start a run: No module named 'torch'"
+
+
+def test_runs_that_wait_have_a_heartbeat_and_those_in_training_their_own(bench: Bench) -> None:
+    a, b = bench.put(2)
+    assert bench.take(bench.place()) == a
+    before = read_progress(bench.runs / a)
+    for beat in (1, 2):
+        bench.dispatcher._next_beat = 0
+        bench.dispatcher._beat()
+        waiting = read_progress(bench.runs / b)
+        assert waiting is not None and waiting.counter == beat
+    bench.dispatcher._beat()
+    assert read_progress(bench.runs / b) == waiting, "not each time that it looks at the places"
+    assert read_progress(bench.runs / a) == before
 
 
 def test_a_new_dispatcher_takes_up_what_the_last_one_had(bench: Bench) -> None:
