@@ -34,7 +34,8 @@ def talk(runs: str, address: str, need: dict[str, Any]) -> None:
         dispatcher = _dispatcher(runs)
         problem = _ask(dispatcher.sees_runs.remote())
         if problem:
-            raise ConnectionError(problem)
+            say({"problem": problem})
+            return
         _pass_on(dispatcher, orders, need)
     except Exception as error:
         say({"problem": why(error)})

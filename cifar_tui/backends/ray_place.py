@@ -17,9 +17,14 @@ from typing import Any
 from cifar_tui.backends.ray_mirror import Copy, Courier, Lent, Parcel, Reply
 from cifar_tui.errors import UserError
 from cifar_tui.runs.archive import is_run_id
+from cifar_tui.runs.files import read_json, write_json
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.record import ENDED
+from cifar_tui.runs.record import ENDED, Worker, is_alive, this_worker
 
+PREFIX = "cifar-tui-ray-"
+"""How the names of the places' own folders begin."""
+WORKER = "worker.json"
+"""Whose such a folder is."""
 PATIENCE = 60
 """Seconds to wait for a run that a process of a lost node may still hold."""
 TIMEOUT = 30.0
@@ -41,12 +46,23 @@ def fill(dispatcher: Any, name: str, runs: str, cpus: int, gpus: float) -> None:
     from cifar_tui.training.process import prepare_process
 
     prepare_process()
-    with tempfile.TemporaryDirectory(prefix="cifar-tui-") as own:
+    sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as own:
+        write_json(Path(own) / WORKER, this_worker().model_dump(), durable=False)
         os.environ["CIFAR_TUI_LOCKS"] = own
         place = Place(dispatcher, name, Path(runs), Path(own))
         while (given := ray.get(dispatcher.take.remote(name))) is not None:
             if not place.carry_out(*given):
                 return
+
+
+def sweep(folder: Path) -> None:
+    """Remove what places of this user left that were killed."""
+    for left in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError):
+            worker = Worker.model_validate(read_json(left / WORKER))
+            if left.stat().st_uid == os.getuid() and is_alive(worker) is False:
+                shutil.rmtree(left)
 
 
 class Place:

@@ -16,11 +16,14 @@ from cifar_tui.backends.ray_backend import RayBackend, parse_need
 from cifar_tui.backends.ray_dispatcher import DEATHS, Dispatcher, Need
 from cifar_tui.backends.ray_line import machines
 from cifar_tui.backends.ray_mirror import Parcel, Reply
+from cifar_tui.backends.ray_place import sweep
 from cifar_tui.data import describe, open_dataset
 from cifar_tui.errors import UserError
+from cifar_tui.runs.files import write_json
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_progress
 from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.record import this_worker
 from cifar_tui.spec import RunSpec
 
 NEED = {"cpus": 1, "gpus": 0.5}
@@ -153,6 +156,17 @@ def test_a_head_without_the_run_says_so(bench: Bench, tmp_path: Path) -> None:
     assert "head" in bench.dispatcher.problem and "does not see" in bench.dispatcher.problem
     elsewhere = Dispatcher(str(tmp_path / "elsewhere"))
     assert f"does not see {tmp_path / 'elsewhere'}; start the cluster" in elsewhere.sees_runs()
+
+
+def test_a_place_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    gone = this_worker().model_copy(update={"pid": 2**22 - 1})
+    for name, worker in {"killed": gone, "alive": this_worker(), "other": None}.items():
+        (tmp_path / f"cifar-tui-ray-{name}" / "runs").mkdir(parents=True)
+        if worker:
+            write_json(tmp_path / f"cifar-tui-ray-{name}" / "worker.json", worker.model_dump())
+    sweep(tmp_path)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["cifar-tui-ray-alive", "cifar-tui-ray-other"]
 
 
 def test_images_are_sent_once_and_only_where_they_are_missing(
