@@ -84,7 +84,8 @@ def _connect(address: str) -> None:
 
 def _give_up(address: str) -> None:
     """End in place of an attempt that Ray would go on with for minutes."""
-    say({"problem": f"No Ray cluster answers at {address} within {TIMEOUT:.0f} seconds."})
+    where = "here" if address == "auto" else f"at {address}"
+    say({"problem": f"No Ray cluster answers {where} within {TIMEOUT:.0f} seconds."})
     os._exit(0)
 
 
