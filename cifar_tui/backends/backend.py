@@ -52,8 +52,18 @@ class Backend(ABC):
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """The machines that it hands runs to, as last seen; none where there is only this one."""
+        """The machines that it hands runs to, as last seen; none where there is only this one.
+
+        Never waits; a backend in use may take the question as the wish to look again soon.
+        """
         return ()
+
+    def find_nodes(self, seconds: float) -> tuple[Node, ...]:
+        """The machines as they are now, waiting up to so long; starts no run, needs no `start`.
+
+        Raises UserError where the cluster gives no answer. `close` and `join` end what it began.
+        """
+        return self.nodes
 
     @abstractmethod
     def join(self) -> None:

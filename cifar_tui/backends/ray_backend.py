@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.nodes import Node
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
@@ -144,6 +145,7 @@ class RayBackend(Backend):
         """Those that the dispatcher has not been seen to obey."""
         self._given = 0
         self._slots = 0
+        self._nodes: tuple[Node, ...] = ()
         self._tried = False
         """Whether the cluster has answered, or could not be reached."""
         self._reached = False
@@ -170,6 +172,23 @@ class RayBackend(Backend):
     def slots(self) -> int:
         """How many runs the cluster's nodes hold at the same time."""
         return max(1, self._slots)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The cluster's machines, as the line has last seen them."""
+        with self._changed:
+            return self._nodes
+
+    def find_nodes(self, seconds: float) -> tuple[Node, ...]:
+        """The cluster's machines; raises UserError where none answers within so many seconds."""
+        self.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._nodes or self._tried, seconds)
+            if not self._nodes:
+                raise UserError(
+                    self._problem or f"No Ray cluster answers within {seconds:.0f} seconds."
+                )
+            return self._nodes
 
     def join(self) -> None:
         """Wait until it has ended; runs on the cluster may go on."""
@@ -249,7 +268,7 @@ class RayBackend(Backend):
                     line.tell(order)
             for report in line.reports():
                 self._take(report)
-                if "seen" not in report or self._over():
+                if ("problem" in report and "seen" not in report) or self._over():
                     break
             over = self._over()
             line.cut()
@@ -267,6 +286,10 @@ class RayBackend(Backend):
     def _take(self, report: dict[str, Any]) -> None:
         """Show what the dispatcher does, unless orders given since make it out of date."""
         with self._changed:
+            if "nodes" in report:
+                self._nodes = tuple(Node(**node) for node in report["nodes"])
+                self._changed.notify_all()
+                return
             self._problem = str(report["problem"])
             if "seen" not in report:
                 return
@@ -282,6 +305,7 @@ class RayBackend(Backend):
 
     def _lose_sight(self) -> None:
         """Show only what no cluster has yet; the others may be resumed elsewhere."""
+        self._nodes = ()
         own = {order["with"][0] for order in self._orders if order["do"] == "put"}
         self._queue, self._current = [f for f in self._queue if f.id in own], []
 

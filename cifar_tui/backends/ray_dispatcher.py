@@ -4,8 +4,7 @@ Ray is imported inside, as whoever only asks for the module's names may lack it.
 """
 
 import contextlib
-import os
-import tempfile
+import errno
 import threading
 import time
 import uuid
@@ -14,23 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.ray_mirror import Home, Lent, Parcel, Reply
+from cifar_tui.backends.ray_place import fill
 from cifar_tui.errors import UserError
 from cifar_tui.runs.files import read_json, write_json
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.record import ENDED, this_host
+from cifar_tui.runs.record import ENDED, Progress, this_host, this_worker
 
 STORE = ".ray.json"
 """Beside the runs: the dispatcher's queue, which outlives it and its cluster."""
 NAMESPACE = "cifar-tui"
 BEAT = 0.25
 """Seconds between two looks at the places."""
+WAITING_BEAT = 10.0
+"""Seconds between two heartbeats of the runs that wait, by which other machines see them held."""
 DEATHS = 3
 """A run whose process died so often without a new epoch is left as crashed."""
 IDLE = 300.0
 """Seconds without a run and without a question after which the dispatcher ends."""
-PATIENCE = 60
-"""Seconds to wait for a run that a process of a lost node may still hold."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ class Place:
     begun: bool = False
     """Whether Ray has found room for it."""
     run: RunFolder | None = None
+    home: Home | None = None
+    """The run's folder where the place trains a copy of it."""
+
+    def leave(self) -> RunFolder | None:
+        """The run that it had; nothing that comes from it any more is taken in."""
+        if self.home is not None:
+            self.home.close()
+        folder, self.run, self.home = self.run, None, None
+        return folder
 
 
 class Dispatcher(Backend):
@@ -66,10 +76,13 @@ class Dispatcher(Backend):
         self._needs: dict[str, Need] = {}
         self._cwds: dict[str, str] = {}
         self._places: dict[str, Place] = {}
+        self._shelf: Any = None
         self._failures = 0
         self._stored: dict[str, Any] = {}
         self._deaths: dict[str, tuple[int, int]] = {}
         self._asked = time.monotonic()
+        self._beats = 0
+        self._next_beat = 0.0
         self._thread = threading.Thread(target=self._watch, name="places", daemon=True)
 
     def start(self) -> None:
@@ -106,6 +119,8 @@ class Dispatcher(Backend):
         with self._changed:
             folder = RunFolder(self._runs / run_id)
             run = read_run(folder.path)
+            if not folder.path.is_dir():
+                self._say(unseen(folder.path))
             if run_id in self.own or run.problem or run.status in ENDED:
                 return
             self._needs[run_id], self._cwds[run_id] = settle(need), cwd
@@ -128,8 +143,8 @@ class Dispatcher(Backend):
         """Id and working folder of the next run for a place that has done its last, if any."""
         with self._changed:
             place = self._places[name]
-            if place.run is not None:
-                self._forget(place.run)
+            if (done := place.leave()) is not None:
+                self._forget(done)
             fitting = (f for f in self._queue if self._needs[f.id] == place.need)
             place.run = None if self._held else next(fitting, None)
             if place.run is None:
@@ -144,26 +159,40 @@ class Dispatcher(Backend):
         """A place waits for something."""
         self._say(problem)
 
-    def miss(self, name: str, host: str) -> None:
-        """A place does not see its run's folder; nothing more is begun until that is mended."""
+    def lend(self, name: str) -> Lent:
+        """A place does not see its run's folder: what it needs to train a copy."""
         with self._changed:
             place = self._places[name]
-            folder, place.run = place.run, None
-            if folder is None:
-                return
-            if not folder.path.is_dir():
-                self._forget(folder)
-                return
-            self._done(folder)
-            self.add(folder, place=0)
-            self.hold()
-            self._say(unseen(self._runs, host))
+            if place.run is None:
+                return Lent(refused=errno.ENOENT)
+            place.home = place.home or Home(place.run)
+            home = place.home
+        return home.lend()
+
+    def take_in(self, name: str, run_id: str, parcel: Parcel) -> Reply:
+        """What changed in a place's copy of a run, as long as the run is that place's."""
+        with self._changed:
+            place = self._places.get(name)
+            home = place.home if place and place.run and place.run.id == run_id else None
+        return home.take_in(parcel) if home else Reply(over=True)
+
+    def offer_images(self, name: str) -> Any:
+        """The images of a place's run, for a node that does not have them; None without any."""
+        with self._changed:
+            run = self._places[name].run
+            if self._shelf is None:
+                import ray
+
+                from cifar_tui.backends.ray_images import Shelf
+
+                self._shelf = Shelf(ray.put)
+        spec = read_run(run.path).spec if run else None
+        return self._shelf.offer(spec.data, self._cwds[run.id]) if run and spec else None
 
     def lose(self, name: str, reason: str) -> None:
         """A place's process, device or node is lost: its run goes on elsewhere."""
         with self._changed:
-            place = self._places[name]
-            folder, place.run = place.run, None
+            folder = self._places[name].leave()
             if folder is None:
                 return
             run = read_run(folder.path)
@@ -202,10 +231,24 @@ class Dispatcher(Backend):
             except Exception as error:  # whatever Ray raises, the queue must not be left alone
                 self._say(f"Ray: {short(error)}")
             self._store()
+            self._beat()
             time.sleep(BEAT)
         import ray
 
         ray.kill(ray.get_runtime_context().current_actor)
+
+    def _beat(self) -> None:
+        """Say in the folders of the runs that wait that somebody still has them."""
+        if time.monotonic() < self._next_beat:
+            return
+        self._next_beat = time.monotonic() + WAITING_BEAT
+        self._beats += 1
+        with self._changed:
+            waiting = list(self._queue)
+        for folder in waiting:
+            with self._changed, contextlib.suppress(OSError):
+                if folder in self._queue:
+                    folder.write_progress(Progress(worker=this_worker(), counter=self._beats))
 
     def _is_idle(self) -> bool:
         with self._changed:
@@ -228,7 +271,7 @@ class Dispatcher(Backend):
         me = ray.get_runtime_context().current_actor
         once = {"max_calls": 1, "max_retries": 0}
         task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus, **once)(fill)
-        return task.remote(me, name, str(self._runs), need)
+        return task.remote(me, name, str(self._runs), need.cpus, need.gpus)
 
     def _look_at_places(self) -> None:
         """Find out which have ended, and how."""
@@ -308,59 +351,11 @@ def settle(need: dict[str, Any]) -> Need:
     return Need(need["cpus"], 1.0 if ray.cluster_resources().get("GPU") else 0.0)
 
 
-def fill(dispatcher: Any, name: str, runs: str, need: Need) -> None:
-    """Train what the dispatcher names, run after run, in a process that Ray started for it.
-
-    It uses as many threads as it was given CPUs, and only the GPUs that Ray lets it see. Ray
-    decides who shares a device, so its runs take no turns with others.
-    """
-    import ray
-
-    ray.get(dispatcher.begin.remote(name))
-    os.environ["OMP_NUM_THREADS"] = str(need.cpus)
-    if not need.gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from cifar_tui.training.process import prepare_process
-
-    prepare_process()
-    with tempfile.TemporaryDirectory(prefix="cifar-tui-") as locks:
-        os.environ["CIFAR_TUI_LOCKS"] = locks
-        from cifar_tui.training.faults import DeviceLost, Unwritable, storage_reason
-
-        while (given := ray.get(dispatcher.take.remote(name))) is not None:
-            run_id, cwd = given
-            folder = RunFolder(Path(runs) / run_id)
-            if not (folder.path / "spec.toml").is_file():
-                ray.get(dispatcher.miss.remote(name, this_host()))
-                return
-            try:
-                train(folder, cwd, lambda problem: dispatcher.say.remote(problem))
-            except DeviceLost as error:
-                ray.get(dispatcher.lose.remote(name, str(error)))
-                return
-            except Unwritable as error:
-                dispatcher.say.remote(str(error))
-            except OSError as error:
-                dispatcher.say.remote(storage_reason(error))
-
-
-def train(folder: RunFolder, cwd: str, say: Any) -> None:
-    """Carry a run out, once no process of a lost node holds it any more."""
-    from cifar_tui.training.perform import perform
-
-    if os.path.isdir(cwd):
-        os.chdir(cwd)
-    for _ in range(PATIENCE):
-        if perform(folder, blocked=say).status in ENDED:
-            break
-        time.sleep(1)
-
-
-def unseen(runs: Path, host: str = "") -> str:
-    """That a node cannot work on these runs, and what would help."""
+def unseen(path: Path) -> str:
+    """That the head cannot work on a run or a folder of runs, and what would help."""
     return (
-        f"Node {host or this_host()} does not see {runs}; Ray trains runs in a folder on a file "
-        "system that all its nodes share (--runs)."
+        f"The Ray cluster's head {this_host()} does not see {path}; start the cluster where the "
+        "folder of runs is, or name one that the head shares with this machine (--runs)."
     )
 
 

@@ -9,8 +9,11 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
+from cifar_tui.backends.nodes import Node
 from cifar_tui.backends.ray_dispatcher import NAMESPACE, Detached, settle, short
 
 ASK_EVERY = 0.5
@@ -27,10 +30,12 @@ def talk(runs: str, address: str, need: dict[str, Any]) -> None:
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     try:
         _connect(address)
+        say({"nodes": look()})
         dispatcher = _dispatcher(runs)
         problem = _ask(dispatcher.sees_runs.remote())
         if problem:
-            raise ConnectionError(problem)
+            say({"problem": problem})
+            return
         _pass_on(dispatcher, orders, need)
     except Exception as error:
         say({"problem": why(error)})
@@ -79,7 +84,8 @@ def _connect(address: str) -> None:
 
 def _give_up(address: str) -> None:
     """End in place of an attempt that Ray would go on with for minutes."""
-    say({"problem": f"No Ray cluster answers at {address} within {TIMEOUT:.0f} seconds."})
+    where = "here" if address == "auto" else f"at {address}"
+    say({"problem": f"No Ray cluster answers {where} within {TIMEOUT:.0f} seconds."})
     os._exit(0)
 
 
@@ -92,7 +98,7 @@ def _dispatcher(runs: str) -> Any:
         lifetime="detached",
         get_if_exists=True,
         max_restarts=-1,
-        max_concurrency=16,
+        max_concurrency=64,
         num_cpus=0,
         resources={"node:__internal_head__": 0.001},
     )
@@ -101,9 +107,13 @@ def _dispatcher(runs: str) -> Any:
 
 def _pass_on(dispatcher: Any, orders: "queue.Queue[dict[str, Any]]", need: dict[str, Any]) -> None:
     seen, count, slots = 0, 0, 0
+    told: list[dict[str, Any]] = []
     while True:
         if count % CAPACITY_EVERY == 0:
             slots = capacity(need)
+            if (nodes := look()) != told:
+                told = nodes
+                say({"nodes": nodes})
         count += 1
         state = _ask(dispatcher.state.remote())
         say({**state, "seen": seen, "slots": slots})
@@ -133,6 +143,51 @@ def capacity(need: dict[str, Any]) -> int:
             shares.append(has.get("GPU", 0.0) / settled.gpus)
         found += int(min(shares) + 1e-6)
     return found
+
+
+def look() -> list[dict[str, Any]]:
+    """The cluster's machines, ready for JSON."""
+    import ray
+
+    return [asdict(node) for node in machines(ray.nodes(), _free())]
+
+
+def _free() -> dict[str, dict[str, float]] | None:
+    """What is free on each node by its id; None with a Ray that does not tell."""
+    try:
+        from ray._private.state import available_resources_per_node
+
+        return dict(available_resources_per_node())
+    except Exception:  # it is no part of Ray's public interface
+        return None
+
+
+def machines(
+    nodes: Iterable[dict[str, Any]], free: dict[str, dict[str, float]] | None
+) -> list[Node]:
+    """Each machine once, however many of Ray's nodes are or were on it; memory is not told."""
+    hosts: dict[str, list[dict[str, Any]]] = {}
+    for node in nodes:
+        hosts.setdefault(str(node["NodeManagerHostname"]), []).append(node)
+    return [_machine(name, [n for n in here if n["Alive"]], free) for name, here in hosts.items()]
+
+
+def _machine(
+    name: str, alive: list[dict[str, Any]], free: dict[str, dict[str, float]] | None
+) -> Node:
+    if not alive:
+        return Node(name, "DEAD", 0, usable=False)
+
+    def total(what: str) -> float:
+        return float(sum(node["Resources"].get(what, 0.0) for node in alive))
+
+    def used(what: str) -> float | None:
+        if free is None:
+            return None
+        left = sum(free.get(node["NodeID"], {}).get(what, 0.0) for node in alive)
+        return round(max(0.0, total(what) - left), 4)
+
+    return Node(name, "ALIVE", int(total("CPU")), used("CPU"), total("GPU"), used("GPU"))
 
 
 if __name__ == "__main__":

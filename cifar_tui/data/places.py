@@ -72,6 +72,14 @@ def locate_official(folder: Path) -> Path | None:
     return None
 
 
+def stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, time and size of the folder's files: what changes when one of them is replaced."""
+    if not folder.is_dir():
+        return []
+    files = sorted(p for p in folder.iterdir() if p.is_file())
+    return [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in files]
+
+
 def _members(path: Path) -> list[Place]:
     """The course files inside a zip; the whole zip is refused when any member is suspicious."""
     require_regular(path)

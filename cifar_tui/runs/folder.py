@@ -52,12 +52,15 @@ class RunFolder:
 
     def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
         """Append one event as one line in one write, or nothing; `durable` waits for the disk."""
-        line = dump_json(finite(event))
+        self.append_lines(dump_json(finite(event)), durable=durable)
+
+    def append_lines(self, lines: bytes, *, durable: bool = False) -> None:
+        """Append whole lines of events in one write, or nothing; `durable` waits for the disk."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         handle = os.open(self.path / "events.jsonl", flags, 0o644)
         try:
             size = os.fstat(handle).st_size
-            if os.write(handle, line) != len(line):
+            if os.write(handle, lines) != len(lines):
                 os.ftruncate(handle, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if durable:

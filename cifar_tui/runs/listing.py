@@ -168,7 +168,7 @@ class Runs:
             return run
         progress = read_progress(run.path)
         if run.summary.status == "queued":
-            waits = progress is not None and is_alive(progress.worker) is not False
+            waits = progress is not None and not self._is_left(run.id, progress)
             return replace(run, progress=progress, left_behind=not waits)
         if progress is None:
             return _as(run, "crashed")
@@ -180,6 +180,16 @@ class Runs:
             return _as(run, "crashed")
         refused = plain(Lock(run.path / "lock").word())
         return _as(run, "paused", refused) if refused else run
+
+    def _is_left(self, run_id: str, progress: Progress) -> bool:
+        """Whether whoever queued a run is gone; elsewhere, one that has beaten and beats no more.
+
+        A cluster's job beats only once it has begun.
+        """
+        alive, beats = is_alive(progress.worker), progress.counter and not progress.worker.job
+        return alive is False or bool(
+            alive is None and beats and self._silent(run_id, progress.counter)
+        )
 
     def _silent(self, run_id: str, counter: int) -> bool:
         now = time.monotonic()

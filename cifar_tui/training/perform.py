@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cifar_tui.data import Dataset, open_dataset
+from cifar_tui.data.places import stamps
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import read_run
@@ -45,19 +46,15 @@ class _Images:
     def __init__(self) -> None:
         self._key: tuple[Any, ...] | None = None
         self._dataset: Dataset | None = None
+        self.elsewhere: dict[str, tuple[str, Callable[[], Dataset]]] = {}
+        """How to read what is not on this machine, by its name in the spec, and its version."""
 
     def open(self, where: str) -> Dataset:
-        key = (where, *_stamps(Path(where)))
+        version, read = self.elsewhere.get(where, ("", lambda: open_dataset(where)))
+        key = (where, version, *stamps(Path(where)))
         if self._dataset is None or key != self._key:
-            self._dataset, self._key = open_dataset(where), key
+            self._dataset, self._key = read(), key
         return self._dataset
-
-
-def _stamps(folder: Path) -> list[tuple[str, int, int]]:
-    if not folder.is_dir():
-        return []
-    files = sorted(p for p in folder.iterdir() if p.is_file())
-    return [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in files]
 
 
 IMAGES = _Images()

@@ -3,18 +3,27 @@
 import queue
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cifar_tui.backends import ray_backend
+from cifar_tui.backends import ray_backend, ray_images
 from cifar_tui.backends.choices import Wish, make_backend
+from cifar_tui.backends.nodes import Node
 from cifar_tui.backends.ray_backend import RayBackend, parse_need
 from cifar_tui.backends.ray_dispatcher import DEATHS, Dispatcher, Need
+from cifar_tui.backends.ray_line import machines
+from cifar_tui.backends.ray_mirror import Parcel, Reply
+from cifar_tui.backends.ray_place import sweep
+from cifar_tui.data import describe, open_dataset
 from cifar_tui.errors import UserError
+from cifar_tui.runs.files import write_json
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.listing import Run, Runs, read_progress
+from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.record import this_worker
 from cifar_tui.spec import RunSpec
 
 NEED = {"cpus": 1, "gpus": 0.5}
@@ -120,16 +129,63 @@ def test_a_stopped_run_is_not_taken_up_when_its_process_ends(bench: Bench) -> No
     assert bench.dispatcher.own == []
 
 
-def test_a_node_without_the_folder_holds_the_queue_and_says_what_is_needed(bench: Bench) -> None:
-    (a,) = bench.put(1)
-    name = bench.place()
-    bench.take(name)
-    bench.dispatcher.miss(name, "node7")
-    state = bench.dispatcher.state()
-    assert state["held"] and state["queued"] == [a]
-    assert "Node node7 does not see" in state["problem"] and "share" in state["problem"]
-    bench.dispatcher.go_on()
-    assert bench.dispatcher.state()["problem"] == ""
+def test_a_place_that_does_not_see_the_folder_trains_a_copy_until_it_is_lost(bench: Bench) -> None:
+    a, b = bench.put(2)
+    first = bench.place()
+    assert bench.take(first) == a
+    lent = bench.dispatcher.lend(first)
+    assert {"spec.toml", "summary.json"} <= lent.files.keys()
+    begun = Parcel(1, 0, b'{"event": "start"}\n', {}, "")
+    assert bench.dispatcher.take_in(first, a, begun) == Reply()
+    assert bench.dispatcher.take_in(first, b, begun).over, "it has another run"
+    RunFolder(bench.runs / a).write_order("pause")
+    assert bench.dispatcher.take_in(first, a, begun) == Reply("pause")
+    bench.dispatcher._close_place(first, "the node died")
+    assert bench.dispatcher.take_in(first, a, begun).over
+    second = bench.place()
+    assert bench.take(second) == a
+    assert bench.dispatcher.lend(second).events == len(begun.lines)
+    bench.end(a, "finished")
+    assert bench.take(second) == b
+    assert bench.dispatcher.take_in(second, a, begun).over
+    assert Lock(bench.runs / a / "lock").take(), "nobody holds a run that is done"
+
+
+def test_a_head_without_the_run_says_so(bench: Bench, tmp_path: Path) -> None:
+    bench.dispatcher.put("20260101-000000-run", None, "/", NEED)
+    assert "head" in bench.dispatcher.problem and "does not see" in bench.dispatcher.problem
+    elsewhere = Dispatcher(str(tmp_path / "elsewhere"))
+    assert f"does not see {tmp_path / 'elsewhere'}; start the cluster" in elsewhere.sees_runs()
+
+
+def test_a_place_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    gone = this_worker().model_copy(update={"pid": 2**22 - 1})
+    for name, worker in {"killed": gone, "alive": this_worker(), "other": None}.items():
+        (tmp_path / f"cifar-tui-ray-{name}" / "runs").mkdir(parents=True)
+        if worker:
+            write_json(tmp_path / f"cifar-tui-ray-{name}" / "worker.json", worker.model_dump())
+    sweep(tmp_path)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["cifar-tui-ray-alive", "cifar-tui-ray-other"]
+
+
+def test_images_are_sent_once_and_only_where_they_are_missing(
+    tiny_course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put: list[ray_images.Packed] = []
+    shelf = ray_images.Shelf(lambda packed: put.append(packed) or len(put))
+    offer = shelf.offer(tiny_course.name, str(tiny_course.parent))
+    assert offer is not None and shelf.offer(str(tiny_course), "/") == offer and offer.ref == 1
+    ours, sent = open_dataset(str(tiny_course)), ray_images.unpack(put[0])
+    assert describe(sent) == describe(ours)
+    assert shelf.offer("demo", "/") is None and shelf.offer("data", str(tmp_path)) is None
+    damaged = {**put[0].arrays, "val-labels": put[0].arrays["val-labels"][::-1]}
+    with pytest.raises(UserError, match="damaged"):
+        ray_images.unpack(replace(put[0], arrays=damaged))
+    monkeypatch.setattr(ray_images, "LARGEST", 1000)
+    refused = ray_images.Shelf(put.append).offer(str(tiny_course), "/")
+    assert refused is not None and "too many to be sent" in refused.problem and len(put) == 1
+    assert ray_images.is_here(str(tiny_course)) and not ray_images.is_here(str(tmp_path))
 
 
 def test_what_ray_cannot_start_is_not_tried_for_ever(bench: Bench) -> None:
@@ -139,6 +195,20 @@ def test_what_ray_cannot_start_is_not_tried_for_ever(bench: Bench) -> None:
         bench.dispatcher._close_place(bench.opened[-1], "No module named 'torch'")
     assert bench.dispatcher.held
     assert bench.dispatcher.problem == "Ray cannot start a run: No module named 'torch'"
+
+
+def test_runs_that_wait_have_a_heartbeat_and_those_in_training_their_own(bench: Bench) -> None:
+    a, b = bench.put(2)
+    assert bench.take(bench.place()) == a
+    before = read_progress(bench.runs / a)
+    for beat in (1, 2):
+        bench.dispatcher._next_beat = 0
+        bench.dispatcher._beat()
+        waiting = read_progress(bench.runs / b)
+        assert waiting is not None and waiting.counter == beat
+    bench.dispatcher._beat()
+    assert read_progress(bench.runs / b) == waiting, "not each time that it looks at the places"
+    assert read_progress(bench.runs / a) == before
 
 
 def test_a_new_dispatcher_takes_up_what_the_last_one_had(bench: Bench) -> None:
@@ -158,6 +228,9 @@ def test_a_new_dispatcher_takes_up_what_the_last_one_had(bench: Bench) -> None:
     assert again.take(again.place()) == a
 
 
+NODE = Node("node7", "ALIVE", cpus=8, cpus_used=2, gpus=1, gpus_used=0.5)
+
+
 class Wire:
     """In place of the line's process: a dispatcher in this one."""
 
@@ -171,6 +244,7 @@ class Wire:
 
     def reports(self) -> Iterator[dict[str, Any]]:
         seen = 0
+        yield {"nodes": [asdict(NODE)]}
         while not self._cut:
             yield {**self._dispatcher.state(), "seen": seen, "slots": 2}
             try:
@@ -267,6 +341,34 @@ def test_runs_of_a_cluster_that_is_gone_are_no_longer_shown_as_waiting(
     assert backend.queued == [b], "it waits here until there is a cluster"
     backend.close()
     backend.join()
+
+
+def test_nodes_are_those_of_the_cluster_as_long_as_it_answers(bench: Bench) -> None:
+    backend = make(bench)
+    assert backend.nodes == () and backend.find_nodes(20) == (NODE,) == backend.nodes
+    backend.close()
+    backend.join()
+    lost = make(bench, Broken)
+    with pytest.raises(UserError, match="No Ray cluster runs here"):
+        lost.find_nodes(20)
+    lost.close()
+    lost.join()
+
+
+def test_a_machine_counts_once_however_many_nodes_are_or_were_on_it() -> None:
+    def node(number: int, host: str, alive: bool = True, **has: float) -> dict[str, Any]:
+        named = {"NodeID": f"n{number}", "NodeManagerHostname": host, "Alive": alive}
+        return {**named, "Resources": has if alive else {}}
+
+    nodes = [node(1, "a", CPU=4, GPU=1), node(2, "a", CPU=4), node(3, "a", False)]
+    nodes += [node(4, "b", CPU=2), node(5, "c", False)]
+    free = {"n1": {"CPU": 1.0, "GPU": 0.75}, "n2": {"CPU": 4.0}}
+    assert machines(nodes, free) == [
+        Node("a", "ALIVE", cpus=8, cpus_used=3, gpus=1, gpus_used=0.25),
+        Node("b", "ALIVE", cpus=2, cpus_used=2, gpus=0, gpus_used=0),
+        Node("c", "DEAD", cpus=0, usable=False),
+    ]
+    assert [node.cpus_used for node in machines(nodes, None)] == [None, None, None]
 
 
 def test_without_a_cluster_the_reason_is_said_and_runs_stay_here(bench: Bench) -> None:

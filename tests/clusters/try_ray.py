@@ -21,6 +21,7 @@ from cifar_tui.backends.ray_dispatcher import STORE
 from cifar_tui.runs.files import LineReader
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs, read_meta, read_progress
+from cifar_tui.runs.record import this_host
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
 from tests.conftest import Command, json_lines
@@ -161,6 +162,19 @@ def test_a_run_whose_node_is_killed_resumes_on_the_other(
     until(lambda: known.get(run.id).status == "stopped")
     until(lambda: not backend.own)
     cluster.add_node(**NODE)
+
+
+def test_the_machines_of_the_cluster_are_told_with_what_is_taken(
+    cluster: Any, join: Callable[[], RayBackend], tmp_path: Path, tiny_course: Path
+) -> None:
+    backend = join()
+    (machine,) = backend.find_nodes(PATIENCE)
+    assert machine.name == this_host() and machine.usable, "three of Ray's nodes are on it"
+    until(lambda: (backend.nodes[0].cpus, backend.nodes[0].gpus) == (4, 2))
+    run = make_run(tmp_path / "runs", tiny_course, 100_000)
+    backend.add(run)
+    until(lambda: backend.nodes[0].gpus_used == 1 and backend.nodes[0].cpus_used == 1)
+    assert backend.nodes[0].has_room
 
 
 def test_runs_outlive_the_program_and_obey_another(

@@ -106,6 +106,31 @@ def test_a_run_elsewhere_is_stale_only_when_its_heartbeat_stops(
     assert runs.get(folder.id).status == "running"
 
 
+def test_a_queue_elsewhere_is_left_behind_only_when_its_heartbeat_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make(tmp_path, status="queued")
+    elsewhere = Worker(host="elsewhere", boot="b", pid=1, started=1.0)
+    runs = Runs(tmp_path)
+    now = 1000.0
+    monkeypatch.setattr("cifar_tui.runs.listing.time.monotonic", lambda: now)
+    job = elsewhere.model_copy(update={"job": "slurm:1"})
+    for never_beats in (Progress(worker=elsewhere), Progress(worker=job, counter=9)):
+        folder.write_progress(never_beats)
+        for _ in range(2):
+            assert not runs.get(folder.id).left_behind
+            now += 40
+    for counter in (1, 2):
+        folder.write_progress(Progress(worker=elsewhere, counter=counter))
+        assert not runs.get(folder.id).left_behind
+        now += 29
+    assert not runs.get(folder.id).left_behind
+    now += 10
+    assert runs.get(folder.id).left_behind
+    folder.write_progress(Progress(worker=elsewhere, counter=3))
+    assert not runs.get(folder.id).left_behind
+
+
 def test_an_ended_run_stays_ended_whatever_its_process_does(tmp_path: Path) -> None:
     folder = make(tmp_path, status="finished")
     dead = Worker(host=this_host(), boot=boot_id(), pid=2**22 - 1, started=0.0)

@@ -1,0 +1,286 @@
+"""A run's folder, and its working copy on a node that does not see it; parcels keep them the same.
+
+A parcel is read in the reverse of the order in which it is taken in, which is the worker's own: the
+events, then best.pt before last.pt, then the summary. So no checkpoint comes home without its
+events, and a node lost at any moment leaves there what a crash on the spot would have left.
+"""
+
+import contextlib
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from cifar_tui.runs.archive import LARGEST
+from cifar_tui.runs.files import open_regular, parse_json, write_atomic
+from cifar_tui.runs.folder import Order, RunFolder
+from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.record import ENDED
+
+LIMITS = {
+    name: LARGEST.get(name, 2**20)
+    for name in ("meta.json", "best.pt", "last.pt", "summary.json", "progress.json")
+}
+"""What comes home beside the events, in the order in which it is written, and its most bytes."""
+LENT = ("spec.toml", "summary.json", "best.pt", "last.pt")
+"""What the copy begins with."""
+EVENTS = "events.jsonl"
+EVERY = 0.5
+"""Seconds between two parcels: the heartbeat, and how soon an order is heard."""
+
+
+@dataclass(frozen=True)
+class Lent:
+    """What a run's copy begins with, or the error number of why there is none."""
+
+    events: int = 0
+    """Bytes of events.jsonl that stay at home; the copy's own begin there."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    order: Order | None = None
+    refused: int = 0
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What changed in the copy; `number` grows, so that none is taken in after a later one."""
+
+    number: int
+    at: int
+    """Where in events.jsonl the lines belong."""
+    lines: bytes
+    files: dict[str, bytes]
+    word: str
+    """What the copy's lock says: why training waits."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the copy's side is told: the last order, why not all was taken in, that it is over."""
+
+    order: Order | None = None
+    refused: int = 0
+    over: bool = False
+
+
+class Home:
+    """The run's own folder: lent to one copy at a time, whose parcels it takes in.
+
+    It holds the run's lock meanwhile, so that nobody else trains the run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._lock = Lock(folder.path / "lock")
+        self._busy = threading.Lock()
+        self._latest = 0
+        self._closed = False
+
+    def lend(self) -> Lent:
+        """What a copy needs; refused with EAGAIN while another process trains the run."""
+        try:
+            with self._busy:
+                if self._closed or not self._lock.take():
+                    return Lent(refused=errno.EAGAIN)
+                self._folder.sweep()
+                self._folder.mend_events()
+                files = {name: content for name in LENT if (content := self._read(name))}
+                return Lent(self._size(), files, self._folder.read_order())
+        except OSError as error:
+            return Lent(refused=error.errno or errno.EIO)
+
+    def take_in(self, parcel: Parcel) -> Reply:
+        """Write what changed, in order; what is refused comes again with the next parcel.
+
+        Raises ValueError for what is no parcel of a run.
+        """
+        require_sound(parcel)
+        with self._busy:
+            if self._closed:
+                return Reply(over=True)
+            try:
+                if parcel.number > self._latest:
+                    self._lock.say(parcel.word)
+                    self._write(parcel)
+                    self._latest = parcel.number
+            except OSError as error:
+                return Reply(self._folder.read_order(), error.errno or errno.EIO)
+            return Reply(self._folder.read_order())
+
+    def close(self) -> None:
+        """Take in nothing more and let others train the run."""
+        with self._busy:
+            self._closed = True
+            self._lock.release()
+
+    def _write(self, parcel: Parcel) -> None:
+        if new := parcel.lines[max(0, self._size() - parcel.at) :]:
+            self._folder.append_lines(new, durable=True)
+        for name in LIMITS:
+            if (content := parcel.files.get(name)) is None:
+                continue
+            if name == "summary.json" and has_ended(content):
+                self._folder.clear_order()
+            write_atomic(self._folder.path / name, content, durable=name != "progress.json")
+
+    def _size(self) -> int:
+        try:
+            return (self._folder.path / EVENTS).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _read(self, name: str) -> bytes | None:
+        """One file's content; None for a checkpoint that there is not."""
+        try:
+            with open_regular(self._folder.path / name) as file:
+                content = file.read(LARGEST[name] + 1)
+            if len(content) > LARGEST[name]:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            return content
+        except FileNotFoundError:
+            if name.endswith(".pt"):
+                return None
+            raise
+
+
+class Copy(RunFolder):
+    """The working copy: trained as any run's folder, and asked for what has changed since."""
+
+    def __init__(self, path: Path, lent: Lent) -> None:
+        super().__init__(path)
+        self.refused: OSError | None = None
+        """Why the last parcel was not taken in."""
+        self._begin, self._sent, self._number = lent.events, 0, 0
+        path.mkdir()
+        for name in LENT:
+            if name in lent.files:
+                write_atomic(path / name, lent.files[name], durable=False)
+        sent = [name for name in LIMITS if name in lent.files]
+        self._stamps = {name: _stamp((path / name).stat()) for name in sent}
+        self._packed = self._stamps
+        self.hear(lent.order)
+
+    def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
+        """Append an event; an epoch's waits until what came before it has been taken in."""
+        if durable and self.refused is not None:
+            raise self.refused
+        super().append(event, durable=durable)
+
+    def hear(self, order: Order | None) -> None:
+        """Pass an order on to whoever trains the copy."""
+        if order is not None and order != self.read_order():
+            self.write_order(order)
+
+    def pack(self) -> Parcel:
+        """What has changed since the last parcel that was delivered."""
+        files: dict[str, bytes] = {}
+        self._packed = dict(self._stamps)
+        for name in reversed(LIMITS):
+            with contextlib.suppress(FileNotFoundError), open_regular(self.path / name) as file:
+                stamp = _stamp(os.fstat(file.fileno()))
+                if stamp != self._stamps.get(name):
+                    content, self._packed[name] = file.read(), stamp
+                    # of two that are the same, pickle sends one
+                    files[name] = next((c for c in files.values() if c == content), content)
+        self._number += 1
+        word = Lock(self.path / "lock").word()
+        return Parcel(self._number, self._begin + self._sent, self._lines(), files, word)
+
+    def delivered(self, parcel: Parcel) -> None:
+        """Remember that the last parcel has been taken in."""
+        self._sent = parcel.at + len(parcel.lines) - self._begin
+        self._stamps = self._packed
+
+    def _lines(self) -> bytes:
+        try:
+            with open_regular(self.path / EVENTS) as file:
+                file.seek(self._sent)
+                content = file.read()
+        except FileNotFoundError:
+            return b""
+        return content[: content.rfind(b"\n") + 1]
+
+
+class Courier:
+    """Carries parcels home and orders back while a copy is trained, and what is left at its end."""
+
+    def __init__(self, copy: Copy, send: Callable[[Parcel], Reply]) -> None:
+        self.over = False
+        """Whether the run is no longer this copy's."""
+        self._copy = copy
+        self._send = send
+        self._order: Order | None = None
+        self._answered = True
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Deliver the rest; where it is refused, wait until it is not, or until told to stop."""
+        self._ended.set()
+        self._thread.join()
+        while not self.over and not self.carry():
+            if self._order == "stop" and self._answered:
+                break
+            time.sleep(EVERY)
+
+    def carry(self) -> bool:
+        """Deliver what has changed; tells whether it was taken in.
+
+        Raises OSError where the copy itself cannot be read.
+        """
+        parcel = self._copy.pack()
+        try:
+            reply, self._answered = self._send(parcel), True
+        except Exception:  # whatever Ray raises: the head may answer again
+            self._answered = False
+            self._copy.refused = OSError(errno.EHOSTUNREACH, "the cluster's head does not answer")
+            return False
+        if reply.order != self._order:
+            self._order = reply.order
+            self._copy.hear(reply.order)
+        self.over = reply.over
+        failed = reply.refused
+        self._copy.refused = OSError(failed, os.strerror(failed)) if failed else None
+        if not failed:
+            self._copy.delivered(parcel)
+        return not failed
+
+    def _work(self) -> None:
+        while not self.over and not self._ended.wait(EVERY):
+            try:
+                self.carry()
+            except OSError as error:
+                self._copy.refused = error
+
+
+def require_sound(parcel: Parcel) -> None:
+    """Raise ValueError unless all names and sizes are those of a run's files."""
+    sound = (
+        0 <= parcel.at < 2**62
+        and parcel.lines[-1:] in (b"", b"\n")
+        and len(parcel.lines) <= LARGEST[EVENTS]
+        and parcel.files.keys() <= LIMITS.keys()
+        and all(len(content) <= LIMITS[name] for name, content in parcel.files.items())
+    )
+    if not sound:
+        raise ValueError("this is no parcel of a run")
+
+
+def has_ended(summary: bytes) -> bool:
+    """Whether a summary.json is that of an ended run."""
+    try:
+        return parse_json(summary).get("status") in ENDED
+    except (ValueError, RecursionError, AttributeError):
+        return False
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+    """What tells a replaced file from its forerunner."""
+    return found.st_mtime_ns, found.st_size, found.st_ino
