@@ -62,7 +62,7 @@ class FakeSlurm:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     found = FakeSlurm()
-    monkeypatch.setattr(sbatch, "_ask", found.ask)
+    monkeypatch.setattr(sbatch, "ask", found.ask)
     monkeypatch.setattr(slurm, "LOOK_EVERY", 0.02)
     monkeypatch.setattr(slurm, "ASK_EVERY", 0.02)
     monkeypatch.setattr(slurm, "SETTLE", 0.05)

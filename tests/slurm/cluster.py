@@ -90,7 +90,7 @@ def one_machine(folder: Path) -> Iterator[dict[str, str]]:
 
     def is_idle() -> bool:
         asked = subprocess.run(
-            ["sinfo", "-h", "-o", "%t"], env=environment, capture_output=True, text=True
+            ["sinfo", "-h", "-n", host, "-o", "%t"], env=environment, capture_output=True, text=True
         )
         return asked.stdout.strip() == "idle"
 
