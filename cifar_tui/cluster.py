@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cifar_tui.backends.nodes import Node
-from cifar_tui.formats import shortened
+from cifar_tui.formats import plain, shortened
 from cifar_tui.runs.listing import Run
 
 GIB = 2**30
@@ -69,7 +69,8 @@ def node_lines(
     lines = ["  ".join(cells) for cells in zip(*_columns(shown, width), strict=True)]
     ours = ["runs of ours", *(_names(there[node.name]) for node in shown)]
     left = max(1, width - len(lines[0]) - 2)
-    rows = [f"{line}  {shortened(text, left)}" for line, text in zip(lines, ours, strict=True)]
+    both = zip(lines, ours, strict=True)
+    rows = [f"{line}  {shortened(text, left)}".rstrip() for line, text in both]
     return [*rows, _counted(rest)] if rest else rows
 
 
@@ -79,7 +80,7 @@ def _columns(nodes: Sequence[Node], width: int) -> Iterator[list[str]]:
     GPUs and memory take no room where no node has any to tell of.
     """
     longest, states = (40, 14) if width >= WIDE else (20, 10)
-    names = min(longest, max([4, *(len(node.name) for node in nodes)]))
+    names = min(longest, max([4, *(len(plain(node.name)) for node in nodes)]))
     yield [f"{'node':<{names}}", *(f"{shortened(n.name, names):<{names}}" for n in nodes)]
     yield [f"{'state':<{states}}", *(f"{shortened(n.state, states):<{states}}" for n in nodes)]
     yield [" cores  ", *(_share(n.cpus_used, n.cpus, 3, 4) for n in nodes)]
