@@ -27,6 +27,7 @@ class BackendDialog(ModalScreen[Wish | None]):
     DEFAULT_CSS = """
     BackendDialog .dialog { width: 76; }
     BackendDialog OptionList { height: auto; max-height: 10; border: none; padding: 0; }
+    BackendDialog OptionList { margin: 0 0 1 0; }
     BackendDialog OptionList:focus { border: none; }
     BackendDialog Horizontal { height: 1; }
     BackendDialog Horizontal > Static { width: 9; }
