@@ -87,7 +87,7 @@ CHOICES = {
         ),
         Choice(
             "slurm",
-            "jobs of a Slurm cluster, with or without this program",
+            "jobs of a Slurm cluster, by its own commands alone",
             "slurm",
             sbatch.OPTIONS,
         ),

@@ -44,7 +44,7 @@ def why_not() -> str:
     """Slurm can be used where its commands are."""
     if all(map(shutil.which, ("sbatch", "squeue", "scontrol", "scancel"))):
         return ""
-    return "sbatch is not here; run cifar-tui on a login node of a Slurm cluster."
+    return "sbatch is not here; on a login node of a Slurm cluster nothing has to be installed."
 
 
 def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
