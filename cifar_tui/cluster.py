@@ -37,8 +37,8 @@ def totals(nodes: Sequence[Node]) -> str:
     """
     working = [node for node in nodes if node.usable]
     taken = (
-        _taken([(node.cpus_used, node.cpus) for node in working], "cores"),
-        _taken([(node.gpus_used, node.gpus) for node in working], "GPUs"),
+        _taken([(node.cpus_used, node.cpus) for node in working], "core"),
+        _taken([(node.gpus_used, node.gpus) for node in working], "GPU"),
     )
     many = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
     room = f"{sum(node.has_room for node in nodes)} with room"
@@ -51,7 +51,8 @@ def _taken(pairs: Sequence[tuple[float | None, float]], what: str) -> str:
     known = [(used, total) for used, total in pairs if used is not None]
     total = sum(total for _, total in known)
     used = sum(used for used, _ in known)
-    return f"{_figure(used)} of {_figure(total)} {what}" if total else ""
+    many = what if total == 1 else f"{what}s"
+    return f"{_figure(used)} of {_figure(total)} {many}" if total else ""
 
 
 def node_lines(
