@@ -12,6 +12,7 @@ from cifar_tui import __version__
 from cifar_tui.backends.choices import ANY, Wish
 from cifar_tui.commands import (
     compare,
+    devices,
     evaluation,
     finding,
     keep,
@@ -60,6 +61,7 @@ finding.register(runs_app)
 compare.register(runs_app)
 stats.register(runs_app)
 evaluation.register(app)
+devices.register(app)
 
 
 def main() -> None:
@@ -250,21 +252,3 @@ def backends(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
         printing.print_json(found)
     else:
         printing.print_backends(found)
-
-
-@app.command
-def devices(*, json: Json = False, runs: RunsDir = RUNS) -> None:
-    """Show GPUs, their use and processes, the CPU, and which run is trained where."""
-    from cifar_tui.devices import snapshot, to_dict
-    from cifar_tui.runs.steer import in_training
-
-    found, training = snapshot(), in_training(Runs(runs).all())
-    if json:
-        where = [
-            {"id": run.id, "name": run.name, "device": run.summary.device, "status": run.status}
-            | {"host": run.progress.worker.host if run.progress else ""}
-            for run in training
-        ]
-        printing.print_json(to_dict(found) | {"runs": where})
-    else:
-        printing.print_devices(found, training)

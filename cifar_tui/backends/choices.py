@@ -1,5 +1,6 @@
 """The backends there are, whether each can be used here, and the one that was asked for."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -61,8 +62,9 @@ class Choice:
         return make(runs, wish)
 
     def withdraw(self, folder: RunFolder, job: str) -> bool:
-        """Stop a run that waits in a job of this backend; tells whether it was so."""
-        return bool(self._module().withdraw(folder, job))
+        """Stop a run that waits in a job of this backend, if it has jobs; tells whether it did."""
+        take_back = getattr(self._module(), "withdraw", None)
+        return take_back is not None and bool(take_back(folder, job))
 
     def _module(self) -> Any:
         return import_module(f"cifar_tui.backends.{self.module}")
@@ -85,7 +87,7 @@ CHOICES = {
         ),
         Choice(
             "slurm",
-            "jobs of a Slurm cluster, with or without this program",
+            "jobs of a Slurm cluster, by its own commands alone",
             "slurm",
             sbatch.OPTIONS,
         ),
@@ -99,10 +101,18 @@ def make_backend(runs: Path, wish: Wish) -> tuple[Backend, Sequence[str]]:
 
 
 def withdraw(run: Run) -> bool:
-    """Stop a run at once that waits in a cluster's queue; tells whether it was so."""
+    """Stop a run at once that waits in a cluster's queue; tells whether it did.
+
+    Otherwise the order in its folder has to do.
+    """
     holder = run.progress.worker.job if run.progress and run.status == "queued" else ""
     name, _, job = holder.partition(":")
-    return bool(job) and name in CHOICES and CHOICES[name].withdraw(RunFolder(run.path), job)
+    if not job or name not in CHOICES:
+        return False
+    try:
+        return CHOICES[name].withdraw(RunFolder(run.path), job)
+    except OSError:
+        return False
 
 
 def parse_options(texts: Iterable[str]) -> dict[str, str]:
@@ -114,6 +124,16 @@ def parse_options(texts: Iterable[str]) -> dict[str, str]:
             raise UserError(f"An option is NAME=VALUE, like partition=gpu; got '{text}'.")
         options[name.strip()] = value.strip()
     return options
+
+
+def split_options(text: str, backend: str) -> list[str]:
+    """Options that were typed with commas between them.
+
+    A comma is part of a value unless the name of one of the backend's options and `=` follow.
+    """
+    names = "|".join(map(re.escape, CHOICES[backend].options))
+    parts = re.split(rf",(?=\s*(?:{names})\s*=)", text)
+    return [part.strip() for part in parts if part.strip()]
 
 
 def check_wish(wish: Wish) -> Choice:

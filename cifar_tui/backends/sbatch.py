@@ -109,7 +109,7 @@ def submit(run_ids: Sequence[str], runs: Path, options: Mapping[str, str]) -> li
     array = f"0-{len(run_ids) - 1}" + (f"%{limit}" if limit else "")
     command = ["sbatch", "--parsable", f"--job-name={JOB_NAME}", f"--array={array}", "--requeue"]
     command += [f"--output={log}/%A_%a.log", "--open-mode=append", f"--signal=B:USR1@{NOTICE}"]
-    answer = _ask([*command, *check_options(options)], script(run_ids, runs))
+    answer = ask([*command, *check_options(options)], script(run_ids, runs))
     number = answer.strip().partition(";")[0]
     if not number.isdecimal():
         raise Refused(f"sbatch answered '{answer.strip()[:100]}'")
@@ -139,7 +139,7 @@ def standings(jobs: Collection[str]) -> dict[str, Standing]:
     """
     command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", f"--name={JOB_NAME}"]
     command += ["--Format=JobArrayID:40|,State:20|,RestartCnt:10|,Reason:80"]
-    lines = [line.split("|", 3) for line in _ask(command).splitlines()]
+    lines = [line.split("|", 3) for line in ask(command).splitlines()]
     found = {
         job.strip(): Standing(state.strip(), reason.strip(), int(restarts))
         for job, state, restarts, reason in lines
@@ -167,13 +167,13 @@ def cancel_waiting(jobs: Collection[str]) -> None:
 
 def requeue(job: str) -> None:
     """Put a job that runs back into the queue; raises Refused."""
-    _ask(["scontrol", "requeue", job])
+    ask(["scontrol", "requeue", job])
 
 
 def last_words(job: str) -> str:
     """How Slurm says that a job ended, as in `FAILED 1:0`; empty when it has forgotten."""
     try:
-        answer = _ask(["scontrol", "--oneliner", "show", "job", job])
+        answer = ask(["scontrol", "--oneliner", "show", "job", job])
     except Refused:
         return ""
     state = re.search(r"\bJobState=(\S+)", answer)
@@ -184,19 +184,26 @@ def last_words(job: str) -> str:
 def _do(command: Sequence[str]) -> None:
     """Ask for what may have become needless meanwhile; whether Slurm answers is seen elsewhere."""
     with contextlib.suppress(Refused):
-        _ask(command)
+        ask(command)
 
 
-def _ask(command: Sequence[str], text: str = "") -> str:
+def ask(command: Sequence[str], text: str = "", seconds: float = PATIENCE) -> str:
+    """What one of Slurm's commands prints, given `text` to read; raises Refused."""
     try:
         done = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Refused(f"{command[0]} gave no answer within {PATIENCE:.0f} s") from None
+        raise Refused(f"{command[0]} gave no answer within {seconds:.0f} s") from None
     except OSError as error:
         raise Refused(f"cannot call {command[0]}: {error.strerror}") from None
     if done.returncode:
         said = done.stderr.strip() or f"exit code {done.returncode}"
-        raise Refused(said.splitlines()[-1].removeprefix(f"{command[0]}: error: ")[:300])
+        raise Refused(re.sub(rf"^{command[0]}: (error|fatal): ", "", said.splitlines()[-1])[:300])
     return done.stdout

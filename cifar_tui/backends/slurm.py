@@ -4,6 +4,7 @@ Runs are queued as array jobs by plain `sbatch`; what becomes of them is read fr
 """
 
 import contextlib
+import math
 import shutil
 import threading
 import time
@@ -11,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cifar_tui.backends import sbatch
+from cifar_tui.backends import sbatch, slurm_nodes
 from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.nodes import Node
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_progress
@@ -30,6 +32,10 @@ SETTLE = 0.3
 """Seconds without another run after which those queued make an array."""
 LOST_AFTER = 60.0
 """Seconds after which a job that Slurm does not know is given up; a shared folder may lag."""
+NODES_EVERY, NODES_UNTIL = 15.0, 30.0
+"""Seconds between two looks at the nodes, and after which nobody wants to know any more."""
+NODES_WITHIN = 20.0
+"""Seconds that the answer may take, as the runs wait behind it."""
 NO_WORRY = {"", "None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime", "Cleaning"}
 """Why a job waits that will start by itself."""
 
@@ -38,7 +44,7 @@ def why_not() -> str:
     """Slurm can be used where its commands are."""
     if all(map(shutil.which, ("sbatch", "squeue", "scontrol", "scancel"))):
         return ""
-    return "sbatch is not here; run cifar-tui on a login node of a Slurm cluster."
+    return "sbatch is not here; on a login node of a Slurm cluster nothing has to be installed."
 
 
 def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
@@ -89,6 +95,9 @@ class Slurm(Backend):
         self._missing: dict[str, float] = {}
         """Since when Slurm does not know a job."""
         self._next_question = 0.0
+        self._nodes: tuple[Node, ...] = ()
+        self._nodes_wanted = self._nodes_asked = -math.inf
+        """When somebody last wanted to know them, and when Slurm was last asked."""
         self._thread = threading.Thread(target=self._work, name="slurm")
 
     def start(self) -> None:
@@ -110,6 +119,21 @@ class Slurm(Backend):
     def slots(self) -> int:
         """As many as Slurm finds room for, unless limited."""
         return self._limit or sbatch.LARGEST_ARRAY
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Those of the partition, or all; looked at again while somebody wants to know."""
+        with self._changed:
+            self._nodes_wanted = time.monotonic()
+            return self._nodes
+
+    def find_nodes(self, seconds: float) -> tuple[Node, ...]:
+        """Ask for them at once; raises UserError without an answer."""
+        try:
+            self._nodes = slurm_nodes.find_nodes(self._options.get("partition", ""), seconds)
+        except sbatch.Refused as error:
+            raise UserError(f"Slurm does not tell of its nodes: {error}") from None
+        return self._nodes
 
     def check(self, spec: RunSpec) -> None:
         """Raise UserError for a GPU by number: a job sees its own only, as the first."""
@@ -162,6 +186,7 @@ class Slurm(Backend):
             self._hand_in()
             self._tell()
             self._look()
+            self._look_at_nodes()
             with self._changed:
                 over = over or (self._finishing and (self._held or not self.own))
                 if not over:
@@ -272,6 +297,17 @@ class Slurm(Backend):
         self._worry = f"Slurm keeps runs waiting: {', '.join(sorted(reasons))}" if reasons else ""
         self._missing = {job: self._missing.get(job, now) for job in ours - standings.keys()}
         return {job for job, since in self._missing.items() if now - since >= LOST_AFTER}
+
+    def _look_at_nodes(self) -> None:
+        """Now and then, while somebody wants to know: how the nodes are; none without an answer."""
+        now = time.monotonic()
+        wanted = now - self._nodes_wanted < NODES_UNTIL and not self._closing
+        if wanted and now - self._nodes_asked >= NODES_EVERY:
+            try:
+                self.find_nodes(NODES_WITHIN)
+            except UserError:
+                self._nodes = ()
+            self._nodes_asked = time.monotonic()
 
     def _sort(self, folder: RunFolder, run: Run) -> None:
         """Move a run to those that wait, those in training, or out of our hands."""

@@ -28,7 +28,6 @@ from cifar_tui.wording import brief, model_name
 
 if TYPE_CHECKING:
     from cifar_tui.bench.turns import Result
-    from cifar_tui.devices import Snapshot
     from cifar_tui.labs.answer import Answer as LabAnswer
     from cifar_tui.models.summary import Answer, Summary
     from cifar_tui.models.weights import Weights
@@ -171,16 +170,6 @@ def print_data(described: Mapping[str, Any]) -> None:
     for key in ("mean", "std"):
         put(f"{key:4}  " + "  ".join(f"{v:.4f}" for v in described[key]))
     put(f"fingerprint  {described['fingerprint']}")
-
-
-def print_devices(snapshot: "Snapshot", training: Sequence[Run]) -> None:
-    """What nvidia-smi would say, without a driver the CPU and why; then who trains where."""
-    from cifar_tui.devices import text_lines
-
-    put(*text_lines(snapshot))
-    for run in training:
-        host = f" of {run.progress.worker.host}" if run.progress else ""
-        put(plain(f"{run.name} is {run.status} on {run.summary.device}{host}"))
 
 
 def print_backends(found: Sequence[Mapping[str, Any]]) -> None:

@@ -120,7 +120,8 @@ class CifarApp(KeystrokesApp):
         gc.freeze()
         gc.enable()
         self._greet()
-        self.worker.start()
+        if not self.worker.alive:  # a quick hand may have chosen another, which is started
+            self.worker.start()
         if not self.is_headless:
             self.make_screens_ready()
 

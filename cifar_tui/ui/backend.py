@@ -11,11 +11,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from cifar_tui.backends.choices import CHOICES, Wish, check_wish, parse_options
+from cifar_tui.backends.choices import CHOICES, Wish, check_wish, parse_options, split_options
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 
-HINTS = {"devices": "cuda:0,cuda:1, cpu:2 or all", "options": "NAME=VALUE, with commas"}
+HINTS = {"devices": "cuda:0,cuda:1, cpu:2 or all", "options": "NAME=VALUE,NAME=VALUE"}
+
+
+COMMAS = "Commas stand between options; those inside of a value stay there."
 
 
 class BackendDialog(ModalScreen[Wish | None]):
@@ -24,6 +27,8 @@ class BackendDialog(ModalScreen[Wish | None]):
     DEFAULT_CSS = """
     BackendDialog .dialog { width: 76; }
     BackendDialog OptionList { height: auto; max-height: 10; border: none; padding: 0; }
+    BackendDialog OptionList { margin: 0 0 1 0; }
+    BackendDialog OptionList:focus { border: none; }
     BackendDialog Horizontal { height: 1; }
     BackendDialog Horizontal > Static { width: 9; }
     BackendDialog Input { width: 1fr; }
@@ -65,7 +70,8 @@ class BackendDialog(ModalScreen[Wish | None]):
     def _show_options(self, event: OptionList.OptionHighlighted) -> None:
         options = CHOICES[str(event.option_id)].options
         words = "; ".join(f"{name}: {help}" for name, help in options.items())
-        self.query_one("#help", Static).update(words or "It has no options of its own.")
+        text = f"{words}. {COMMAS}" if words else "It has no options of its own."
+        self.query_one("#help", Static).update(text)
 
     @on(OptionList.OptionSelected)
     @on(Input.Submitted)
@@ -74,8 +80,9 @@ class BackendDialog(ModalScreen[Wish | None]):
         place = self.query_one(OptionList).highlighted
         texts = {str(field.id): field.value.strip() for field in self.query(Input)}
         try:
-            options = parse_options(filter(None, texts["options"].split(",")))
-            wish = Wish(list(CHOICES)[place or 0], texts["devices"], options=options)
+            name = list(CHOICES)[place or 0]
+            options = parse_options(split_options(texts["options"], name))
+            wish = Wish(name, texts["devices"], options=options)
             check_wish(wish)
         except UserError as error:
             self.query_one("#problem", Static).update(plain(str(error)))

@@ -1,4 +1,4 @@
-"""The devices screen: who uses which GPU, and the proof that a run's model is there."""
+"""The devices screen: who uses which GPU, where a cluster has room, and where each run is."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -9,6 +9,8 @@ from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
+from cifar_tui.backends.nodes import Node
+from cifar_tui.cluster import node_lines, totals
 from cifar_tui.devices import (
     GIB,
     Gpu,
@@ -31,10 +33,17 @@ from cifar_tui.ui.topline import TopLine
 LOOK_EVERY = 1.0
 WIDE = 120
 """Columns from which on a run's row has its best epoch, speed and time left as well."""
+AROUND = 7
+"""Lines around the rows of runs and nodes: first and last, the answer, the heading, gaps."""
+FEWEST_NODES = 6
+"""Rows of nodes that are shown although the runs leave less room."""
 
 
 class DevicesScreen(CifarScreen):
-    """GPUs with their processes, the CPU, and the runs in training with the memory they hold."""
+    """GPUs with their processes, the CPU, and the runs in training with the memory they hold.
+
+    On a cluster the runs come first, then its nodes, then this machine.
+    """
 
     CSS_PATH = "devices.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("devices")
@@ -44,13 +53,15 @@ class DevicesScreen(CifarScreen):
         self._snapshot = read
         self._reading = False
         self._answer = Static("", id="answer", markup=False)
-        self._gpus, self._cpu, self._runs = (Lines(id=name) for name in ("gpus", "cpu", "runs"))
+        self._gpus, self._cpu, self._runs, self._cluster = (
+            Lines(id=name) for name in ("gpus", "cpu", "runs", "nodes")
+        )
 
     def compose(self) -> ComposeResult:
         """The answer first, then what it is made from."""
         yield TopLine("devices")
         yield self._answer
-        yield VerticalScroll(self._gpus, self._cpu, self._runs)
+        yield VerticalScroll(self._gpus, self._cpu, self._runs, self._cluster)
         yield KeyLine()
 
     def on_mount(self) -> None:
@@ -74,24 +85,40 @@ class DevicesScreen(CifarScreen):
             runs = [run for run in app.runs.all() if run.status in ("running", "paused")]
         except UserError:
             runs = []
-        width = self.size.width
+        nodes = app.worker.nodes
+        width, height = self.size
         held = [held_memory(run, machine) for run in runs]
-        gpus = gpu_lines(machine, width) if machine.gpus else []
+        rows = run_lines(runs, held, width)
+        most = max(FEWEST_NODES, height - len(rows) - AROUND)
         app.call_from_thread(
             self._show,
-            answer(machine, runs),
-            gpus,
+            cluster_answer(nodes, runs) if nodes else answer(machine, runs),
+            gpu_lines(machine, width) if machine.gpus else [],
             cpu_lines(machine, width),
-            run_lines(runs, held, width),
+            rows,
+            node_lines(nodes, runs, width, most) if nodes else [],
         )
 
-    def _show(self, first: str, gpus: list[str], cpu: list[str], runs: list[str]) -> None:
+    def _show(
+        self, first: str, gpus: list[str], cpu: list[str], runs: list[str], nodes: list[str]
+    ) -> None:
         self._reading = False
         if self._answer.content != first:
             self._answer.update(first)
+        if bool(nodes) != self._cluster.display:
+            self._put_in_order(cluster=bool(nodes))
         self._gpus.show(gpus)
         self._cpu.show(cpu)
         self._runs.show(runs)
+        self._cluster.show(nodes)
+
+    def _put_in_order(self, *, cluster: bool) -> None:
+        parts = self.query_one(VerticalScroll)
+        if cluster:
+            parts.move_child(self._runs, before=self._gpus)
+            parts.move_child(self._cluster, after=self._runs)
+        else:
+            parts.move_child(self._runs, after=self._cpu)
 
 
 class Lines(Vertical):
@@ -130,6 +157,11 @@ def answer(machine: Snapshot, runs: Sequence[Run]) -> str:
     return f"{number}, {use}, {used:.1f} of {total:.0f} GB{_training(runs)}"
 
 
+def cluster_answer(nodes: Sequence[Node], runs: Sequence[Run]) -> str:
+    """Where room is, and what of ours trains there: `4 nodes, 3 with room, ...; 4 runs of ours`."""
+    return totals(nodes) + _doing(runs, lambda run: _place(run) or plain(run.summary.device))
+
+
 def _busy(gpu: Gpu) -> str:
     return "n/a" if gpu.utilisation is None else f"{gpu.utilisation}%"
 
@@ -146,17 +178,22 @@ def _free(gpus: Sequence[Gpu]) -> str:
 
 def _training(runs: Sequence[Run]) -> str:
     """What this machine's runs do, to end the first line with."""
-    here = [run for run in runs if _is_here(run)]
-    if not here:
-        return ""
-    if len(here) > 1:
-        return f"; {len(here)} runs of ours"
-    (run,) = here
+    return _doing(list(filter(_is_here, runs)), lambda run: plain(run.summary.device))
+
+
+def _doing(runs: Sequence[Run], place: Callable[[Run], str]) -> str:
+    """`; 4 runs of ours`, of a single one its name and place."""
+    if len(runs) != 1:
+        return f"; {len(runs)} runs of ours" if runs else ""
+    (run,) = runs
     name = plain(run.name)
-    device = plain(run.summary.device)
     if run.status == "paused":
-        return f"; {name} is paused on {device}"
-    return f"; training {name} on {device}"
+        return f"; {name} is paused on {place(run)}"
+    return f"; training {name} on {place(run)}"
+
+
+def _place(run: Run) -> str:
+    return plain(run.progress.worker.host) if run.progress else ""
 
 
 def _is_here(run: Run) -> bool:
@@ -168,7 +205,7 @@ def held_memory(run: Run, machine: Snapshot) -> str:
     if run.progress is None:
         return "-"
     if not _is_here(run):
-        return f"on {plain(run.progress.worker.host) or 'another host'}"
+        return f"on {_place(run) or 'another host'}"
     pid = run.progress.worker.pid
     if run.summary.device.startswith("cuda"):
         held = memory_of_process(pid, machine)

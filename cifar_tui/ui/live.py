@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
+from cifar_tui.backends.choices import withdraw
 from cifar_tui.errors import UserError
 from cifar_tui.formats import at_epoch, clock, learning_rate, loss, plain, rate
 from cifar_tui.runs.follow import Follower, Look
@@ -175,6 +176,14 @@ class LiveScreen(CifarScreen):
             order(run, wanted)
         except UserError as error:
             self.cifar.complain(error)
+            return
+        if wanted == "stop" and run.status == "queued" and run.id not in self.cifar.worker.own:
+            self._withdraw(run)
+
+    @work(thread=True, group="withdraw")
+    def _withdraw(self, run: Run) -> None:
+        """Have a cluster give up a run that waits there, whichever backend is in use here."""
+        withdraw(run)
 
     def action_pause(self) -> None:
         """Pause the run or go on; with nothing running, let a held queue go on."""

@@ -62,7 +62,7 @@ class FakeSlurm:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     found = FakeSlurm()
-    monkeypatch.setattr(sbatch, "_ask", found.ask)
+    monkeypatch.setattr(sbatch, "ask", found.ask)
     monkeypatch.setattr(slurm, "LOOK_EVERY", 0.02)
     monkeypatch.setattr(slurm, "ASK_EVERY", 0.02)
     monkeypatch.setattr(slurm, "SETTLE", 0.05)
@@ -237,7 +237,7 @@ def test_a_run_whose_job_is_gone_is_not_waited_for(
 
 def test_a_folder_cannot_name_a_job_that_is_none(fake: FakeSlurm, tmp_path: Path) -> None:
     (folder,) = make_runs(tmp_path, 1)
-    for word in ("slurm:--user=root", "slurm:1_2,3", "nothing:1", "slurm:"):
+    for word in ("slurm:--user=root", "slurm:1_2,3", "nothing:1", "thread:1", "ray:1", "slurm:"):
         folder.write_progress(Progress(worker=waiting_job(word)))
         assert not backends.withdraw(look(folder))
     assert fake.asked == []

@@ -1,4 +1,7 @@
-"""A Slurm of one machine in a folder of its own, for as long as a test needs it."""
+"""A Slurm of one machine in a folder of its own, for as long as a test needs it.
+
+It has a GPU that is only a file, and a second node that nobody ever reaches.
+"""
 
 import os
 import shutil
@@ -12,6 +15,8 @@ from pathlib import Path
 DAEMONS = ("munged", "slurmctld", "slurmd")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 PATIENCE = 60.0
+AWAY = "faraway"
+"""The node that is never there."""
 CONF = """
 ClusterName=trial
 SlurmctldHost={host}(127.0.0.1)
@@ -39,10 +44,12 @@ MpiDefault=none
 ReturnToService=2
 KillWait=20
 MinJobAge=300
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 Gres=gpu:pretend:1 State=UNKNOWN
+NodeName={away} NodeAddr=127.0.0.1 Port=1 CPUs=64 RealMemory=512000 Gres=gpu:a100:4 State=DOWN
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-PartitionName=short Nodes={host} Default=YES PriorityTier=1
+PartitionName=short Nodes={host},{away} Default=YES PriorityTier=1
 PartitionName=urgent Nodes={host} PriorityTier=2 PreemptMode=OFF
 """
 
@@ -63,7 +70,12 @@ def one_machine(folder: Path) -> Iterator[dict[str, str]]:
     folder.chmod(0o755)
     host = socket.gethostname().split(".")[0]
     conf = folder / "slurm.conf"
-    conf.write_text(CONF.format(host=host, folder=folder, ports=_free_ports()))
+    conf.write_text(CONF.format(host=host, away=AWAY, folder=folder, ports=_free_ports()))
+    (folder / "gpu0").touch()
+    (folder / "gres.conf").write_text(
+        f"NodeName={host} Name=gpu Type=pretend File={folder}/gpu0\n"
+        f"NodeName={AWAY} Name=gpu Type=a100 Count=4\n"
+    )
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
@@ -90,7 +102,7 @@ def one_machine(folder: Path) -> Iterator[dict[str, str]]:
 
     def is_idle() -> bool:
         asked = subprocess.run(
-            ["sinfo", "-h", "-o", "%t"], env=environment, capture_output=True, text=True
+            ["sinfo", "-h", "-n", host, "-o", "%t"], env=environment, capture_output=True, text=True
         )
         return asked.stdout.strip() == "idle"
 

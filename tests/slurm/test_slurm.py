@@ -1,6 +1,8 @@
 """Runs in a real Slurm of one machine: the folders of any backend, whatever is in their way."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +19,10 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_epochs
 from cifar_tui.runs.steer import order
 from cifar_tui.spec import RunSpec
+from cifar_tui.ui.app import CifarApp
 from tests.conftest import Command
+from tests.slurm.cluster import AWAY
+from tests.ui.waiting import screen_text, wait_for
 
 LONG = 100_000
 """Epochs of a run that does not end by itself."""
@@ -159,6 +164,31 @@ def test_runs_are_stopped_paused_and_held_as_everywhere(
     until(lambda: look(fourth).status == "running")
     assert (look(second).summary.epochs_done, look(third).status) == (0, "queued")
     assert kinds(first)[-1] == "end" and kinds(second) == ["end"]
+
+
+async def test_every_node_is_shown_with_what_is_taken_and_our_runs_there(
+    start: Callable[..., Slurm], cifar: Command, runs: Path, tiny_course: Path
+) -> None:
+    first, second = make_runs(runs, tiny_course, 2)
+    backend = start(first, second, gpus="pretend:1")
+    until(lambda: look(first).summary.epochs_done >= 1)
+    asked = cifar("devices", "--backend", "slurm", "--runs", runs, "--json")
+    assert asked.returncode == 0, asked.stderr
+    away, here = sorted(json.loads(asked.stdout)["nodes"], key=lambda node: node["name"] != AWAY)
+    assert here["state"] == "mixed" and here["runs"] == [first.id]
+    assert (here["cpus"], here["cpus_used"]) == (2, 1)
+    assert (here["gpus"], here["gpus_used"], here["has_room"]) == (1, 1, False)
+    assert away["state"] in ("down", "down*") and not away["usable"]
+    assert (away["cpus"], away["gpus"], away["runs"]) == (64, 4, [])
+    assert look(second).status == "queued"
+    app = CifarApp(runs, "demo", backend)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f6")
+        await wait_for(pilot, lambda: AWAY in screen_text(app))
+        rows = [" ".join(line.split()) for line in screen_text(app).splitlines()]
+        assert any(row.startswith("2 nodes, 0 with room, 1 of 2 cores and 1 of 1") for row in rows)
+        assert any("mixed 1/2 1/1" in row and row.endswith(look(first).name) for row in rows)
+        assert any(re.match(rf"{AWAY} down\*? 0/64 0/4 0/500", row) for row in rows)
 
 
 def test_leaving_leaves_the_jobs_alone_and_a_program_that_comes_later_finds_them(

@@ -3,7 +3,8 @@
 import pytest
 
 from cifar_tui.backends import pool
-from cifar_tui.backends.choices import Choice
+from cifar_tui.backends.choices import Choice, parse_options, split_options
+from cifar_tui.backends.worker import Worker
 from cifar_tui.errors import UserError
 from tests.ui.conftest import MakeApp
 from tests.ui.waiting import screen_text, wait_for
@@ -48,9 +49,44 @@ async def test_what_cannot_be_used_is_greyed_with_its_reason(
         assert app.wish.name == "thread"
 
 
-def test_an_option_needs_a_value() -> None:
-    from cifar_tui.backends.choices import parse_options
+async def test_a_comma_inside_of_a_value_stays_there(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Choice, "why_not", lambda choice: "")
+    monkeypatch.setattr("cifar_tui.ui.app.make_backend", lambda runs, wish: (Worker(), ()))
+    text = "partition=gpu,long, time=60,sbatch=--constraint=a,b --nice=10"
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f11", *["down"] * 3, "tab", "tab")
+        await wait_for(pilot, lambda: "Commas stand between options" in screen_text(app))
+        await pilot.press(*text, "enter")
+        await wait_for(pilot, lambda: len(app.screen_stack) == 1)
+        options = {
+            "partition": "gpu,long",
+            "time": "60",
+            "sbatch": "--constraint=a,b --nice=10",
+        }
+        assert (app.wish.name, app.wish.options) == ("slurm", options)
+        await pilot.press("f11", "tab", "tab", "enter")
+        await wait_for(pilot, lambda: len(app.screen_stack) == 1)
+        assert app.wish.options == options
 
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("gpus=1,", ["gpus=1,"]),
+        (" gres=gpu:1,shard:2 , mem = 8G", ["gres=gpu:1,shard:2", "mem = 8G"]),
+        ("time=60,time=90", ["time=60", "time=90"]),
+        ("sbatch=--comment=x,y=1", ["sbatch=--comment=x,y=1"]),
+        ("", []),
+    ],
+)
+def test_only_the_name_of_an_option_ends_the_one_before(text: str, parts: list[str]) -> None:
+    assert split_options(text, "slurm") == parts
+
+
+def test_an_option_needs_a_value() -> None:
     assert parse_options(["partition=gpu", "time = 60"]) == {"partition": "gpu", "time": "60"}
     with pytest.raises(UserError, match=r"NAME=VALUE.*got 'partition'"):
         parse_options(["partition"])

@@ -11,6 +11,8 @@ from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from cifar_tui.backends.nodes import Node
+from cifar_tui.backends.worker import Worker
 from cifar_tui.devices import GIB, Gpu, Process, Snapshot
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
@@ -18,7 +20,7 @@ from cifar_tui.runs.record import Point, Progress, this_worker
 from cifar_tui.ui.app import CifarApp
 from cifar_tui.ui.devices import DevicesScreen, Lines
 from tests.ui.conftest import MakeApp, SaveRun
-from tests.ui.waiting import wait_for
+from tests.ui.waiting import screen_text, wait_for
 
 SIZES = [(80, 24), (140, 40)]
 
@@ -256,3 +258,76 @@ async def test_nothing_is_read_while_another_screen_is_shown(make_app: MakeApp) 
         assert reads == so_far
         app.switch_mode("new")
         await wait_for(pilot, lambda: reads > so_far)
+
+
+def cluster(count: int) -> tuple[Node, ...]:
+    """So many nodes, every other one full."""
+    return tuple(
+        Node(f"gpu{i:03}", "mixed", 64, 32, 4, 4 * (i % 2), 512 * GIB, 100 * GIB)
+        for i in range(count)
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_on_a_cluster_the_runs_come_first_then_the_nodes_they_are_on(
+    make_app: MakeApp,
+    save_run: SaveRun,
+    size: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start(save_run(name="lab2-bn"), "cuda:0", host="gpu003.cluster.edu")
+    start(save_run(name="lab2-lr"), "cuda:0", "paused", host="gpu003.cluster.edu")
+    start(save_run(name="other"), "cuda:0", host="gpu002")
+    monkeypatch.setattr(Worker, "nodes", cluster(500))
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        await show(pilot, lambda: CPU_ONLY)
+        first, head, *rows = lines(app)
+        assert words(first) == (
+            "500 nodes, 250 with room, 16000 of 32000 cores and 1000 of 2000 GPUs taken; "
+            "3 runs of ours"
+        )
+        assert head.startswith("run  ") and rows[0].endswith("on gpu003.cluster.edu")
+        assert [words(row) for row in rows[3:7]] == [
+            "node state cores GPUs memory GB runs of ours",
+            "gpu002 mixed 32/64 0/4 100/512 other",
+            "gpu003 mixed 32/64 4/4 100/512 2: lab2-bn, lab2-lr",
+            "gpu000 mixed 32/64 0/4 100/512",
+        ]
+        shown = screen_text(app)
+        assert re.search(r"\d+ more: \d+ with room, \d+ full", shown)
+        assert len(app.screen.query("Lines > Static")) < 2 * size[1]
+
+
+async def test_nodes_come_and_go(
+    make_app: MakeApp, save_run: SaveRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(save_run(name="lab2-bn"), "cuda:0", "paused", host="gpu001")
+    monkeypatch.setattr(Worker, "nodes", ())
+    app = make_app()
+
+    def order() -> list[str]:
+        text = screen_text(app)
+        return sorted(("lab2-bn  ", "Imaginary CPU", "gpu001  mixed"), key=text.find)
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, lambda: CPU_ONLY)
+        assert order()[1:] == ["Imaginary CPU", "lab2-bn  "]
+        monkeypatch.setattr(Worker, "nodes", cluster(2))
+        await wait_for(pilot, lambda: order() == ["lab2-bn  ", "gpu001  mixed", "Imaginary CPU"])
+        assert lines(app)[0].endswith("; lab2-bn is paused on gpu001")
+        monkeypatch.setattr(Worker, "nodes", ())
+        await wait_for(pilot, lambda: order()[1:] == ["Imaginary CPU", "lab2-bn  "])
+        assert lines(app)[0] == CPU_ONLY.reason
+
+
+async def test_hostile_names_of_nodes_are_shown_and_not_obeyed(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = (Node("[b]\x1b[2Jx", "\x07[/]", 8, 1), Node("a" * 300, "idle", 8, 1))
+    monkeypatch.setattr(Worker, "nodes", nodes)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, lambda: CPU_ONLY)
+        assert "[b]\\x1b[2Jx" in screen_text(app) and "\\x07[/]" in screen_text(app)
+        assert max(map(len, lines(app))) <= 80

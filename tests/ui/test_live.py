@@ -1,13 +1,16 @@
 """A real run watched, paused, stopped and skipped; the app's questions; the smallest window."""
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from textual.widgets import Static
 
+from cifar_tui.backends import sbatch
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs, read_run
-from cifar_tui.runs.record import Progress, this_worker
+from cifar_tui.runs.record import Progress, this_worker, waiting_job
 from cifar_tui.spec import RunSpec
 from cifar_tui.ui.app import CifarApp
 from cifar_tui.ui.dialogs import Ask, AskToLeave
@@ -310,3 +313,26 @@ async def test_the_worker_trains_on_when_the_screen_ends(
     app.worker.finish()
     app.worker.join()
     assert Runs(app.runs.folder).all()[0].status == "finished"
+
+
+async def test_a_run_that_waits_in_slurm_is_stopped_at_once_with_another_backend(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.create(tmp_path / "runs", RunSpec(data="demo"))
+    folder.write_progress(Progress(worker=waiting_job("slurm:7_0")))
+    waiting, askers = ["7_0"], set()
+
+    def ask(command: Sequence[str], *_: object) -> str:
+        askers.add(threading.current_thread())
+        if command[0] == "scancel":
+            waiting.clear()
+        return "".join(f"{job}|PENDING|0|Priority\n" for job in waiting)
+
+    monkeypatch.setattr(sbatch, "ask", ask)
+    app = make_app(watch=folder.id)
+    async with app.run_test(size=SMALL) as pilot:
+        await wait_for(pilot, lambda: "slurm:7_0" in shown(app, "progress"))
+        await pilot.press("s", "y")
+        await wait_for(pilot, lambda: status(app) == "stopped")
+        assert not waiting
+        assert threading.main_thread() not in askers
