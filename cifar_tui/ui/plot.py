@@ -22,6 +22,8 @@ LEAST_WIDTH, LEAST_HEIGHT = 16, 5
 LEAST_LABEL = 9
 """Cells to which labels in the legend are cut at most."""
 CURSOR, POINTER, BLANK = "│", "^", (" ", "\u2800")
+DOTS = 4
+"""Of a braille character, above each other."""
 DOT_EVERY = 3
 """Lines from one dot of the cursor to the next: every line that has one is sent at each step."""
 Points = list[tuple[float, float]]
@@ -106,6 +108,15 @@ class Frame:
         """The x and y that a cell stands for."""
         x = self.first + (self.last - self.first) * column / max(1, self.columns - 1)
         return x, self.low + (self.high - self.low) * row / max(1, self.rows - 1)
+
+    def on_line(self, y: float) -> float:
+        """The y of the row in which a braille line passes y, which may be the next one to its own.
+
+        plotext rounds to a quarter of a row there.
+        """
+        share = (y - self.low) / (self.high - self.low)
+        row = math.floor(round(0.5 + (DOTS * self.rows - 1) * share, 8)) // DOTS
+        return self.at(0, row)[1]
 
 
 def mark(number: int) -> str:
@@ -193,7 +204,7 @@ class Curves(Static):
             for number, curve in enumerate(self._curves):
                 if curve.remark and not curve.hidden:
                     content.append(f"\n {mark(number)} {curve.remark[1]}", self._style(number))
-        self.update(content)
+        self.update(content, layout=False)
 
     def _legend(self, width: int) -> Text:
         """The title and each curve's mark and label, shortened to fit; the last left out first."""
@@ -252,7 +263,9 @@ class Curves(Static):
                 plotext.plot(xs, ys, marker="braille", color=colour)
         each = max(3, width // (3 * max(1, len(shown))))
         for number, line in lines:
-            self._scatter(number, _marked(line, each, number / len(self._curves)), mark(number))
+            marked = _marked(line, each, number / len(self._curves))
+            on_line = [(x, frame.on_line(y)) for x, y in marked]
+            self._scatter(number, on_line, mark(number))
         remarks = [(i, curve) for i, curve in shown if curve.remark]
         for number, text, column, row in _placed(remarks, frame, view.log):
             x, y = frame.at(column, row)

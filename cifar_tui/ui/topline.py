@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from cifar_tui.runs.record import ENDED
 from cifar_tui.ui.keys import EVERYWHERE, Key, key_name, keys_for
-from cifar_tui.ui.screen import CifarScreen
+from cifar_tui.ui.screen import CifarScreen, put
 
 if TYPE_CHECKING:
     from cifar_tui.devices import Snapshot
@@ -29,7 +29,6 @@ class TopLine(Horizontal):
     def __init__(self, mode: str) -> None:
         super().__init__()
         self._mode = mode
-        self._shown = ""
         self._looked_at = 0.0
         self._device_strip = Static("", id="device", markup=False)
 
@@ -70,9 +69,7 @@ class TopLine(Horizontal):
         self.app.call_from_thread(self._show, strip_line(found, device) + " ")
 
     def _show(self, line: str) -> None:
-        if line != self._shown:
-            self._shown = line
-            self._device_strip.update(line)
+        put(self._device_strip, line)
 
     @property
     def _cifar(self) -> "CifarApp":

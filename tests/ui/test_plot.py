@@ -137,3 +137,14 @@ async def test_the_cursor_stands_over_the_marks_without_drawing_anew(
         await pilot.pause()
         assert screen_text(pilot.app).splitlines() == before, "out of sight"
         assert len(plots) == count
+
+
+@pytest.mark.parametrize("y", [0.08, 0.14, 0.2, 0.37, 0.5, 0.66, 0.81, 0.97])
+async def test_marks_lie_on_their_lines(y: float) -> None:
+    frame = Curve("0 to 1", [(1, 0.0), (2, 1.0)])
+    level = Curve("level", [(x, y) for x in range(3, 40)])
+    async with PlotApp().run_test(size=(80, 14)) as pilot:
+        lines = await drawn(pilot, [frame, level])
+        rows = {i for i, line in enumerate(lines[1:]) if any("⠀" < c <= "⣿" for c in line[20:])}
+        marks = {i for i, line in enumerate(lines[1:]) if "x" in line[20:]}
+        assert marks == rows and len(rows) == 1
