@@ -261,17 +261,16 @@ class RayBackend(Backend):
     def _work(self) -> None:
         """Listen to the cluster; when the line breaks, try again later."""
         while not self._over():
-            line = self._open_line()
-            with self._changed:
-                self._line, self._reached = line, False
-                for order in self._orders:
-                    line.tell(order)
-            for report in line.reports():
-                self._take(report)
-                if ("problem" in report and "seen" not in report) or self._over():
-                    break
-            over = self._over()
-            line.cut()
+            self._reached = False
+            try:
+                line = self._open_line()
+            except OSError as error:
+                over = self._over()
+                self._say(f"Cannot start what talks to Ray: {error.strerror or error}.")
+            else:
+                self._listen(line)
+                over = self._over()
+                line.cut()
             with self._changed:
                 self._line, self._tried = None, True
                 if over:
@@ -283,6 +282,17 @@ class RayBackend(Backend):
                 seconds = AGAIN if self._reached else RETRY
                 self._changed.wait_for(self._over, seconds)
 
+    def _listen(self, line: Reports) -> None:
+        """Pass on the orders that were not obeyed, and take reports until the line breaks."""
+        with self._changed:
+            self._line = line
+            for order in self._orders:
+                line.tell(order)
+        for report in line.reports():
+            self._take(report)
+            if ("problem" in report and "seen" not in report) or self._over():
+                break
+
     def _take(self, report: dict[str, Any]) -> None:
         """Show what the dispatcher does, unless orders given since make it out of date."""
         with self._changed:
@@ -290,7 +300,7 @@ class RayBackend(Backend):
                 self._nodes = tuple(Node(**node) for node in report["nodes"])
                 self._changed.notify_all()
                 return
-            self._problem = str(report["problem"])
+            self._problem = str(report.get("problem", self._problem))
             if "seen" not in report:
                 return
             self._tried, self._reached, self._slots = True, True, int(report["slots"])

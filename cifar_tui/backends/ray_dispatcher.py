@@ -16,9 +16,10 @@ from cifar_tui.backends.backend import Backend
 from cifar_tui.backends.ray_mirror import Home, Lent, Parcel, Reply
 from cifar_tui.backends.ray_place import fill
 from cifar_tui.errors import UserError
+from cifar_tui.runs import steer
 from cifar_tui.runs.files import read_json, write_json
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import ENDED, Progress, this_host, this_worker
 
 STORE = ".ray.json"
@@ -144,7 +145,7 @@ class Dispatcher(Backend):
         with self._changed:
             place = self._places[name]
             if (done := place.leave()) is not None:
-                self._forget(done)
+                self._settle(done)
             fitting = (f for f in self._queue if self._needs[f.id] == place.need)
             place.run = None if self._held else next(fitting, None)
             if place.run is None:
@@ -154,6 +155,21 @@ class Dispatcher(Backend):
             self._current.append(place.run)
             self._store()
             return place.run.id, self._cwds[place.run.id]
+
+    def _settle(self, done: RunFolder) -> None:
+        """A place is done with a run; one that it could not end comes first, in a held queue.
+
+        What kept that one, such as a full disk, would keep all others from being trained, too.
+        """
+        run = read_run(done.path)
+        if run.problem or run.status in ENDED or steer.is_taken(done):
+            self._forget(done)
+            return
+        self._done(done)
+        self.add(done, place=0)
+        self.hold()
+        self._say(f"The queue is held until you let it go on: {self.problem or 'no reason told'}")
+        self._store()
 
     def say(self, problem: str) -> None:
         """A place waits for something."""
@@ -365,11 +381,9 @@ def short(error: BaseException) -> str:
     return (lines[-1] if lines else type(error).__name__)[:300]
 
 
-def requeue(run: Any) -> RunFolder:
-    """The same as a person's resuming; a folder that refuses is queued all the same."""
-    from cifar_tui.runs import steer
-
+def requeue(run: Run) -> RunFolder:
+    """A lost run ready to resume, its orders kept; a folder that refuses is queued all the same."""
     try:
-        return steer.requeue(run)
+        return steer.requeue(run, keep_order=True)
     except UserError:
         return RunFolder(run.path)

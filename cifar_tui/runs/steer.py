@@ -21,8 +21,20 @@ def order(run: Run, wanted: Order) -> None:
         raise UserError(f"Cannot leave an order in {run.path}: {error.strerror}.") from None
 
 
-def requeue(run: Run) -> RunFolder:
-    """Mark an unfinished run as queued, to go on from its last whole epoch."""
+def is_taken(folder: RunFolder) -> bool:
+    """Whether some process trains the run."""
+    try:
+        with Lock(folder.path / "lock") as mine:
+            return not mine.take()
+    except OSError:
+        return False
+
+
+def requeue(run: Run, *, keep_order: bool = False) -> RunFolder:
+    """Mark an unfinished run as queued, to go on from its last whole epoch.
+
+    With `keep_order`, what was ordered and not yet obeyed is obeyed then.
+    """
     if run.status in ("running", "paused"):
         raise UserError(f"{run.name} is {run.status} already.")
     if run.status in ("finished", "diverged", "unreadable"):
@@ -31,7 +43,8 @@ def requeue(run: Run) -> RunFolder:
         raise UserError(f"{run.name} kept only best.pt and cannot be resumed; train it anew.")
     folder = RunFolder(run.path)
     try:
-        folder.clear_order()
+        if not keep_order:
+            folder.clear_order()
         folder.write_summary(run.summary.model_copy(update={"status": "queued", "reason": ""}))
     except OSError as error:
         raise UserError(f"Cannot write {run.path}: {error.strerror}.") from None

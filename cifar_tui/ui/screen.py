@@ -35,11 +35,11 @@ class CifarScreen(Screen[None]):
 
 
 def put(widget: Static, text: str | Text) -> None:
-    """Update a widget when its text changed; the screen is laid out anew only if it could differ.
+    """Update a widget when its text changed; a line that stays as wide needs no new layout.
 
     A layout of the whole screen costs tens of milliseconds, in which a run beside it stands still.
     """
     before, after = str(widget.content), str(text)
     if before != after:
-        stays = widget.size.height == 1 and cell_len(before) == cell_len(after)
+        stays = widget.has_class("line") and cell_len(before) == cell_len(after)
         widget.update(text, layout=not stays)

@@ -30,7 +30,7 @@ class TopLine(Horizontal):
         super().__init__()
         self._mode = mode
         self._looked_at = 0.0
-        self._device_strip = Static("", id="device", markup=False)
+        self._device_strip = Static("", id="device", classes="line", markup=False)
 
     def compose(self) -> ComposeResult:
         """Names on the left, the device on the right."""

@@ -12,7 +12,7 @@ import pytest
 from cifar_tui.backends import ray_backend, ray_images
 from cifar_tui.backends.choices import Wish, make_backend
 from cifar_tui.backends.nodes import Node
-from cifar_tui.backends.ray_backend import RayBackend, parse_need
+from cifar_tui.backends.ray_backend import Line, RayBackend, parse_need
 from cifar_tui.backends.ray_dispatcher import DEATHS, Dispatcher, Need
 from cifar_tui.backends.ray_line import machines
 from cifar_tui.backends.ray_mirror import Parcel, Reply
@@ -20,7 +20,7 @@ from cifar_tui.backends.ray_place import sweep
 from cifar_tui.data import describe, open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.files import write_json
-from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_progress
 from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.record import this_worker
@@ -127,6 +127,54 @@ def test_a_stopped_run_is_not_taken_up_when_its_process_ends(bench: Bench) -> No
     bench.end(a, "stopped")
     bench.dispatcher._close_place(name, "")
     assert bench.dispatcher.own == []
+
+
+@pytest.mark.parametrize("order", ["stop", "pause"])
+def test_what_a_lost_node_was_told_is_obeyed_where_its_run_resumes(
+    bench: Bench, order: Order
+) -> None:
+    (a,) = bench.put(1)
+    name = bench.place()
+    bench.take(name)
+    bench.end(a, "running", epochs=2)
+    RunFolder(bench.runs / a).write_order(order)
+    bench.dispatcher._close_place(name, "the node died")
+    assert bench.dispatcher.queued == [a] and bench.run(a).status == "queued"
+    second = bench.place()
+    assert bench.take(second) == a and bench.dispatcher.lend(second).order == order
+
+
+def test_a_run_that_could_not_be_trained_comes_first_in_a_held_queue(bench: Bench) -> None:
+    a, b = bench.put(2)
+    name = bench.place()
+    bench.take(name)
+    bench.dispatcher.say("the disk is full")
+    assert bench.take(name) is None
+    assert bench.dispatcher.queued == [a, b] and bench.dispatcher.held
+    assert "held" in bench.dispatcher.problem and "the disk is full" in bench.dispatcher.problem
+    bench.dispatcher.go_on()
+    assert bench.take(name) == a and bench.dispatcher.problem == ""
+
+
+def test_a_run_that_somebody_else_trains_is_left_to_them(bench: Bench) -> None:
+    a, b = bench.put(2)
+    name = bench.place()
+    bench.take(name)
+    with Lock(bench.runs / a / "lock") as theirs:
+        assert theirs.take()
+        assert bench.take(name) == b
+    assert bench.dispatcher.own == [b] and not bench.dispatcher.held
+
+
+def test_a_line_that_cannot_be_started_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    runs = tmp_path / "file" / "runs"
+    backend = RayBackend(runs, {"cpus": 1, "gpus": None}, lambda: Line(runs, {}))
+    with pytest.raises(UserError, match="Cannot start what talks to Ray: Not a directory"):
+        backend.check(RunSpec(data="demo"))
+    backend.close()
+    backend.join()
+    assert not backend.alive
 
 
 def test_a_place_that_does_not_see_the_folder_trains_a_copy_until_it_is_lost(bench: Bench) -> None:
