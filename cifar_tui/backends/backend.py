@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cifar_tui.backends.nodes import Node
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.record import Progress, this_worker
+from cifar_tui.runs.record import Progress, Worker, this_worker
 from cifar_tui.spec import RunSpec
 
 
@@ -75,7 +75,7 @@ class Backend(ABC):
         Its progress file says whose queue it is in, so that others know when it was left behind.
         """
         with contextlib.suppress(OSError):
-            folder.write_progress(Progress(worker=this_worker()))
+            folder.write_progress(Progress(worker=self._holder()))
         with self._changed:
             self._queue.insert(len(self._queue) if place is None else place, folder)
             self._held = False
@@ -157,6 +157,10 @@ class Backend(ABC):
         with self._changed:
             self._finishing = True
             self._changed.notify_all()
+
+    def _holder(self) -> Worker:
+        """Who has a run that waits here, by which others know when it was left behind."""
+        return this_worker()
 
     def _say(self, problem: str) -> None:
         with self._changed:

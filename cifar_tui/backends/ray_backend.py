@@ -306,7 +306,8 @@ class RayBackend(Backend):
             self._tried, self._reached, self._slots = True, True, int(report["slots"])
             self._orders = [o for o in self._orders if o["number"] > report["seen"]]
             if not self._orders:
-                self._queue = [RunFolder(self._runs / run_id) for run_id in report["queued"]]
+                if self.queued != report["queued"]:
+                    self._queue = [RunFolder(self._runs / run_id) for run_id in report["queued"]]
                 self._held = bool(report["held"])
                 if self._queue and not self._slots:
                     self._problem = NO_ROOM

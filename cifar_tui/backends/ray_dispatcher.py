@@ -8,39 +8,29 @@ import errno
 import threading
 import time
 import uuid
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cifar_tui.backends.backend import Backend
-from cifar_tui.backends.ray_mirror import Home, Lent, Parcel, Reply
+from cifar_tui.backends.ray_mirror import Greeting, Home, Lent, Parcel, Reply
 from cifar_tui.backends.ray_place import fill
+from cifar_tui.backends.ray_store import Entry, Held, Need, Store
+from cifar_tui.backends.ray_words import short, taken, unseen
 from cifar_tui.errors import UserError
 from cifar_tui.runs import steer
-from cifar_tui.runs.files import read_json, write_json
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
-from cifar_tui.runs.record import ENDED, Progress, this_host, this_worker
+from cifar_tui.runs.record import ENDED, Worker
 
-STORE = ".ray.json"
-"""Beside the runs: the dispatcher's queue, which outlives it and its cluster."""
 NAMESPACE = "cifar-tui"
 BEAT = 0.25
 """Seconds between two looks at the places."""
-WAITING_BEAT = 10.0
-"""Seconds between two heartbeats of the runs that wait, by which other machines see them held."""
 DEATHS = 3
 """A run whose process died so often without a new epoch is left as crashed."""
 IDLE = 300.0
 """Seconds without a run and without a question after which the dispatcher ends."""
-
-
-@dataclass(frozen=True)
-class Need:
-    """What one run takes of the cluster; GPUs may be a fraction."""
-
-    cpus: int = 1
-    gpus: float = 0.0
 
 
 @dataclass
@@ -74,26 +64,36 @@ class Dispatcher(Backend):
     def __init__(self, runs: str) -> None:
         super().__init__()
         self._runs = Path(runs)
-        self._needs: dict[str, Need] = {}
-        self._cwds: dict[str, str] = {}
+        self._store = Store(self._runs)
+        self._in_charge = False
+        self._entries: dict[str, Entry] = {}
+        """Those of all runs in its hands."""
         self._places: dict[str, Place] = {}
         self._shelf: Any = None
         self._failures = 0
-        self._stored: dict[str, Any] = {}
         self._deaths: dict[str, tuple[int, int]] = {}
         self._asked = time.monotonic()
-        self._beats = 0
-        self._next_beat = 0.0
         self._thread = threading.Thread(target=self._watch, name="places", daemon=True)
 
     def start(self) -> None:
         """Take up what an earlier dispatcher left, and begin."""
-        self._load()
+        self.why_not()
         self._thread.start()
 
-    def sees_runs(self) -> str:
-        """Nothing where the runs can be worked on, else why not."""
-        return "" if self._runs.is_dir() else unseen(self._runs)
+    def why_not(self) -> str:
+        """Nothing where it can work on the runs, else why not."""
+        with self._changed:
+            if not self._runs.is_dir():
+                return unseen(self._runs)
+            if not self._in_charge:
+                try:
+                    self._in_charge = self._store.take()
+                except OSError as error:
+                    return f"Cannot write into {self._runs}: {error.strerror}."
+                if not self._in_charge:
+                    return taken(self._runs, self._store.keeper())
+                self._load()
+            return ""
 
     @property
     def alive(self) -> bool:
@@ -115,6 +115,20 @@ class Dispatcher(Backend):
                 "problem": self.problem,
             }
 
+    def obey(self, orders: Sequence[dict[str, Any]]) -> None:
+        """Carry out orders in turn; what they changed is stored when this returns."""
+        for order in orders:
+            getattr(self, order["do"])(*order["with"])
+        self._save()
+
+    def drop(self, run_id: str) -> bool:
+        """Take a waiting run out of the queue; tells whether it was there."""
+        with self._changed:
+            dropped = super().drop(run_id)
+            if dropped:
+                del self._entries[run_id]
+            return dropped
+
     def put(self, run_id: str, place: int | None, cwd: str, need: dict[str, Any]) -> None:
         """Queue a run that needs so much, and whose relative paths begin at `cwd`; only once."""
         with self._changed:
@@ -122,13 +136,12 @@ class Dispatcher(Backend):
             run = read_run(folder.path)
             if not folder.path.is_dir():
                 self._say(unseen(folder.path))
-            if run_id in self.own or run.problem or run.status in ENDED:
+            if run_id in self._entries or run.problem or run.status in ENDED:
                 return
-            self._needs[run_id], self._cwds[run_id] = settle(need), cwd
+            self._entries[run_id] = Entry(run_id, settle(need), cwd)
             self._failures = 0
             self._say("")
             self.add(folder, place=place)
-            self._store()
 
     def go_on(self) -> None:
         """Go on with the queue; what held it is taken for mended."""
@@ -146,15 +159,15 @@ class Dispatcher(Backend):
             place = self._places[name]
             if (done := place.leave()) is not None:
                 self._settle(done)
-            fitting = (f for f in self._queue if self._needs[f.id] == place.need)
+            fitting = (f for f in self._queue if self._entries[f.id].need == place.need)
             place.run = None if self._held else next(fitting, None)
             if place.run is None:
                 return None
             self._failures = 0
             self._queue.remove(place.run)
             self._current.append(place.run)
-            self._store()
-            return place.run.id, self._cwds[place.run.id]
+            self._save()
+            return place.run.id, self._entries[place.run.id].cwd
 
     def _settle(self, done: RunFolder) -> None:
         """A place is done with a run; one that it could not end comes first, in a held queue.
@@ -169,7 +182,7 @@ class Dispatcher(Backend):
         self.add(done, place=0)
         self.hold()
         self._say(f"The queue is held until you let it go on: {self.problem or 'no reason told'}")
-        self._store()
+        self._save()
 
     def say(self, problem: str) -> None:
         """A place waits for something."""
@@ -185,12 +198,20 @@ class Dispatcher(Backend):
             home = place.home
         return home.lend()
 
-    def take_in(self, name: str, run_id: str, parcel: Parcel) -> Reply:
-        """What changed in a place's copy of a run, as long as the run is that place's."""
+    def greet(self, name: str, greeting: Greeting) -> Reply:
+        """A place trains a copy of its run: its heartbeat for the last order."""
+        home = self._home_of(name)
+        return home.greet(greeting) if home else Reply(over=True)
+
+    def take_in(self, name: str, parcel: Parcel) -> Reply:
+        """What changed in a place's copy of its run, as long as the run is that place's."""
+        home = self._home_of(name)
+        return home.take_in(parcel) if home else Reply(over=True)
+
+    def _home_of(self, name: str) -> Home | None:
         with self._changed:
             place = self._places.get(name)
-            home = place.home if place and place.run and place.run.id == run_id else None
-        return home.take_in(parcel) if home else Reply(over=True)
+            return place.home if place else None
 
     def offer_images(self, name: str) -> Any:
         """The images of a place's run, for a node that does not have them; None without any."""
@@ -203,7 +224,7 @@ class Dispatcher(Backend):
 
                 self._shelf = Shelf(ray.put)
         spec = read_run(run.path).spec if run else None
-        return self._shelf.offer(spec.data, self._cwds[run.id]) if run and spec else None
+        return self._shelf.offer(spec.data, self._entries[run.id].cwd) if run and spec else None
 
     def lose(self, name: str, reason: str) -> None:
         """A place's process, device or node is lost: its run goes on elsewhere."""
@@ -217,16 +238,12 @@ class Dispatcher(Backend):
             if run.problem or run.status in ("finished", "diverged", "stopped"):
                 self._forget(folder)
                 return
-            changes = {"status": "crashed", "reason": reason}
-            crashed = replace(run, summary=run.summary.model_copy(update=changes))
-            if deaths >= DEATHS:
-                self._forget(folder)
-                with contextlib.suppress(OSError):
-                    folder.write_summary(crashed.summary)
+            if deaths < DEATHS:
+                self._again(run, reason)
                 return
-            held = self._held
-            self.add(requeue(crashed), place=0)
-            self._held = held
+            self._forget(folder)
+            with contextlib.suppress(OSError):
+                folder.write_summary(crashed(run, reason).summary)
 
     def _count_death(self, run_id: str, epochs: int) -> int:
         """How often the run's process died since it last finished an epoch."""
@@ -237,34 +254,27 @@ class Dispatcher(Backend):
     def _forget(self, folder: RunFolder) -> None:
         self._done(folder)
         self._deaths.pop(folder.id, None)
-        self._store()
+        self._entries.pop(folder.id, None)
+        self._save()
 
     def _watch(self) -> None:
         while not self._is_idle():
-            try:
-                self._open_places()
-                self._look_at_places()
-            except Exception as error:  # whatever Ray raises, the queue must not be left alone
-                self._say(f"Ray: {short(error)}")
-            self._store()
-            self._beat()
+            if self._in_charge:
+                self._look()
             time.sleep(BEAT)
         import ray
 
         ray.kill(ray.get_runtime_context().current_actor)
 
-    def _beat(self) -> None:
-        """Say in the folders of the runs that wait that somebody still has them."""
-        if time.monotonic() < self._next_beat:
-            return
-        self._next_beat = time.monotonic() + WAITING_BEAT
-        self._beats += 1
-        with self._changed:
-            waiting = list(self._queue)
-        for folder in waiting:
-            with self._changed, contextlib.suppress(OSError):
-                if folder in self._queue:
-                    folder.write_progress(Progress(worker=this_worker(), counter=self._beats))
+    def _look(self) -> None:
+        try:
+            self._open_places()
+            self._look_at_places()
+        except Exception as error:  # whatever Ray raises, the queue must not be left alone
+            self._say(f"Ray: {short(error)}")
+        self._save()
+        with contextlib.suppress(OSError):
+            self._store.beat()
 
     def _is_idle(self) -> bool:
         with self._changed:
@@ -274,7 +284,7 @@ class Dispatcher(Backend):
     def _open_places(self) -> None:
         """Ask for a place for each kind of need, unless one is being waited for."""
         with self._changed:
-            waiting = [] if self._held else [self._needs[folder.id] for folder in self._queue]
+            waiting = [] if self._held else [self._entries[f.id].need for f in self._queue]
             for need in dict.fromkeys(waiting):
                 free = [p for p in self._places.values() if p.need == need and p.run is None]
                 if len(free) < waiting.count(need) and all(place.begun for place in free):
@@ -314,40 +324,46 @@ class Dispatcher(Backend):
                 self._failures = 0
                 self.hold()
                 self._say(f"Ray cannot start a run: {problem}")
-            self._store()
+            self._save()
 
-    def _store(self) -> None:
+    def _save(self) -> None:
         """Write down what is in its hands, if that has changed."""
         with self._changed:
-            runs = [
-                {"id": f.id, "cwd": self._cwds[f.id], "need": asdict(self._needs[f.id])}
-                for f in (*self._current, *self._queue)
-            ]
-            now = {"held": self._held, "runs": runs}
-            if now == self._stored:
-                return
+            training, waiting = (
+                [self._entries[folder.id] for folder in folders]
+                for folders in (self._current, self._queue)
+            )
             try:
-                write_json(self._runs / STORE, now)
-                self._stored = now
+                self._store.save(Held(training, waiting, self._held))
             except OSError as error:
-                self._say(f"Cannot write {self._runs / STORE}: {error.strerror}.")
+                self._say(f"Cannot write down the queue beside the runs: {error.strerror}.")
 
     def _load(self) -> None:
-        """Queue what was in the hands of a dispatcher that is gone."""
-        try:
-            stored = read_json(self._runs / STORE)
-            left = [(i["id"], i["cwd"], Need(**i["need"])) for i in stored["runs"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            return
-        for run_id, cwd, need in left:
-            run = read_run(self._runs / Path(run_id).name)
+        """Queue what was in the hands of a dispatcher that is gone.
+
+        The runs that wait are not looked at before their turn, as there may be thousands.
+        """
+        left = self._store.load()
+        self._held = left.held
+        self._entries |= {entry.run_id: entry for entry in (*left.training, *left.waiting)}
+        self._queue += [RunFolder(self._runs / entry.run_id) for entry in left.waiting]
+        for entry in reversed(left.training):
+            run = read_run(self._runs / entry.run_id)
             if run.problem or run.status in ENDED:
-                continue
-            self._needs[run.id], self._cwds[run.id] = need, cwd
-            changes = {"status": "crashed"}
-            crashed = replace(run, summary=run.summary.model_copy(update=changes))
-            self.add(requeue(crashed))
-        self._held = bool(stored.get("held"))
+                del self._entries[entry.run_id]
+            else:
+                self._again(run, "its dispatcher ended")
+        with contextlib.suppress(OSError):
+            self._store.beat()
+
+    def _again(self, run: Run, reason: str) -> None:
+        """Put a lost run to the front of the queue, which stays held where it is."""
+        held = self._held
+        self.add(requeue(crashed(run, reason)), place=0)
+        self._held = held
+
+    def _holder(self) -> Worker:
+        return self._store.holder
 
 
 class Detached(Dispatcher):
@@ -367,18 +383,10 @@ def settle(need: dict[str, Any]) -> Need:
     return Need(need["cpus"], 1.0 if ray.cluster_resources().get("GPU") else 0.0)
 
 
-def unseen(path: Path) -> str:
-    """That the head cannot work on a run or a folder of runs, and what would help."""
-    return (
-        f"The Ray cluster's head {this_host()} does not see {path}; start the cluster where the "
-        "folder of runs is, or name one that the head shares with this machine (--runs)."
-    )
-
-
-def short(error: BaseException) -> str:
-    """The last line of what Ray tells, which names the cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:300]
+def crashed(run: Run, reason: str) -> Run:
+    """The run as its lost process leaves it."""
+    changes = {"status": "crashed", "reason": reason}
+    return replace(run, summary=run.summary.model_copy(update=changes))
 
 
 def requeue(run: Run) -> RunFolder:

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from typing import Any
 
 from cifar_tui.backends.nodes import Node
-from cifar_tui.backends.ray_dispatcher import NAMESPACE, Detached, settle, short
+from cifar_tui.backends.ray_dispatcher import NAMESPACE, Detached, settle
+from cifar_tui.backends.ray_words import why
 
 ASK_EVERY = 0.5
 """Seconds between two reports."""
@@ -22,6 +23,8 @@ TIMEOUT = 30.0
 """Seconds after which the cluster counts as gone."""
 CAPACITY_EVERY = 10
 """So many reports between two looks at the nodes."""
+AT_ONCE = 100
+"""Most orders that the dispatcher is given at once; each such batch is stored."""
 
 
 def talk(runs: str, address: str, need: dict[str, Any]) -> None:
@@ -32,7 +35,7 @@ def talk(runs: str, address: str, need: dict[str, Any]) -> None:
         _connect(address)
         say({"nodes": look()})
         dispatcher = _dispatcher(runs)
-        problem = _ask(dispatcher.sees_runs.remote())
+        problem = _ask(dispatcher.why_not.remote())
         if problem:
             say({"problem": problem})
             return
@@ -47,21 +50,6 @@ def say(report: dict[str, Any]) -> None:
         print(json.dumps(report), flush=True)
     except BrokenPipeError:
         os._exit(0)
-
-
-def why(error: Exception) -> str:
-    """One sentence about a cluster that cannot be used, and what would help."""
-    text = short(error)
-    if "not find any running Ray" in str(error) or "No cluster" in str(error):
-        return (
-            "No Ray cluster runs here; `ray start --head` starts one on this machine, "
-            "--option address=HOST:6379 names another."
-        )
-    if "ray[client]" in text:
-        return "An address with ray:// needs more; pip install 'ray[client]', or name HOST:6379."
-    if "No module named 'cifar_tui" in str(error):
-        return "The nodes of the Ray cluster lack cifar-tui; install it there, too."
-    return f"Ray: {text}"
 
 
 def _listen(orders: "queue.Queue[dict[str, Any]]") -> None:
@@ -117,12 +105,21 @@ def _pass_on(dispatcher: Any, orders: "queue.Queue[dict[str, Any]]", need: dict[
         count += 1
         state = _ask(dispatcher.state.remote())
         say({**state, "seen": seen, "slots": slots})
-        with contextlib.suppress(queue.Empty):
-            order = orders.get(timeout=ASK_EVERY)
-            while True:
-                _ask(getattr(dispatcher, order["do"]).remote(*order["with"]))
-                seen = order["number"]
-                order = orders.get_nowait()
+        if batch := next_of(orders):
+            _ask(dispatcher.obey.remote(batch))
+            seen = batch[-1]["number"]
+
+
+def next_of(
+    orders: "queue.Queue[dict[str, Any]]", seconds: float = ASK_EVERY
+) -> list[dict[str, Any]]:
+    """The orders that are there, or the one that comes within so many seconds."""
+    batch = []
+    with contextlib.suppress(queue.Empty):
+        batch.append(orders.get(timeout=seconds))
+        while len(batch) < AT_ONCE:
+            batch.append(orders.get_nowait())
+    return batch
 
 
 def _ask(ref: Any) -> Any:

@@ -1,8 +1,10 @@
 """A run's folder, and its working copy on a node that does not see it; parcels keep them the same.
 
-A parcel is read in the reverse of the order in which it is taken in, which is the worker's own: the
-events, then best.pt before last.pt, then the summary. So no checkpoint comes home without its
-events, and a node lost at any moment leaves there what a crash on the spot would have left.
+Greetings go between them: the copy's heartbeat there, the last order back, so that neither waits
+for a parcel on a slow line. A parcel is read in the reverse of the order in which it is taken in,
+which is the worker's own: the events, then best.pt before last.pt, then the summary. So no
+checkpoint comes home without its events, and a node lost at any moment leaves there what a crash on
+the spot would have left.
 """
 
 import contextlib
@@ -10,10 +12,11 @@ import errno
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from cifar_tui.runs.archive import LARGEST
 from cifar_tui.runs.files import open_regular, parse_json, write_atomic
@@ -22,21 +25,23 @@ from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.record import ENDED
 
 LIMITS = {
-    name: LARGEST.get(name, 2**20)
-    for name in ("meta.json", "best.pt", "last.pt", "summary.json", "progress.json")
+    name: LARGEST.get(name, 2**20) for name in ("meta.json", "best.pt", "last.pt", "summary.json")
 }
 """What comes home beside the events, in the order in which it is written, and its most bytes."""
 LENT = ("spec.toml", "summary.json", "best.pt", "last.pt")
 """What the copy begins with."""
-EVENTS = "events.jsonl"
+EVENTS, PROGRESS = "events.jsonl", "progress.json"
+LARGEST_GREETING = 2**16
 EVERY = 0.5
-"""Seconds between two parcels: the heartbeat, and how soon an order is heard."""
+"""Seconds between two greetings: the heartbeat, and how soon an order is heard."""
 
 
 @dataclass(frozen=True)
 class Lent:
     """What a run's copy begins with, or the error number of why there is none."""
 
+    token: str = ""
+    """What tells this lending from any other of the run."""
     events: int = 0
     """Bytes of events.jsonl that stay at home; the copy's own begin there."""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -45,21 +50,33 @@ class Lent:
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """What changed in the copy; `number` grows, so that none is taken in after a later one."""
+class Greeting:
+    """That the copy is being trained."""
 
-    number: int
-    at: int
-    """Where in events.jsonl the lines belong."""
-    lines: bytes
-    files: dict[str, bytes]
+    token: str
+    progress: bytes
     word: str
     """What the copy's lock says: why training waits."""
 
 
 @dataclass(frozen=True)
+class Parcel:
+    """What changed in the copy; `number` grows, so that none is taken in after a later one."""
+
+    token: str
+    number: int
+    at: int
+    """Where in events.jsonl the lines belong."""
+    lines: bytes
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
 class Reply:
-    """What the copy's side is told: the last order, why not all was taken in, that it is over."""
+    """What the copy's side is told: the last order, why not all was taken in, that it is over.
+
+    It is over when the run is no longer this copy's.
+    """
 
     order: Order | None = None
     refused: int = 0
@@ -76,6 +93,7 @@ class Home:
         self._folder = folder
         self._lock = Lock(folder.path / "lock")
         self._busy = threading.Lock()
+        self._token = ""
         self._latest = 0
         self._closed = False
 
@@ -88,9 +106,27 @@ class Home:
                 self._folder.sweep()
                 self._folder.mend_events()
                 files = {name: content for name in LENT if (content := self._read(name))}
-                return Lent(self._size(), files, self._folder.read_order())
+                self._token, self._latest = uuid.uuid4().hex, 0
+                return Lent(self._token, self._size(), files, self._folder.read_order())
         except OSError as error:
             return Lent(refused=error.errno or errno.EIO)
+
+    def greet(self, greeting: Greeting) -> Reply:
+        """Pass the heartbeat on; one that cannot be written is not missed.
+
+        Raises ValueError for what is no greeting.
+        """
+        if len(greeting.progress) > LARGEST_GREETING:
+            raise ValueError("this is no greeting of a run")
+        with self._busy:
+            if not self._has_lent(greeting.token):
+                return Reply(over=True)
+            self._lock.say(greeting.word)
+            if greeting.progress:
+                with contextlib.suppress(OSError):
+                    path = self._folder.path / PROGRESS
+                    write_atomic(path, greeting.progress, durable=False)
+            return Reply(self._folder.read_order())
 
     def take_in(self, parcel: Parcel) -> Reply:
         """Write what changed, in order; what is refused comes again with the next parcel.
@@ -99,11 +135,10 @@ class Home:
         """
         require_sound(parcel)
         with self._busy:
-            if self._closed:
+            if not self._has_lent(parcel.token):
                 return Reply(over=True)
             try:
                 if parcel.number > self._latest:
-                    self._lock.say(parcel.word)
                     self._write(parcel)
                     self._latest = parcel.number
             except OSError as error:
@@ -116,6 +151,9 @@ class Home:
             self._closed = True
             self._lock.release()
 
+    def _has_lent(self, token: str) -> bool:
+        return not self._closed and token == self._token
+
     def _write(self, parcel: Parcel) -> None:
         if new := parcel.lines[max(0, self._size() - parcel.at) :]:
             self._folder.append_lines(new, durable=True)
@@ -124,7 +162,7 @@ class Home:
                 continue
             if name == "summary.json" and has_ended(content):
                 self._folder.clear_order()
-            write_atomic(self._folder.path / name, content, durable=name != "progress.json")
+            write_atomic(self._folder.path / name, content)
 
     def _size(self) -> int:
         try:
@@ -153,7 +191,7 @@ class Copy(RunFolder):
         super().__init__(path)
         self.refused: OSError | None = None
         """Why the last parcel was not taken in."""
-        self._begin, self._sent, self._number = lent.events, 0, 0
+        self._token, self._begin, self._sent, self._number = lent.token, lent.events, 0, 0
         path.mkdir()
         for name in LENT:
             if name in lent.files:
@@ -174,8 +212,15 @@ class Copy(RunFolder):
         if order is not None and order != self.read_order():
             self.write_order(order)
 
-    def pack(self) -> Parcel:
-        """What has changed since the last parcel that was delivered."""
+    def greeting(self) -> Greeting:
+        """The copy's heartbeat, as far as there is one."""
+        progress = b""
+        with contextlib.suppress(OSError), open_regular(self.path / PROGRESS) as file:
+            progress = file.read(LARGEST_GREETING)
+        return Greeting(self._token, progress, Lock(self.path / "lock").word())
+
+    def pack(self) -> Parcel | None:
+        """What has changed since the last parcel that was delivered, if anything has."""
         files: dict[str, bytes] = {}
         self._packed = dict(self._stamps)
         for name in reversed(LIMITS):
@@ -185,9 +230,11 @@ class Copy(RunFolder):
                     content, self._packed[name] = file.read(), stamp
                     # of two that are the same, pickle sends one
                     files[name] = next((c for c in files.values() if c == content), content)
+        lines = self._lines()
+        if not (lines or files):
+            return None
         self._number += 1
-        word = Lock(self.path / "lock").word()
-        return Parcel(self._number, self._begin + self._sent, self._lines(), files, word)
+        return Parcel(self._token, self._number, self._begin + self._sent, lines, files)
 
     def delivered(self, parcel: Parcel) -> None:
         """Remember that the last parcel has been taken in."""
@@ -204,14 +251,24 @@ class Copy(RunFolder):
         return content[: content.rfind(b"\n") + 1]
 
 
+class Road(Protocol):
+    """The way to a run's home."""
+
+    def greet(self, greeting: Greeting) -> Reply:
+        """Deliver a greeting; raises whatever it likes when there is no answer."""
+
+    def send(self, parcel: Parcel, meanwhile: Callable[[], bool]) -> Reply:
+        """Deliver a parcel, however long that takes, as long as `meanwhile` says to go on."""
+
+
 class Courier:
     """Carries parcels home and orders back while a copy is trained, and what is left at its end."""
 
-    def __init__(self, copy: Copy, send: Callable[[Parcel], Reply]) -> None:
+    def __init__(self, copy: Copy, road: Road) -> None:
         self.over = False
         """Whether the run is no longer this copy's."""
         self._copy = copy
-        self._send = send
+        self._road = road
         self._order: Order | None = None
         self._answered = True
         self._ended = threading.Event()
@@ -231,26 +288,37 @@ class Courier:
             time.sleep(EVERY)
 
     def carry(self) -> bool:
-        """Deliver what has changed; tells whether it was taken in.
+        """Greet, and deliver what has changed; tells whether it was taken in.
 
         Raises OSError where the copy itself cannot be read.
         """
         parcel = self._copy.pack()
         try:
-            reply, self._answered = self._send(parcel), True
+            if not self._greet():
+                return False
+            reply = self._road.send(parcel, self._greet) if parcel else Reply(self._order)
+            self._answered = True
         except Exception:  # whatever Ray raises: the head may answer again
             self._answered = False
             self._copy.refused = OSError(errno.EHOSTUNREACH, "the cluster's head does not answer")
             return False
+        self._hear(reply)
+        failed = reply.refused
+        self._copy.refused = OSError(failed, os.strerror(failed)) if failed else None
+        if parcel and not failed:
+            self._copy.delivered(parcel)
+        return not failed
+
+    def _greet(self) -> bool:
+        """Say that the copy is being trained, and hear the last order; tells whether to go on."""
+        self._hear(self._road.greet(self._copy.greeting()))
+        return not self.over
+
+    def _hear(self, reply: Reply) -> None:
+        self.over = self.over or reply.over
         if reply.order != self._order:
             self._order = reply.order
             self._copy.hear(reply.order)
-        self.over = reply.over
-        failed = reply.refused
-        self._copy.refused = OSError(failed, os.strerror(failed)) if failed else None
-        if not failed:
-            self._copy.delivered(parcel)
-        return not failed
 
     def _work(self) -> None:
         while not self.over and not self._ended.wait(EVERY):

@@ -10,11 +10,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cifar_tui.backends.ray_mirror import Copy, Courier, Lent, Parcel, Reply
+from cifar_tui.backends.ray_mirror import EVERY, Copy, Courier, Greeting, Lent, Parcel, Reply
 from cifar_tui.errors import UserError
 from cifar_tui.runs.archive import is_run_id
 from cifar_tui.runs.files import read_json, write_json
@@ -28,7 +27,7 @@ WORKER = "worker.json"
 PATIENCE = 60
 """Seconds to wait for a run that a process of a lost node may still hold."""
 TIMEOUT = 30.0
-"""Seconds after which the dispatcher counts as silent."""
+"""Seconds without an answer to a greeting after which the dispatcher counts as silent."""
 
 
 def fill(dispatcher: Any, name: str, runs: str, cpus: int, gpus: float) -> None:
@@ -115,7 +114,7 @@ class Place:
         path.parent.mkdir(exist_ok=True)
         try:
             copy = Copy(path, self._borrow())
-            with Courier(copy, partial(self._send, run_id)) as courier:
+            with Courier(copy, Road(self._dispatcher, self._name)) as courier:
                 self._train(copy, lambda: courier.over)
             return not courier.over
         finally:
@@ -131,14 +130,6 @@ class Place:
         if lent.refused:
             raise OSError(lent.refused, os.strerror(lent.refused))
         return lent
-
-    def _send(self, run_id: str, parcel: Parcel) -> Reply:
-        import ray
-
-        reply: Reply = ray.get(
-            self._dispatcher.take_in.remote(self._name, run_id, parcel), timeout=TIMEOUT
-        )
-        return reply
 
     def _find_images(self, where: str) -> None:
         """Have the images sent that are not on this node, when they are first read."""
@@ -166,3 +157,29 @@ class Place:
 
     def _say(self, problem: str) -> None:
         self._dispatcher.say.remote(problem)
+
+
+class Road:
+    """Through the cluster to the dispatcher, which holds the run's own folder."""
+
+    def __init__(self, dispatcher: Any, name: str) -> None:
+        self._dispatcher = dispatcher
+        self._name = name
+
+    def greet(self, greeting: Greeting) -> Reply:
+        """Deliver a greeting; raises what Ray does, also when there is no answer in time."""
+        import ray
+
+        reply: Reply = ray.get(self._dispatcher.greet.remote(self._name, greeting), timeout=TIMEOUT)
+        return reply
+
+    def send(self, parcel: Parcel, meanwhile: Callable[[], bool]) -> Reply:
+        """Deliver a parcel; on a slow line that takes as long as greetings are answered."""
+        import ray
+
+        ref = self._dispatcher.take_in.remote(self._name, parcel)
+        while not ray.wait([ref], timeout=EVERY)[0]:
+            if not meanwhile():
+                return Reply(over=True)
+        reply: Reply = ray.get(ref)
+        return reply

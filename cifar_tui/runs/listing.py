@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
+from cifar_tui.runs.beat import QUEUE, Beats
 from cifar_tui.runs.files import LineReader, read_json
 from cifar_tui.runs.folder import TRASH, RunFolder
 from cifar_tui.runs.lock import Lock
@@ -104,6 +105,7 @@ class Runs:
         """Two threads that look at all runs at once would each do the other's work."""
         self._known: dict[str, tuple[tuple[int, ...], Run]] = {}
         self._beats: dict[str, tuple[int, float]] = {}
+        self._queue = Beats(folder)
 
     def all(self) -> list[Run]:
         """Every run, oldest first; unreadable ones too, none of them hiding another."""
@@ -184,12 +186,16 @@ class Runs:
     def _is_left(self, run_id: str, progress: Progress) -> bool:
         """Whether whoever queued a run is gone; elsewhere, one that has beaten and beats no more.
 
-        A cluster's job beats only once it has begun.
+        A queue on a cluster beats for its runs; a cluster's job only once it has begun.
         """
-        alive, beats = is_alive(progress.worker), progress.counter and not progress.worker.job
-        return alive is False or bool(
-            alive is None and beats and self._silent(run_id, progress.counter)
-        )
+        worker, counter = progress.worker, progress.counter
+        if worker.job.startswith(QUEUE):
+            beat = self._queue.of(worker)
+            worker, counter = (beat.worker, beat.counter) if beat else (worker, -1)
+        elif worker.job:
+            counter = 0
+        alive = is_alive(worker)
+        return alive is False or bool(alive is None and counter and self._silent(run_id, counter))
 
     def _silent(self, run_id: str, counter: int) -> bool:
         now = time.monotonic()

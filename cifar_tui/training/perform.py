@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,8 @@ from cifar_tui.training.trainer import Event, Phase, train
 STOPPED: Event = {"event": "end", "status": "stopped", "reason": "stopped by the user"}
 BEAT = 0.25
 """Seconds between two looks at the control file and two writes of the progress file."""
+READING_BEAT = 1.0
+"""Seconds between two writes of the progress file while images are read."""
 TRY_AGAIN = 1.0
 """Seconds between two attempts to write a folder that refuses."""
 
@@ -173,7 +176,8 @@ class Performance:
         self._update(status="running", reason="")
 
     def _events(self, spec: RunSpec, device: torch.device) -> Iterator[Event]:
-        dataset = IMAGES.open(spec.data)
+        with self._beating():
+            dataset = IMAGES.open(spec.data)
         self.describe(dataset, device)
         checkpoint, remark = resume_point(self._folder)
         if remark:
@@ -288,6 +292,23 @@ class Performance:
         self._beat(phase=phase)
         self._rate.forget()
         return time.monotonic() - began
+
+    @contextlib.contextmanager
+    def _beating(self) -> Iterator[None]:
+        """Keep the heartbeat up while something is read that may take minutes on a slow line."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(READING_BEAT):
+                self._beat()
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def _beat(self, **changes: Any) -> None:
         """Write the heartbeat; a disk that refuses it refuses what matters soon enough."""

@@ -9,17 +9,19 @@ from typing import Any
 
 import pytest
 
-from cifar_tui.backends import ray_backend, ray_images
+from cifar_tui.backends import ray_backend, ray_images, ray_store
 from cifar_tui.backends.choices import Wish, make_backend
 from cifar_tui.backends.nodes import Node
 from cifar_tui.backends.ray_backend import Line, RayBackend, parse_need
-from cifar_tui.backends.ray_dispatcher import DEATHS, Dispatcher, Need
-from cifar_tui.backends.ray_line import machines
-from cifar_tui.backends.ray_mirror import Parcel, Reply
+from cifar_tui.backends.ray_dispatcher import DEATHS, Dispatcher
+from cifar_tui.backends.ray_line import machines, next_of
+from cifar_tui.backends.ray_mirror import Greeting, Parcel, Reply
 from cifar_tui.backends.ray_place import sweep
+from cifar_tui.backends.ray_store import Need
 from cifar_tui.data import describe, open_dataset
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import write_json
+from cifar_tui.runs import beat, listing, record
+from cifar_tui.runs.files import write_atomic, write_json
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_progress
 from cifar_tui.runs.lock import Lock
@@ -71,6 +73,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
+    (tmp_path / "runs").mkdir()
     return Bench(tmp_path / "runs")
 
 
@@ -183,19 +186,22 @@ def test_a_place_that_does_not_see_the_folder_trains_a_copy_until_it_is_lost(ben
     assert bench.take(first) == a
     lent = bench.dispatcher.lend(first)
     assert {"spec.toml", "summary.json"} <= lent.files.keys()
-    begun = Parcel(1, 0, b'{"event": "start"}\n', {}, "")
-    assert bench.dispatcher.take_in(first, a, begun) == Reply()
-    assert bench.dispatcher.take_in(first, b, begun).over, "it has another run"
+    begun = Parcel(lent.token, 1, 0, b'{"event": "start"}\n', {})
+    greeting = Greeting(lent.token, b"", "")
+    assert bench.dispatcher.take_in(first, begun) == Reply()
     RunFolder(bench.runs / a).write_order("pause")
-    assert bench.dispatcher.take_in(first, a, begun) == Reply("pause")
+    assert bench.dispatcher.greet(first, greeting) == Reply("pause")
     bench.dispatcher._close_place(first, "the node died")
-    assert bench.dispatcher.take_in(first, a, begun).over
+    assert bench.dispatcher.take_in(first, begun).over
+    assert bench.dispatcher.greet(first, greeting).over
     second = bench.place()
     assert bench.take(second) == a
-    assert bench.dispatcher.lend(second).events == len(begun.lines)
+    lent = bench.dispatcher.lend(second)
+    assert lent.events == len(begun.lines)
+    assert bench.dispatcher.take_in(second, begun).over, "an earlier lending's, come late"
     bench.end(a, "finished")
-    assert bench.take(second) == b
-    assert bench.dispatcher.take_in(second, a, begun).over
+    assert bench.take(second) == b and bench.dispatcher.lend(second).events == 0
+    assert bench.dispatcher.take_in(second, replace(begun, token=lent.token)).over
     assert Lock(bench.runs / a / "lock").take(), "nobody holds a run that is done"
 
 
@@ -203,7 +209,7 @@ def test_a_head_without_the_run_says_so(bench: Bench, tmp_path: Path) -> None:
     bench.dispatcher.put("20260101-000000-run", None, "/", NEED)
     assert "head" in bench.dispatcher.problem and "does not see" in bench.dispatcher.problem
     elsewhere = Dispatcher(str(tmp_path / "elsewhere"))
-    assert f"does not see {tmp_path / 'elsewhere'}; start the cluster" in elsewhere.sees_runs()
+    assert f"does not see {tmp_path / 'elsewhere'}; start the cluster" in elsewhere.why_not()
 
 
 def test_a_place_removes_what_a_killed_one_left(tmp_path: Path) -> None:
@@ -245,35 +251,90 @@ def test_what_ray_cannot_start_is_not_tried_for_ever(bench: Bench) -> None:
     assert bench.dispatcher.problem == "Ray cannot start a run: No module named 'torch'"
 
 
-def test_runs_that_wait_have_a_heartbeat_and_those_in_training_their_own(bench: Bench) -> None:
+def test_runs_that_wait_share_a_heartbeat_and_those_in_training_have_their_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b = bench.put(2)
     assert bench.take(bench.place()) == a
-    before = read_progress(bench.runs / a)
-    for beat in (1, 2):
-        bench.dispatcher._next_beat = 0
-        bench.dispatcher._beat()
-        waiting = read_progress(bench.runs / b)
-        assert waiting is not None and waiting.counter == beat
-    bench.dispatcher._beat()
-    assert read_progress(bench.runs / b) == waiting, "not each time that it looks at the places"
-    assert read_progress(bench.runs / a) == before
+    elsewhere = Runs(bench.runs)
+    monkeypatch.setattr(listing, "STALE_AFTER", -1.0)
+    monkeypatch.setattr(beat, "READ_EVERY", 0.0)
+    before = read_progress(bench.runs / b)
+
+    def left_behind() -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr(record, "this_host", lambda: "another machine")
+            return elsewhere.get(b).left_behind
+
+    for _ in range(2):
+        bench.dispatcher._store._next_beat = 0
+        bench.dispatcher._store.beat()
+        assert not left_behind()
+    bench.dispatcher._store.beat()
+    assert left_behind(), "it beats now and then, and was looked at before that"
+    assert read_progress(bench.runs / b) == before, "nothing is written for each run that waits"
+
+
+def test_runs_of_a_dispatcher_that_is_gone_are_known_on_its_head_at_once(bench: Bench) -> None:
+    (a,) = bench.put(1)
+    bench.dispatcher._store.beat()
+    assert not Runs(bench.runs).get(a).left_behind
+    gone = this_worker().model_copy(update={"pid": 2**22 - 1})
+    last = beat.read_beat(bench.runs)
+    assert last is not None
+    beat.write_beat(bench.runs, last.model_copy(update={"worker": gone}))
+    assert Runs(bench.runs).get(a).left_behind
 
 
 def test_a_new_dispatcher_takes_up_what_the_last_one_had(bench: Bench) -> None:
+    assert bench.dispatcher.why_not() == ""
     a, b, c = bench.put(3)
-    name = bench.place()
-    bench.take(name)
+    assert bench.take(bench.place()) == a and bench.take(bench.place()) == b
     bench.end(a, "running", epochs=3)
-    bench.end(c, "finished")
+    bench.end(b, "finished")
     (dropped,) = bench.put(1)
-    bench.dispatcher.drop(dropped)
-    bench.dispatcher._store()
+    bench.dispatcher.obey([order("hold"), order("drop", dropped)])
+    before = (bench.runs / c / "summary.json").stat(), (bench.runs / c / "progress.json").stat()
     again = Bench(bench.runs)
-    again.dispatcher._load()
-    assert again.dispatcher.queued == [a, b]
+    assert "kept by another Ray cluster" in again.dispatcher.why_not()
+    assert again.dispatcher.own == []
+    bench.dispatcher._store._lock.release()
+    assert again.dispatcher.why_not() == ""
+    assert again.dispatcher.queued == [a, c] and again.dispatcher.held
     assert again.run(a).status == "queued" and again.run(a).summary.epochs_done == 3
-    assert not again.run(b).left_behind
+    after = (bench.runs / c / "summary.json").stat(), (bench.runs / c / "progress.json").stat()
+    assert after == before and not again.run(c).left_behind, "what waited still waits"
+    again.dispatcher.go_on()
     assert again.take(again.place()) == a
+
+
+def test_a_folder_that_cannot_be_written_has_no_queue(bench: Bench) -> None:
+    (bench.runs / ".ray.lock").mkdir()
+    assert f"Cannot write into {bench.runs}" in bench.dispatcher.why_not()
+    (bench.runs / ".ray.lock").rmdir()
+    assert bench.dispatcher.why_not() == ""
+
+
+def test_a_long_queue_is_stored_once_for_many_orders(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [RunFolder.create(bench.runs, RunSpec(data="demo")) for _ in range(50)]
+    written: list[Path] = []
+
+    def note(path: Path, content: bytes) -> None:
+        written.append(path)
+        write_atomic(path, content)
+
+    monkeypatch.setattr(ray_store, "write_atomic", note)
+    bench.dispatcher.obey([order("put", folder.id, None, "/", NEED) for folder in folders])
+    assert len(written) == 1
+    assert [entry.run_id for entry in bench.dispatcher._store.load().waiting] == [
+        folder.id for folder in folders
+    ]
+
+
+def order(name: str, *arguments: Any) -> dict[str, Any]:
+    return {"number": 1, "do": name, "with": arguments}
 
 
 NODE = Node("node7", "ALIVE", cpus=8, cpus_used=2, gpus=1, gpus_used=0.5)
@@ -295,12 +356,9 @@ class Wire:
         yield {"nodes": [asdict(NODE)]}
         while not self._cut:
             yield {**self._dispatcher.state(), "seen": seen, "slots": 2}
-            try:
-                order = self._orders.get(timeout=0.02)
-            except queue.Empty:
-                continue
-            getattr(self._dispatcher, order["do"])(*order["with"])
-            seen = order["number"]
+            if batch := next_of(self._orders, 0.02):
+                self._dispatcher.obey(batch)
+                seen = batch[-1]["number"]
 
     def cut(self) -> None:
         self._cut = True
@@ -338,7 +396,7 @@ def test_closing_hands_over_all_orders_and_stops_nothing(bench: Bench) -> None:
     backend.start()
     backend.join()
     assert bench.dispatcher.queued == [a, b]
-    assert bench.dispatcher._needs[b] == Need(1, 0.0), "what names the CPU takes no GPU"
+    assert bench.dispatcher._entries[b].need == Need(1, 0.0), "what names the CPU takes no GPU"
     later = make(bench)
     later.start()
     until(lambda: later.queued == [a, b])

@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cifar_tui.backends import ray_mirror
-from cifar_tui.backends.ray_mirror import Copy, Courier, Home, Lent, Parcel, Reply
+from cifar_tui.backends.ray_mirror import Copy, Courier, Greeting, Home, Lent, Parcel, Reply
 from cifar_tui.runs.files import LineReader, write_atomic
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import read_epochs, read_run
+from cifar_tui.runs.listing import read_epochs, read_progress, read_run
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.perform import perform
 
-SAME = ("events.jsonl", "summary.json", "progress.json", "best.pt", "last.pt")
+SAME = ("events.jsonl", "summary.json", "best.pt", "last.pt")
 
 
 class DiskFull(OSError):
@@ -88,7 +88,7 @@ class Apart:
         self.lend()
 
     def lend(self) -> None:
-        """Begin a copy on another node, with what is at home."""
+        """Begin a copy on another node, with what is at home; what the last sent may come late."""
         self.copies += 1
         self.home = Home(self.folder)
         lent = self.home.lend()
@@ -96,7 +96,6 @@ class Apart:
         self.before = (self.folder.path / "events.jsonl").read_bytes() if lent.events else b""
         (self.where / f"node{self.copies}").mkdir()
         self.copy = Copy(self.where / f"node{self.copies}" / self.folder.id, lent)
-        self.late = []
         done = content(self.copy.last)["epoch"]
         self.steps = work(self.copy, done + 1, self.epochs)
 
@@ -106,24 +105,24 @@ class Apart:
             for _ in range(writes):
                 next(self.steps, None)
         elif action == "send":
-            parcel = self.copy.pack()
-            assert self.home.take_in(parcel) == Reply()
-            self.copy.delivered(parcel)
-        elif action == "send twice":
-            parcel = self.copy.pack()
+            self.home.greet(self.copy.greeting())
+            if parcel := self.copy.pack():
+                assert self.home.take_in(parcel) == Reply()
+                self.copy.delivered(parcel)
+        elif action == "send twice" and (parcel := self.copy.pack()):
             self.home.take_in(parcel)
             self.home.take_in(parcel)
-        elif action == "hold back":
-            self.late.append(self.copy.pack())
+        elif action == "hold back" and (parcel := self.copy.pack()):
+            self.late.append(parcel)
         elif action == "arrive late" and self.late:
             self.home.take_in(self.late.pop())
-        elif action == "disk full":
+        elif action == "disk full" and (parcel := self.copy.pack()):
             with patch.context() as full:
                 refuse_after(full, writes % 4)
-                assert self.home.take_in(self.copy.pack()).refused in (0, errno.ENOSPC)
+                assert self.home.take_in(parcel).refused in (0, errno.ENOSPC)
         elif action == "node lost":
             self.home.close()
-            assert self.home.take_in(self.copy.pack()).over
+            assert self.home.greet(self.copy.greeting()).over
             self.lend()
         reached = require_resumable(self.folder)
         assert reached >= self.reached, "nothing that came home is taken back"
@@ -166,7 +165,7 @@ def test_whatever_happens_home_is_as_a_crash_on_the_spot_leaves_it(
         for _ in apart.steps:
             pass
         apart.act("send", 0, patch)
-        for name in SAME[1:]:
+        for name in (*SAME[1:], "progress.json"):
             assert (apart.folder.path / name).read_bytes() == (apart.copy.path / name).read_bytes()
         assert events_of(apart.folder) == apart.before + events_of(apart.copy)
         assert [e["epoch"] for e in read_epochs(apart.folder.path)] == [1, 2, 3, 4, 5]
@@ -188,6 +187,7 @@ def test_a_parcel_read_while_the_worker_writes_brings_no_checkpoint_without_its_
     sent = 0
     while read_run(apart.folder.path).summary.status != "finished":
         parcel = apart.copy.pack()
+        assert parcel is not None
         apart.home.take_in(parcel)
         apart.copy.delivered(parcel)
         require_resumable(apart.folder)
@@ -212,9 +212,30 @@ def test_only_one_has_the_run_and_late_parcels_of_another_change_nothing(tmp_pat
     for _ in apart.steps:
         pass
     apart.home.close()
-    assert apart.home.take_in(apart.copy.pack()) == Reply(over=True)
+    late = apart.copy.pack()
+    assert late is not None and apart.home.take_in(late) == Reply(over=True)
+    assert apart.home.lend() == Lent(refused=errno.EAGAIN), "nobody takes its lock again"
     assert read_run(apart.folder.path).status == "queued"
-    assert not Home(apart.folder).lend().refused
+    again = Home(apart.folder)
+    assert not again.lend().refused
+    assert again.take_in(late).over and again.greet(apart.copy.greeting()).over
+    assert read_run(apart.folder.path).status == "queued"
+
+
+def test_a_greeting_brings_the_heartbeat_and_takes_the_order_along(tmp_path: Path) -> None:
+    apart = Apart(tmp_path)
+    apart.copy.write_progress(Progress(worker=this_worker(), counter=7))
+    apart.folder.write_order("pause")
+    assert apart.home.greet(apart.copy.greeting()) == Reply("pause")
+    progress = read_progress(apart.folder.path)
+    assert progress is not None and progress.counter == 7
+    assert apart.copy.pack() is None, "a heartbeat alone is no parcel"
+    with pytest.MonkeyPatch.context() as patch:
+        refuse_after(patch, 0)
+        assert apart.home.greet(apart.copy.greeting()) == Reply("pause"), "a full disk at home"
+    token = apart.copy.greeting().token
+    with pytest.raises(ValueError):
+        apart.home.greet(Greeting(token, b" " * 2**17, ""))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +245,8 @@ def test_only_one_has_the_run_and_late_parcels_of_another_change_nothing(tmp_pat
         {"files": {"spec.toml": b""}},
         {"files": {"notes.json": b"{}"}},
         {"lines": b'{"event": "half'},
-        {"files": {"progress.json": b" " * (2**20 + 1)}},
+        {"files": {"progress.json": b"{}"}},
+        {"files": {"summary.json": b" " * (2**30)}},
         {"at": -1},
     ],
 )
@@ -232,7 +254,8 @@ def test_what_is_no_parcel_of_a_run_is_refused_whole(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     apart = Apart(tmp_path)
-    good: dict[str, Any] = {"number": 1, "at": 0, "lines": b"{}\n", "files": {}, "word": ""}
+    good: dict[str, Any] = {"number": 1, "at": 0, "lines": b"{}\n", "files": {}}
+    good["token"] = apart.copy.greeting().token
     before = sorted(os.listdir(apart.folder.path))
     with pytest.raises(ValueError):
         apart.home.take_in(Parcel(**good | changes))
@@ -243,28 +266,46 @@ def test_a_run_that_was_deleted_is_not_lent(tmp_path: Path) -> None:
     assert Home(RunFolder(tmp_path / "gone")).lend() == Lent(refused=errno.ENOENT)
 
 
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
 def figures(path: Path) -> list[tuple[Any, ...]]:
     names = ("train_loss", "train_acc", "val_loss", "val_acc")
     return [tuple(epoch[name] for name in names) for epoch in read_epochs(path)]
 
 
-def train_apart(
-    folder: RunFolder, node: Path, send: Callable[[Parcel], Reply] | None = None
-) -> list[Parcel]:
-    """Train a copy of a run as a place does; returns the parcels."""
-    home = Home(folder)
+class Near:
+    """The way to a home in this process; the next parcel takes until `arrived` is set."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.arrived = threading.Event()
+        self.arrived.set()
+        self.heard = threading.Event()
+
+    def greet(self, greeting: Greeting) -> Reply:
+        return self.home.greet(greeting)
+
+    def send(self, parcel: Parcel, meanwhile: Callable[[], bool]) -> Reply:
+        while not self.arrived.wait(0.01):
+            if not meanwhile():
+                return Reply(over=True)
+            self.heard.set()
+        return self.home.take_in(parcel)
+
+
+def train_apart(folder: RunFolder, node: Path, road: Near | None = None) -> None:
+    """Train a copy of a run as a place does."""
+    road = road or Near(Home(folder))
     node.mkdir()
-    copy = Copy(node / folder.id, home.lend())
-    sent: list[Parcel] = []
-
-    def carry(parcel: Parcel) -> Reply:
-        sent.append(parcel)
-        return home.take_in(parcel) if send is None else send(parcel)
-
-    with Courier(copy, carry) as courier:
+    copy = Copy(node / folder.id, road.home.lend())
+    with Courier(copy, road) as courier:
         perform(copy, lambda: courier.over)
-    home.close()
-    return sent
+    road.home.close()
 
 
 def test_a_run_trained_apart_has_the_files_and_figures_of_one_on_the_spot(
@@ -292,12 +333,6 @@ def test_orders_reach_the_copy_and_a_disk_that_is_full_at_home_makes_it_wait(
     folder = RunFolder.create(tmp_path / "runs", RunSpec(data=str(tiny_course), epochs=100_000))
     thread = threading.Thread(target=train_apart, args=(folder, tmp_path / "node"))
     thread.start()
-
-    def until(condition: Callable[[], object]) -> None:
-        end = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < end, "it did not happen"
-            time.sleep(0.01)
 
     def status() -> str:
         return read_run(folder.path).status
@@ -327,3 +362,46 @@ def test_orders_reach_the_copy_and_a_disk_that_is_full_at_home_makes_it_wait(
     assert epochs == list(range(1, len(epochs) + 1))
     lines = LineReader(folder.path / "events.jsonl").read()
     assert len([e for e in lines if e["event"] == "epoch"]) == len(epochs), "each came once"
+
+
+def test_on_a_slow_line_orders_and_heartbeats_do_not_wait_for_a_parcel(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_mirror, "EVERY", 0.01)
+    folder = RunFolder.create(tmp_path / "runs", RunSpec(data=str(tiny_course), epochs=100_000))
+    road = Near(Home(folder))
+    road.arrived.clear()
+    thread = threading.Thread(target=train_apart, args=(folder, tmp_path / "node", road))
+    thread.start()
+    copy = tmp_path / "node" / folder.id
+    try:
+        assert road.heard.wait(60)
+        until(lambda: len(read_epochs(copy)) >= 2)
+        home = read_progress(folder.path)
+        assert home is not None and home.counter and read_run(folder.path).status == "queued"
+        until(lambda: (read_progress(folder.path) or home).counter > home.counter)
+        folder.write_order("stop")
+        until(lambda: read_run(copy).status == "stopped")
+        assert read_run(folder.path).status == "queued", "its first parcel is still under way"
+    finally:
+        folder.write_order("stop")
+        road.arrived.set()
+        thread.join(60)
+    assert not thread.is_alive() and read_run(folder.path).status == "stopped"
+    assert read_epochs(folder.path) == read_epochs(copy)
+
+
+def test_a_parcel_under_way_is_not_waited_for_when_the_run_is_not_the_copys_any_more(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_mirror, "EVERY", 0.01)
+    folder = RunFolder.create(tmp_path / "runs", RunSpec(data=str(tiny_course), epochs=100_000))
+    road = Near(Home(folder))
+    road.arrived.clear()
+    thread = threading.Thread(target=train_apart, args=(folder, tmp_path / "node", road))
+    thread.start()
+    assert road.heard.wait(60)
+    road.home.close()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert read_run(folder.path).status == "queued"

@@ -17,7 +17,7 @@ from ray.cluster_utils import Cluster
 
 from cifar_tui.backends.choices import Wish, make_backend
 from cifar_tui.backends.ray_backend import RayBackend
-from cifar_tui.backends.ray_dispatcher import STORE
+from cifar_tui.backends.ray_store import STORE
 from cifar_tui.runs.files import LineReader
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs, read_meta, read_progress

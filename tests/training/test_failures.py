@@ -1,5 +1,6 @@
 """A device that fails: the run says why, the queue goes on or is kept."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 import torch
 
 from cifar_tui.backends.worker import Worker
+from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.spec import RunSpec
 from cifar_tui.training import perform
 
@@ -100,3 +102,23 @@ def test_a_folder_that_is_gone_ends_its_run_and_not_the_queue(
     worker.start()
     worker.join()
     assert read_run(second.path).status == "finished"
+
+
+def test_a_run_whose_images_take_long_to_be_read_is_not_silent(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perform, "READING_BEAT", 0.01)
+    where = str(tiny_course)
+    folder = RunFolder.create(tmp_path, RunSpec(data=where, epochs=1))
+    counters: set[int] = set()
+
+    def read() -> Dataset:
+        end = time.monotonic() + 30
+        while len(counters) < 3 and time.monotonic() < end:
+            progress = read_progress(folder.path)
+            counters.add(progress.counter if progress else 0)
+        return open_dataset(where)
+
+    monkeypatch.setitem(perform.IMAGES.elsewhere, where, ("slow", read))
+    assert perform.perform(folder).status == "finished"
+    assert len(counters) == 3

@@ -36,9 +36,10 @@ SPECS = {
 }
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 """Largest difference in a loss or a weight within 50 steps."""
-SLOWER = {"simplenn": 0.1, "resnet": 0.001}
+SLOWER = {"simplenn": 0.003, "resnet": 0.0003}
 """What lr is multiplied by in fp32: at full speed a rounding that flips one ReLU grows to percents
-within 50 steps, in any two programs; what fp32 must prove is that nothing else differs."""
+within 50 steps, in any two programs and differently on each CPU; what fp32 must prove is that
+nothing else differs."""
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +108,11 @@ def test_the_step_matches_a_plain_loop_after_50_steps(
         assert loss.item() == pytest.approx(wanted, rel=TOLERANCE[dtype])
     ours, theirs = step.model.state_dict(), plain.state_dict()
     assert ours.keys() == theirs.keys()
-    for key in ours:
-        assert float((ours[key] - theirs[key]).abs().max()) < TOLERANCE[dtype], key
-    moved = zip(start, plain.parameters(), strict=True)
-    assert max(float((p - q).detach().abs().max()) for p, q in moved) > 2 * TOLERANCE[dtype]
+    apart = {key: float((ours[key] - theirs[key]).abs().max()) for key in ours}
+    assert max(apart.values()) < TOLERANCE[dtype], apart
+    pairs = zip(start, plain.parameters(), strict=True)
+    moved = max(float((p - q).detach().abs().max()) for p, q in pairs)
+    assert moved > 10 * max(apart.values()), "they agree on a way, not only on its beginning"
 
 
 def test_the_step_counts_sample_weighted_loss_and_hits(dataset: Dataset) -> None:
