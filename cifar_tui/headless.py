@@ -120,7 +120,7 @@ def _train(
         printer.note("The runs go on without this program; `cifar-tui runs stop RUN` stops one.")
     if interrupted:
         return 130
-    return 1 if "failed" in statuses else 0
+    return 1 if {"failed", "crashed"} & set(statuses) else 0
 
 
 def detach(specs: Sequence[RunSpec], runs: Path, wish: Wish = ANY) -> list[str]:

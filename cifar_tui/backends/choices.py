@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cifar_tui.backends import sbatch
@@ -12,6 +13,8 @@ from cifar_tui.backends.backend import Backend
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
+
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ ANY = Wish()
 
 @dataclass(frozen=True)
 class Choice:
-    """One backend; its module has `why_not()`, a sentence with what would help, or nothing where
-    it can be used, and `make(runs, wish)`, which raises UserError for what it cannot do."""
+    """One backend; its module has `why_not(options)`, a sentence with what would help, or nothing
+    where it can be used, and `make(runs, wish)`, which raises UserError for what it cannot do."""
 
     name: str
     help: str
@@ -52,9 +55,12 @@ class Choice:
     options: Mapping[str, str] = field(default_factory=dict)
     """Names of its own options with their help."""
 
-    def why_not(self) -> str:
-        """Why it cannot be used here, and the command that would help; empty where it can."""
-        return str(self._module().why_not())
+    def why_not(self, options: Mapping[str, str] = NO_OPTIONS) -> str:
+        """Why it cannot be used here, and the command that would help; empty where it can.
+
+        Takes seconds where a cluster does not answer.
+        """
+        return str(self._module().why_not(options))
 
     def make(self, runs: Path, wish: Wish) -> tuple[Backend, Sequence[str]]:
         """The backend over a folder of runs, not started yet, and what to tell of it."""
@@ -105,7 +111,8 @@ def withdraw(run: Run) -> bool:
 
     Otherwise the order in its folder has to do.
     """
-    holder = run.progress.worker.job if run.progress and run.status == "queued" else ""
+    waits = run.status in ("queued", "stale")
+    holder = run.progress.worker.job if run.progress and waits else ""
     name, _, job = holder.partition(":")
     if not job or name not in CHOICES:
         return False
@@ -145,7 +152,7 @@ def check_wish(wish: Wish) -> Choice:
         if option not in choice.options:
             known = ", ".join(choice.options) or "none"
             raise UserError(f"The backend {wish.name} has no option '{option}'; it has {known}.")
-    reason = choice.why_not()
+    reason = choice.why_not(wish.options)
     if reason:
         raise UserError(reason)
     return choice

@@ -6,8 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from cifar_tui.backends.slots import parse_slots, require_slot
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.steer import requeue
+from cifar_tui.runs.steer import lost, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.slot import Slot
 
@@ -29,7 +28,7 @@ DEATHS = 2
 """A run whose process died so often is left as crashed; a slot whose did in a row is taken out."""
 
 
-def why_not() -> str:
+def why_not(options: Mapping[str, str]) -> str:
     """Processes can be had everywhere."""
     return ""
 
@@ -227,8 +226,7 @@ class Pool(Backend):
         run = read_run(folder.path)
         if self._closing or run.status in ("finished", "diverged", "stopped"):
             return
-        crashed = run.summary.model_copy(update={"status": "crashed"})
-        super().add(requeue(replace(run, summary=crashed)), place=0)
+        super().add(requeue(lost(run)), place=0)
 
     def _take_out(self, slot: Slot, reason: str) -> None:
         """Use a slot no more, and hold the queue when none is left."""

@@ -7,6 +7,7 @@ gone can neither stop nor end the program.
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,9 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from cifar_tui.backends.backend import Backend
 from cifar_tui.backends.nodes import Node
+from cifar_tui.backends.ray_words import NO_CLUSTER
 from cifar_tui.errors import UserError
+from cifar_tui.runs.files import read_small
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.spec import RunSpec
@@ -29,6 +32,8 @@ LOG = ".background.log"
 """Beside the runs: what Ray says."""
 AGAIN, RETRY = 1.0, 30.0
 """Seconds until the next attempt to reach a cluster that answered the last time, or did not."""
+CALL_WITHIN = 2.0
+"""Seconds in which a cluster's head has to take a call."""
 NO_ROOM = (
     "No node of the Ray cluster has what a run needs, so it waits; "
     "cpus_per_run and gpus_per_run say what that is."
@@ -37,9 +42,28 @@ DEVICES = ("auto", "cpu", "cuda", "cuda:0")
 """What a run may name: of the GPUs that Ray gives it, it sees no other."""
 
 
-def why_not() -> str:
-    """Ray must be installed; whether a cluster runs is found out when it is asked."""
-    return "" if find_spec("ray") else "Ray is not installed; pip install 'cifar-tui[ray]'."
+def why_not(options: Mapping[str, str]) -> str:
+    """Ray must be installed and its head take calls; all else is found out when it is asked."""
+    if not find_spec("ray"):
+        return "Ray is not installed; pip install 'cifar-tui[ray]'."
+    address = options.get("address", "auto")
+    found = cluster_here() if address == "auto" else address
+    host, _, port = found.rpartition(":")
+    if not port.isdecimal() or "/" in found:
+        return "" if found else NO_CLUSTER
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CALL_WITHIN).close()
+    except (OSError, ValueError, OverflowError):
+        return NO_CLUSTER if address == "auto" else f"No Ray cluster answers at {address}."
+    return ""
+
+
+def cluster_here() -> str:
+    """The address of the cluster that Ray itself would find; empty without any."""
+    note = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+    with contextlib.suppress(OSError, ValueError):
+        return os.environ.get("RAY_ADDRESS") or read_small(note).decode().strip()
+    return ""
 
 
 def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +243,7 @@ class Dispatcher(Backend):
                 return
             self._forget(folder)
             with contextlib.suppress(OSError):
-                folder.write_summary(crashed(run, reason).summary)
+                folder.write_summary(steer.lost(run, reason).summary)
 
     def _count_death(self, run_id: str, epochs: int) -> int:
         """How often the run's process died since it last finished an epoch."""
@@ -359,7 +359,7 @@ class Dispatcher(Backend):
     def _again(self, run: Run, reason: str) -> None:
         """Put a lost run to the front of the queue, which stays held where it is."""
         held = self._held
-        self.add(requeue(crashed(run, reason)), place=0)
+        self.add(requeue(steer.lost(run, reason)), place=0)
         self._held = held
 
     def _holder(self) -> Worker:
@@ -381,12 +381,6 @@ def settle(need: dict[str, Any]) -> Need:
     import ray
 
     return Need(need["cpus"], 1.0 if ray.cluster_resources().get("GPU") else 0.0)
-
-
-def crashed(run: Run, reason: str) -> Run:
-    """The run as its lost process leaves it."""
-    changes = {"status": "crashed", "reason": reason}
-    return replace(run, summary=run.summary.model_copy(update=changes))
 
 
 def requeue(run: Run) -> RunFolder:

@@ -4,15 +4,17 @@ from pathlib import Path
 
 from cifar_tui.runs.record import this_host
 
+NO_CLUSTER = (
+    "No Ray cluster runs here; `ray start --head` starts one on this machine, "
+    "--option address=HOST:6379 names another."
+)
+
 
 def why(error: Exception) -> str:
     """One sentence about a cluster that cannot be used, and what would help."""
     text = short(error)
     if "not find any running Ray" in str(error) or "No cluster" in str(error):
-        return (
-            "No Ray cluster runs here; `ray start --head` starts one on this machine, "
-            "--option address=HOST:6379 names another."
-        )
+        return NO_CLUSTER
     if "ray[client]" in text:
         return "An address with ray:// needs more; pip install 'ray[client]', or name HOST:6379."
     if "No module named 'cifar_tui" in str(error):

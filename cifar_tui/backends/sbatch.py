@@ -1,16 +1,15 @@
 """Slurm's commands as far as runs need them: no shell between, and every option checked."""
 
-import contextlib
 import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cifar_tui.errors import UserError
+from cifar_tui.formats import plain
 
 WORD = r"[A-Za-z0-9_][\w.,:@+-]*"
 COUNT = r"[1-9]\d{0,5}"
@@ -33,8 +32,9 @@ OPTIONS = {
     MORE: "its other flags, as in --nice=10",
 }
 OURS = (
-    *("array", "chdir", "error", "hold", "input", "job-name", "no-requeue", "open-mode", "output"),
-    *("parsable", "quiet", "requeue", "signal", "test-only", "wait", "wrap", "help", "usage"),
+    *("array", "chdir", "clusters", "error", "gid", "help", "hold", "input", "job-name"),
+    *("no-requeue", "open-mode", "output", "parsable", "quiet", "requeue", "signal", "test-only"),
+    *("uid", "usage", "wait", "wrap"),
 )
 """Arguments of sbatch on which the runs' jobs depend."""
 JOB_NAME = "cifar-tui"
@@ -42,23 +42,23 @@ LOGS = ".slurm"
 """Beside the runs: what jobs could not write into a run's folder."""
 NOTICE = 60
 """Seconds before its time limit at which a job is told of it."""
-LARGEST_ARRAY = 1000
-"""Slurm's MaxArraySize is 1001 unless it was changed."""
-PATIENCE = 60.0
-"""Seconds that a command of Slurm may take."""
+AT_A_TIME = 500
+"""Jobs named in one command, whose arguments have a limit."""
+SUBMIT_WITHIN, ANSWER_WITHIN = 60.0, 15.0
+"""Seconds that sbatch and the other commands may take."""
+CHANGES_ANSWERS = ("SQUEUE_", "SINFO_", "SCANCEL_", "SBATCH_WAIT", "SBATCH_ARRAY")
+"""How names of variables begin by which a user changes what the commands do or print."""
+
+
+SILENCE = re.compile(r"contact|timed out|communication|backup controller", re.I)
 
 
 class Refused(Exception):
     """Slurm does not do it, or does not answer; says why."""
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How a job stands in the queue, in Slurm's words: PENDING and the reason, RUNNING, ..."""
-
-    state: str
-    reason: str = ""
-    restarts: int = 0
+class Silent(Refused):
+    """It does not answer, so that it may do it later, or have done it."""
 
 
 def check_options(options: Mapping[str, str]) -> list[str]:
@@ -103,13 +103,16 @@ def submit(run_ids: Sequence[str], runs: Path, options: Mapping[str, str]) -> li
     `--requeue` lets Slurm itself start a job anew whose node was lost or taken.
     """
     runs = runs.resolve()
+    if "\\" in str(runs) or not str(runs).isprintable():
+        raise Refused(f"it cannot write beside runs in '{plain(str(runs))}'; use another --runs")
     (runs / LOGS).mkdir(exist_ok=True)
     limit = limit_of(options)
     log = str(runs / LOGS).replace("%", "%%")
     array = f"0-{len(run_ids) - 1}" + (f"%{limit}" if limit else "")
     command = ["sbatch", "--parsable", f"--job-name={JOB_NAME}", f"--array={array}", "--requeue"]
     command += [f"--output={log}/%A_%a.log", "--open-mode=append", f"--signal=B:USR1@{NOTICE}"]
-    answer = ask([*command, *check_options(options)], script(run_ids, runs))
+    command += check_options(options)
+    answer = ask(command, script(run_ids, runs), seconds=SUBMIT_WITHIN)
     number = answer.strip().partition(";")[0]
     if not number.isdecimal():
         raise Refused(f"sbatch answered '{answer.strip()[:100]}'")
@@ -127,42 +130,22 @@ def script(run_ids: Sequence[str], runs: Path) -> str:
     )
 
 
-def is_job(text: str) -> bool:
-    """Whether this can be a job's name, as a folder's word for it is not trusted."""
-    return re.fullmatch(r"\d{1,12}(_\d{1,9})?", text, re.ASCII) is not None
-
-
-def standings(jobs: Collection[str]) -> dict[str, Standing]:
-    """How our jobs stand; those that are gone are left out.
-
-    Raises Refused when Slurm does not answer.
-    """
-    command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", f"--name={JOB_NAME}"]
-    command += ["--Format=JobArrayID:40|,State:20|,RestartCnt:10|,Reason:80"]
-    lines = [line.split("|", 3) for line in ask(command).splitlines()]
-    found = {
-        job.strip(): Standing(state.strip(), reason.strip(), int(restarts))
-        for job, state, restarts, reason in lines
-    }
-    return {job: found[job] for job in jobs if job in found}
-
-
 def hold(jobs: Collection[str]) -> None:
-    """Let no waiting job of these start, until `release`."""
-    _do(["scontrol", "uhold", ",".join(jobs)])
+    """Let no waiting job of these start, until `release`; raises Refused."""
+    for some in _parts(jobs):
+        ask(["scontrol", "uhold", ",".join(some)])
 
 
 def release(jobs: Collection[str]) -> None:
-    """Let held jobs start again."""
-    _do(["scontrol", "release", ",".join(jobs)])
+    """Let held jobs start again; raises Refused."""
+    for some in _parts(jobs):
+        ask(["scontrol", "release", ",".join(some)])
 
 
-def cancel_waiting(jobs: Collection[str]) -> None:
-    """Cancel those that have not started; the others obey their run's control file."""
-    with contextlib.suppress(Refused):
-        waiting = [job for job, one in standings(jobs).items() if one.state == "PENDING"]
-        if waiting:
-            _do(["scancel", "--quiet", *waiting])  # with --state it would take the whole array
+def cancel(jobs: Collection[str]) -> None:
+    """Cancel jobs; raises Refused. Not by state: that would take the whole array."""
+    for some in _parts(jobs):
+        ask(["scancel", "--quiet", *some])
 
 
 def requeue(job: str) -> None:
@@ -170,25 +153,17 @@ def requeue(job: str) -> None:
     ask(["scontrol", "requeue", job])
 
 
-def last_words(job: str) -> str:
-    """How Slurm says that a job ended, as in `FAILED 1:0`; empty when it has forgotten."""
-    try:
-        answer = ask(["scontrol", "--oneliner", "show", "job", job])
-    except Refused:
-        return ""
-    state = re.search(r"\bJobState=(\S+)", answer)
-    code = re.search(r"\bExitCode=(\S+)", answer)
-    return f"{state[1]} {code[1]}" if state and code else ""
+def _parts(jobs: Collection[str]) -> Iterator[list[str]]:
+    names = sorted(jobs)
+    for begin in range(0, len(names), AT_A_TIME):
+        yield names[begin : begin + AT_A_TIME]
 
 
-def _do(command: Sequence[str]) -> None:
-    """Ask for what may have become needless meanwhile; whether Slurm answers is seen elsewhere."""
-    with contextlib.suppress(Refused):
-        ask(command)
+def ask(command: Sequence[str], text: str = "", seconds: float = ANSWER_WITHIN) -> str:
+    """What one of Slurm's commands prints, given `text` to read; raises Refused.
 
-
-def ask(command: Sequence[str], text: str = "", seconds: float = PATIENCE) -> str:
-    """What one of Slurm's commands prints, given `text` to read; raises Refused."""
+    It has a session of its own, so that Ctrl-C does not end it half done.
+    """
     try:
         done = subprocess.run(
             command,
@@ -198,12 +173,15 @@ def ask(command: Sequence[str], text: str = "", seconds: float = PATIENCE) -> st
             errors="replace",
             timeout=seconds,
             check=False,
+            start_new_session=True,
+            env={k: v for k, v in os.environ.items() if not k.startswith(CHANGES_ANSWERS)},
         )
     except subprocess.TimeoutExpired:
-        raise Refused(f"{command[0]} gave no answer within {seconds:.0f} s") from None
+        raise Silent(f"{command[0]} gave no answer within {seconds:.0f} s") from None
     except OSError as error:
         raise Refused(f"cannot call {command[0]}: {error.strerror}") from None
     if done.returncode:
-        said = done.stderr.strip() or f"exit code {done.returncode}"
-        raise Refused(re.sub(rf"^{command[0]}: (error|fatal): ", "", said.splitlines()[-1])[:300])
+        said = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        kind = Silent if SILENCE.search(said) else Refused
+        raise kind(re.sub(rf"^{command[0]}: (error|fatal): ", "", said)[:300])
     return done.stdout

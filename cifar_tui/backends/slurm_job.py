@@ -1,22 +1,29 @@
 """What a Slurm job does: trains one run, and gives it back to the queue when told to end."""
 
+import contextlib
 import os
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from cifar_tui.backends import sbatch
+from cifar_tui.backends import sbatch, squeue
+from cifar_tui.backends.slurm_fate import NAME
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.runs.record import ENDED, JOB
 from cifar_tui.runs.steer import end
 from cifar_tui.training.process import prepare_process
 
 LOCK_EVERY = 5.0
 """Seconds between two attempts at a run that is still locked, as by a node that was given up."""
+ASK_EVERY = 2.0
+"""Seconds between two questions to a Slurm that is silent, until it ends this job."""
+Answer = TypeVar("Answer")
 NOTICES = (signal.SIGTERM, signal.SIGUSR1)
 """Slurm ends the job; or its time limit is near."""
 
@@ -42,27 +49,31 @@ def train_in_job(runs: Path, run_id: str) -> int:
     for notice in NOTICES:
         signal.signal(notice, lambda number, _: notices.append(number))
     name, before = job_name(), read_run(folder.path).summary.epochs_done
-    os.environ[JOB] = f"slurm:{name}"
+    os.environ[JOB] = f"{NAME}:{squeue.Job(name, os.environ.get('SLURM_CLUSTER_NAME', ''))}"
     os.environ["OMP_NUM_THREADS"] = os.environ.get("SLURM_CPUS_ON_NODE", "1")
     with tempfile.TemporaryDirectory(prefix="cifar-tui-") as locks:
         os.environ["CIFAR_TUI_LOCKS"] = locks  # Slurm shares out the devices
         prepare_process()
         code = _perform(folder, name, notices)
+    if code is None:
+        return 0
     summary = read_run(folder.path).summary
-    if summary.status in ENDED:
-        _remove_empty(runs / sbatch.LOGS / f"{name}.log")
-    elif (
-        notices[:1] == [signal.SIGUSR1]
-        and summary.epochs_done == before
-        and folder.read_order() != "pause"
-    ):
-        end(folder, "stopped", "its time limit in Slurm is too short for an epoch")
-    elif not code:
-        _come_back(folder, name)
+    with contextlib.suppress(OSError):
+        if summary.status in ENDED:
+            _remove_empty(runs / sbatch.LOGS / f"{name}.log")
+        elif (
+            notices[:1] == [signal.SIGUSR1]
+            and summary.epochs_done == before
+            and folder.read_order() != "pause"
+        ):
+            end(folder, "stopped", "its time limit in Slurm is too short for an epoch")
+        elif not code:
+            _come_back(folder, name)
     return code
 
 
-def _perform(folder: RunFolder, name: str, notices: list[int]) -> int:
+def _perform(folder: RunFolder, name: str, notices: list[int]) -> int | None:
+    """Train the run; returns the exit code, None where another job trains it."""
     from cifar_tui.training.faults import DeviceLost, Preempted, Unwritable, storage_reason
     from cifar_tui.training.perform import perform
 
@@ -74,10 +85,14 @@ def _perform(folder: RunFolder, name: str, notices: list[int]) -> int:
         raise Preempted("gave way in Slurm; goes on from its last whole epoch")
 
     def say(problem: str) -> None:
-        print(problem, file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # the log may be on the disk that is full
+            print(problem, file=sys.stderr, flush=True)
 
     try:
         while perform(folder, stopping, say).status not in ENDED and not notices:
+            if _is_trained_elsewhere(folder, name):
+                say("another job of Slurm trains this run")
+                return None
             time.sleep(LOCK_EVERY)
     except Preempted:
         return 0  # it came while the folder could not be written; the run is still not ended
@@ -92,28 +107,50 @@ def _perform(folder: RunFolder, name: str, notices: list[int]) -> int:
 
 def is_cancelled(name: str) -> bool:
     """Whether Slurm ends this job for good: it neither runs nor counts as started anew."""
-    standing = _standing(name)
+    try:
+        standing = _this_turn(name)
+    except sbatch.Silent:
+        return False
     return standing is not None and standing.state not in ("RUNNING", "PENDING", "REQUEUED")
 
 
-def _standing(name: str) -> sbatch.Standing | None:
-    """How this job stands; None when Slurm is putting it back, or does not say."""
-    try:
-        standing = sbatch.standings([name]).get(name)
-    except sbatch.Refused:
-        return None
+def _this_turn(name: str) -> squeue.Standing | None:
+    """How this job stands; None when Slurm is putting it back; raises Silent."""
+    standing = squeue.standings().get(name)
     turn = int(os.environ.get("SLURM_RESTART_COUNT", 0))
     return None if standing is None or standing.restarts > turn else standing
 
 
+def _is_trained_elsewhere(folder: RunFolder, name: str) -> bool:
+    """Whether the run, handed in twice, is in the hands of another job that runs."""
+    progress = read_progress(folder.path)
+    other = squeue.parse_job(progress.worker.job.partition(":")[2]) if progress else None
+    if other is None or other.name == name:
+        return False
+    try:
+        standing = squeue.standings().get(other.name)
+    except sbatch.Silent:
+        return False
+    return standing is not None and standing.state == "RUNNING"
+
+
 def _come_back(folder: RunFolder, name: str) -> None:
     """Queue this job again unless Slurm does; where it refuses, the run is stopped."""
-    standing = _standing(name)
+    standing = _heard(lambda: _this_turn(name))
     if standing is not None and standing.state == "RUNNING":
         try:
-            sbatch.requeue(name)
+            _heard(lambda: sbatch.requeue(name))
         except sbatch.Refused as error:
             end(folder, "stopped", f"gave way in Slurm, which does not queue it again: {error}")
+
+
+def _heard(ask: Callable[[], Answer]) -> Answer:
+    """What Slurm answers, as soon as it does; raises Refused."""
+    while True:
+        try:
+            return ask()
+        except sbatch.Silent:
+            time.sleep(ASK_EVERY)
 
 
 def _remove_empty(log: Path) -> None:

@@ -1,12 +1,20 @@
 """The nodes of a Slurm cluster, as sinfo tells of them."""
 
+import contextlib
+import math
 import re
+import time
 
 from cifar_tui.backends import sbatch
 from cifar_tui.backends.nodes import Node
+from cifar_tui.errors import UserError
 
 FIELDS = ("StateLong", "CPUsState", "Memory", "AllocMem", "Gres", "GresUsed", "NodeList")
 """A bar ends each but the last; without a number none is cut off."""
+EVERY, UNTIL = 15.0, 30.0
+"""Seconds between two looks, and after which nobody wants to know any more."""
+WITHIN = 20.0
+"""Seconds that the answer may take, as runs wait behind it."""
 MIB = 2**20
 WORKING = ("idle", "mixed", "allocated", "completing", "planned")
 """States in which a node takes work, or will when a job there has ended."""
@@ -14,6 +22,39 @@ AWAY = "*$@^!"
 """Marks after a state: not responding, maintenance, reboot asked for and begun, powering off."""
 SHARES = ("shard", "mps")
 """What Slurm divides GPUs into."""
+
+
+class Watch:
+    """The nodes of a partition, or all; looked at again while somebody wants to know."""
+
+    def __init__(self, partition: str) -> None:
+        self._partition = partition
+        self._nodes: tuple[Node, ...] = ()
+        self._wanted = self._asked = -math.inf
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """As last seen; none without an answer."""
+        self._wanted = time.monotonic()
+        return self._nodes
+
+    def ask(self, seconds: float) -> tuple[Node, ...]:
+        """As they are now; raises UserError without an answer in time."""
+        try:
+            self._nodes = find_nodes(self._partition, seconds)
+        except sbatch.Refused as error:
+            self._nodes = ()
+            raise UserError(f"Slurm does not tell of its nodes: {error}") from None
+        finally:
+            self._asked = time.monotonic()
+        return self._nodes
+
+    def look(self) -> None:
+        """Ask now and then, while somebody wants to know."""
+        now = time.monotonic()
+        if now - self._wanted < UNTIL and now - self._asked >= EVERY:
+            with contextlib.suppress(UserError):
+                self.ask(WITHIN)
 
 
 def find_nodes(partition: str, seconds: float) -> tuple[Node, ...]:

@@ -1,7 +1,7 @@
 """The backend `thread`: a plain one that trains queued run folders one after another."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cifar_tui.backends.choices import Wish
 
 
-def why_not() -> str:
+def why_not(options: Mapping[str, str]) -> str:
     """A thread can be had everywhere."""
     return ""
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
@@ -12,7 +13,7 @@ from cifar_tui.runs.record import ENDED, Status
 
 def order(run: Run, wanted: Order) -> None:
     """Leave an order in the run's control file; raises UserError when nobody would obey it."""
-    obeyed = ("running", "paused", "queued") if wanted == "stop" else ("running", "paused")
+    obeyed = ("running", "paused", *(("queued", "stale") if wanted == "stop" else ()))
     if run.status not in obeyed:
         raise UserError(f"{run.name} is {run.status}; there is nothing to {wanted}.")
     try:
@@ -49,6 +50,12 @@ def requeue(run: Run, *, keep_order: bool = False) -> RunFolder:
     except OSError as error:
         raise UserError(f"Cannot write {run.path}: {error.strerror}.") from None
     return folder
+
+
+def lost(run: Run, reason: str = "") -> Run:
+    """The run as a process that is gone leaves it, ready to be queued again."""
+    changes = {"status": "crashed", "reason": reason}
+    return replace(run, summary=run.summary.model_copy(update=changes))
 
 
 def only_best(run: Run) -> bool:

@@ -1,15 +1,18 @@
 """The dialog in which a person chooses what trains the runs, and on which devices."""
 
+import contextlib
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import get_current_worker
 
 from cifar_tui.backends.choices import CHOICES, Wish, check_wish, parse_options, split_options
 from cifar_tui.errors import UserError
@@ -40,7 +43,6 @@ class BackendDialog(ModalScreen[Wish | None]):
     def __init__(self, wish: Wish) -> None:
         super().__init__()
         self._wish = wish
-        self._reasons = {name: choice.why_not() for name, choice in CHOICES.items()}
 
     def compose(self) -> ComposeResult:
         """The backends, two fields, the chosen one's options, a line for what is wrong."""
@@ -48,10 +50,7 @@ class BackendDialog(ModalScreen[Wish | None]):
         with Vertical(classes="dialog"):
             yield Static("What trains the runs\n", markup=False)
             yield OptionList(
-                *(
-                    Option(Text(f"{name:<10} {reason or CHOICES[name].help}"), name, bool(reason))
-                    for name, reason in self._reasons.items()
-                )
+                *(Option(_line(name, choice.help), name) for name, choice in CHOICES.items())
             )
             for name, text in (("devices", self._wish.devices), ("options", options)):
                 with Horizontal():
@@ -65,6 +64,33 @@ class BackendDialog(ModalScreen[Wish | None]):
         """Begin at the backend in use."""
         names = list(CHOICES)
         self.query_one(OptionList).highlighted = names.index(self._wish.name)
+        self._find_reasons(self.query_one("#options", Input).value)
+
+    @on(Input.Changed, "#options")
+    def _look(self, event: Input.Changed) -> None:
+        """Ask which can be used with these options."""
+        self._find_reasons(event.value)
+
+    @work(thread=True, exclusive=True)
+    def _find_reasons(self, text: str) -> None:
+        """Ask in a thread, as a cluster that does not answer takes its time."""
+        worker = get_current_worker()
+        for name, choice in CHOICES.items():
+            options: Mapping[str, str] = {}
+            with contextlib.suppress(UserError):
+                options = parse_options(split_options(text, name))
+            reason = choice.why_not(options)
+            if worker.is_cancelled:
+                return
+            self.app.call_from_thread(self._show_reason, name, reason)
+
+    def _show_reason(self, name: str, reason: str) -> None:
+        """Grey what cannot be used, with its reason; the cursor stays where it is."""
+        if self.is_attached:
+            options = self.query_one(OptionList)
+            options.get_option(name).disabled = bool(reason)
+            options.replace_option_prompt(name, _line(name, reason or CHOICES[name].help))
+            options.refresh()
 
     @on(OptionList.OptionHighlighted)
     def _show_options(self, event: OptionList.OptionHighlighted) -> None:
@@ -88,3 +114,7 @@ class BackendDialog(ModalScreen[Wish | None]):
             self.query_one("#problem", Static).update(plain(str(error)))
             return
         self.dismiss(wish)
+
+
+def _line(name: str, text: str) -> Text:
+    return Text(f"{name:<10} {plain(text)}")

@@ -1,6 +1,7 @@
 """The Ray backend without Ray: the dispatcher's queue, and what a program shows of it."""
 
 import queue
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -487,10 +488,31 @@ def test_without_a_cluster_the_reason_is_said_and_runs_stay_here(bench: Bench) -
     assert backend.queued == [a] and not backend.alive
 
 
+def test_a_cluster_that_is_not_reachable_is_named_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_backend, "find_spec", lambda name: None)
+    assert "pip install 'cifar-tui[ray]'" in ray_backend.why_not({})
+    monkeypatch.setattr(ray_backend, "find_spec", lambda name: name)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert "`ray start --head` starts one" in ray_backend.why_not({})
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        assert ray_backend.why_not({"address": address}) == ""
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray" / "ray_current_cluster").write_text(address)
+        assert ray_backend.why_not({}) == ray_backend.why_not({"address": "auto"}) == ""
+    assert "`ray start --head` starts one" in ray_backend.why_not({}), "it was killed"
+    assert ray_backend.why_not({"address": address}) == f"No Ray cluster answers at {address}."
+    for odd in ("ray://head:10001", "head", "head:99999999"):
+        ray_backend.why_not({"address": odd})
+
+
 def test_what_ray_decides_itself_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_backend, "why_not", lambda: "")
+    monkeypatch.setattr(ray_backend, "why_not", lambda options: "")
     with pytest.raises(UserError, match="Ray chooses the devices"):
         make_backend(tmp_path, Wish("ray", devices="cuda:0"))
     backend, _ = make_backend(tmp_path, Wish("ray"))

@@ -125,7 +125,7 @@ def sinfo(monkeypatch: pytest.MonkeyPatch) -> Sinfo:
     found = Sinfo()
     monkeypatch.setattr(sbatch, "ask", found.ask)
     monkeypatch.setattr(slurm, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr(slurm, "NODES_EVERY", 0.01)
+    monkeypatch.setattr(slurm_nodes, "EVERY", 0.01)
     return found
 
 
@@ -143,13 +143,13 @@ def test_the_nodes_are_asked_for_only_while_somebody_wants_to_know(
 ) -> None:
     backend = Slurm(tmp_path, {})
     looks = threading.Semaphore(0)
-    look = backend._look_at_nodes
+    look = backend._watch.look
 
     def count() -> None:
         look()
         looks.release()
 
-    monkeypatch.setattr(backend, "_look_at_nodes", count)
+    monkeypatch.setattr(backend._watch, "look", count)
     backend.start()
     try:
         for _ in range(3):
@@ -158,7 +158,7 @@ def test_the_nodes_are_asked_for_only_while_somebody_wants_to_know(
         until(lambda: [node.name for node in backend.nodes] == ["vm", "gpu1", "plain"])
         sinfo.silent = True
         until(lambda: backend.nodes == ())
-        monkeypatch.setattr(slurm, "NODES_UNTIL", 0.0)
+        monkeypatch.setattr(slurm_nodes, "UNTIL", 0.0)
         for _ in range(2):
             assert looks.acquire(timeout=60)
         before = sinfo.asked
@@ -190,7 +190,7 @@ def commands(folder: Path, sinfo: str) -> dict[str, str]:
     """An environment in which Slurm's commands are there, and sinfo says this."""
     folder.mkdir()
     for name in ("sbatch", "squeue", "scontrol", "scancel"):
-        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).write_text("#!/bin/sh\necho 'Slurmctld(primary) at here is UP'\n")
     (folder / "sinfo").write_text(f"#!/bin/sh\n{sinfo}\n")
     for script in folder.iterdir():
         script.chmod(0o755)

@@ -1,5 +1,7 @@
 """What trains the runs is chosen in the app, too."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from cifar_tui.backends import pool
@@ -36,23 +38,29 @@ async def test_a_device_that_is_not_here_changes_nothing(make_app: MakeApp) -> N
 async def test_what_cannot_be_used_is_greyed_with_its_reason(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def why_not(choice: Choice) -> str:
-        return "" if choice.name == "thread" else f"No {choice.name} here; buy some."
+    def why_not(choice: Choice, options: Mapping[str, str]) -> str:
+        usable = choice.name == "thread" or options.get("address") == "head:6379"
+        return "" if usable else f"No {choice.name} here; buy some."
 
     monkeypatch.setattr(Choice, "why_not", why_not)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("f11")
-        await wait_for(pilot, lambda: "No processes here; buy some." in screen_text(app))
+        await wait_for(pilot, lambda: "No slurm here; buy some." in screen_text(app))
         await pilot.press("down", "enter")
         await wait_for(pilot, lambda: len(app.screen_stack) == 1)
         assert app.wish.name == "thread"
+        await pilot.press("f11")
+        await wait_for(pilot, lambda: "No ray here; buy some." in screen_text(app))
+        await pilot.press("tab", "tab", *"address=head:6379")
+        await wait_for(pilot, lambda: "No ray here" not in screen_text(app))
+        assert "No processes here" in screen_text(app), "the address is Ray's option alone"
 
 
 async def test_a_comma_inside_of_a_value_stays_there(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Choice, "why_not", lambda choice: "")
+    monkeypatch.setattr(Choice, "why_not", lambda choice, options: "")
     monkeypatch.setattr("cifar_tui.ui.app.make_backend", lambda runs, wish: (Worker(), ()))
     text = "partition=gpu,long, time=60,sbatch=--constraint=a,b --nice=10"
     app = make_app()
