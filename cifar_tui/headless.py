@@ -158,15 +158,17 @@ def _hand_over(backend: Backend, folders: Sequence[RunFolder]) -> None:
         raise UserError(backend.problem)
 
 
-def resume(run: Run, runs: Path) -> str:
+def resume(run: Run, runs: Path, wish: Wish = ANY) -> str:
     """Let a paused run go on, or train an unfinished one in the background; says which."""
     if run.status == "paused":
         order(run, "go")
         return f"{run.name} goes on."
     if run.status == "queued" and not run.left_behind:
         raise UserError(f"{run.name} is queued already; it starts when its turn comes.")
-    folder = requeue(run)
-    start(runs, [folder.id])
+    backend, _ = make_backend(runs, wish)
+    if run.spec is not None and wish != ANY:
+        backend.check(run.spec)
+    detach_folders([requeue(run)], runs, wish)
     return f"{run.name} goes on in the background from epoch {run.summary.epochs_done}."
 
 

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from cifar_tui.backends.choices import withdraw
 from cifar_tui.commands import printing
-from cifar_tui.commands.flags import RUNS, Json, RunsDir, Which
+from cifar_tui.commands.flags import ANY_BACKEND, RUNS, Json, OnBackend, RunsDir, Which
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Run, Runs
@@ -73,12 +73,19 @@ def _order(wanted: str, what: Order, json: bool, runs: Path) -> None:
 
 
 @runs_app.command(name="resume")
-def runs_resume(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
+def runs_resume(
+    run: Which,
+    /,
+    *,
+    on: OnBackend = ANY_BACKEND,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
     """Let a paused run go on, or train an unfinished one further in the background."""
     from cifar_tui import headless
 
     found = Runs(runs).find(run)
-    sentence = headless.resume(found, runs)
+    sentence = headless.resume(found, runs, on.wish())
     printing.say({"id": found.id, "from_epoch": found.summary.epochs_done}, sentence, json)
 
 

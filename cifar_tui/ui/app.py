@@ -24,6 +24,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.pace import longest_first
 from cifar_tui.runs.steer import in_training, left_behind, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.ui.dialogs import AskToLeave
@@ -196,7 +197,7 @@ class CifarApp(KeystrokesApp):
             return
         busy = self.worker.current is not None
         first = self.worker.held and not busy
-        for place, folder in enumerate(folders):
+        for place, folder in enumerate(self.in_order(folders)):
             try:
                 self.worker.add(folder, place=place if first else None)
             except UserError as error:
@@ -205,6 +206,12 @@ class CifarApp(KeystrokesApp):
             self.notify(f"Queued {len(folders)} behind the run in training.")
         else:
             self.watch_run(folders[0].id if len(folders) == 1 else None)
+
+    def in_order(self, folders: Sequence[RunFolder]) -> Sequence[RunFolder]:
+        """Runs as they are to be queued: where several train at a time, the longest first."""
+        if self.worker.slots == 1 or len(folders) == 1:
+            return folders
+        return longest_first(folders, self.runs.all())
 
     def watch_run(self, run_id: str | None) -> None:
         """Show a run on the live screen; None follows whatever is in training."""

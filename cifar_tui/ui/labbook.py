@@ -87,7 +87,7 @@ def _question(app: "CifarApp", answers: Sequence[Answer]) -> str:
 def _queue(screen: CifarScreen, answers: Sequence[Answer], then: Callable[[], None]) -> None:
     app = screen.cifar
     try:
-        for folder in queue(answers, app.runs.folder):
+        for folder in app.in_order(queue(answers, app.runs.folder)):
             app.worker.add(folder)
     except UserError as error:
         app.call_from_thread(app.complain, error)

@@ -18,6 +18,7 @@ from ray.cluster_utils import Cluster
 from cifar_tui.backends.choices import Wish, make_backend
 from cifar_tui.backends.ray_backend import RayBackend
 from cifar_tui.backends.ray_store import STORE
+from cifar_tui.runs.beat import read_beat
 from cifar_tui.runs.files import LineReader
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs, read_meta, read_progress
@@ -92,6 +93,13 @@ def trainer(run: RunFolder) -> int:
     progress = read_progress(run.path)
     assert progress is not None
     return progress.worker.pid
+
+
+def kill_dispatcher(runs: Path) -> None:
+    """End the process that keeps the queue."""
+    beat = read_beat(runs)
+    assert beat is not None
+    os.kill(beat.worker.pid, signal.SIGKILL)
 
 
 def raylet_above(pid: int, cluster: Any) -> Any:
@@ -218,7 +226,7 @@ def test_the_queue_outlives_the_process_of_its_dispatcher(
     known = Runs(tmp_path / "runs")
     until(lambda: all(known.get(run.id).summary.epochs_done for run in runs[:2]))
     assert (tmp_path / "runs" / STORE).is_file()
-    os.kill(trainer(runs[2]), signal.SIGKILL)
+    kill_dispatcher(tmp_path / "runs")
     done = [known.get(run.id).summary.epochs_done for run in runs[:2]]
     workers = [trainer(run) for run in runs[:2]]
     until(lambda: all(trainer(r) != w for r, w in zip(runs[:2], workers, strict=True)))

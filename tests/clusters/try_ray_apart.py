@@ -6,7 +6,6 @@ system lies over both.
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from cifar_tui.runs.files import LineReader
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_events, read_meta
 from cifar_tui.runs.steer import order
-from tests.clusters.try_ray import end_all, figures, make_run, trainer, until
+from tests.clusters.try_ray import end_all, figures, kill_dispatcher, make_run, trainer, until
 from tests.conftest import Command, json_lines
 
 APART = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
@@ -198,7 +197,8 @@ def test_runs_go_on_when_the_process_of_the_dispatcher_dies(
     known = Runs(runs)
     until(lambda: known.get(trained.id).summary.epochs_done >= 2)
     worker, done = trainer(trained), known.get(trained.id).summary.epochs_done
-    os.kill(trainer(third), signal.SIGKILL)
+    assert known.get(third.id).status == "queued"
+    kill_dispatcher(runs)
     until(lambda: trainer(trained) != worker)
     until(lambda: known.get(trained.id).summary.epochs_done > done)
     epochs = [e["epoch"] for e in read_events(trained.path) if e["event"] == "epoch"]
