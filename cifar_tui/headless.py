@@ -194,7 +194,7 @@ def _follow(
     statuses: dict[str, str] = {}
     told = ""
     while waiting or shown:
-        alive, own, training = worker.alive, worker.own, worker.training
+        alive, own, training = worker.alive, set(worker.own), set(worker.training)
         for run_id in [i for i in waiting if i in training or i not in own or not alive]:
             printer.begin(known.get(run_id), waiting.pop(run_id), len(folders))
             shown[run_id] = Follower(known, run_id)

@@ -15,7 +15,7 @@ from cifar_tui.backends.slots import parse_slots, require_slot
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.steer import lost, requeue
+from cifar_tui.runs.steer import end, lost, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.slot import Slot
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 LOG = ".background.log"
 """Beside the runs: what a process of a slot could not write into a run's folder."""
 DEATHS = 2
-"""A run whose process died so often is left as crashed; a slot whose did in a row is taken out."""
+"""A run whose process died so often is left as crashed; a slot where so many runs' processes died
+in a row is taken out."""
 
 
 def why_not(options: Mapping[str, str]) -> str:
@@ -124,6 +125,8 @@ class Pool(Backend):
         self._runs = runs
         self._slots = list(slots)
         self._children: dict[str, Child] = {}
+        self._devices: dict[str, str] = {}
+        """What each run's spec names, as reading it anew for each slot would take long."""
         self._deaths: dict[str, int] = {}
         self._threads = [
             threading.Thread(target=self._feed, args=(slot,), name=f"slot {slot.name}")
@@ -170,41 +173,47 @@ class Pool(Backend):
         spec = read_run(folder.path).spec
         if spec is not None:
             self.check(spec)
+        self._devices[folder.id] = spec.device if spec else "auto"
         super().add(folder, place=place)
 
     def _is_over(self) -> bool:
         """A run in training may come back into the queue; one that fits no slot never leaves it."""
         return not self._current and not any(
-            _fits(slot, folder) for slot in self._slots for folder in self._queue
+            self._fits(slot, folder) for slot in self._slots for folder in self._queue
         )
+
+    def _fits(self, slot: Slot, folder: RunFolder) -> bool:
+        return slot.takes(self._devices[folder.id])
 
     def _feed(self, slot: Slot) -> None:
         child: Child | None = None
-        died = 0
-        while died < DEATHS and (folder := self._next(lambda one: _fits(slot, one))):
+        died: set[str] = set()
+        while len(died) < DEATHS and (folder := self._next(lambda one: self._fits(slot, one))):
             try:
                 child = child or self._open(slot)
                 child.train(folder)
-                died = 0
+                died.clear()
             except Lost as error:
                 self._again(folder)
                 self._take_out(slot, str(error))
                 break
             except (Died, OSError) as error:
-                died += 1
+                died.add(folder.id)
                 self._bury(slot, child)
                 child = None
                 self._survive(folder, error)
             finally:
                 self._done(folder)
-        if died >= DEATHS:
-            self._take_out(slot, f"its process ended {died} times in a row; see {LOG}")
+        if len(died) >= DEATHS:
+            self._take_out(slot, f"its process ended under {len(died)} runs in a row; see {LOG}")
         self._bury(slot, child)
 
     def _open(self, slot: Slot) -> Child:
         child = Child(self._runs, slot, self._say)
         with self._changed:
             self._children[slot.name] = child
+            if self._closing:
+                child.stop()
         return child
 
     def _bury(self, slot: Slot, child: Child | None) -> None:
@@ -220,13 +229,20 @@ class Pool(Backend):
             self._say(f"Cannot start a process to train in: {error.strerror}.")
         if self._deaths[folder.id] < DEATHS:
             self._again(folder)
+        elif not self._closing:
+            reason = f"its process ended {DEATHS} times before the run did; see {LOG}"
+            with contextlib.suppress(OSError):
+                end(folder, "crashed", reason)
 
     def _again(self, folder: RunFolder) -> None:
         """Put a run back to the front of the queue, to go on from its last whole epoch."""
         run = read_run(folder.path)
         if self._closing or run.status in ("finished", "diverged", "stopped"):
             return
-        super().add(requeue(lost(run)), place=0)
+        with contextlib.suppress(UserError), self._changed:
+            held = self._held
+            super().add(requeue(lost(run)), place=0)
+            self._held = held
 
     def _take_out(self, slot: Slot, reason: str) -> None:
         """Use a slot no more, and hold the queue when none is left."""
@@ -236,8 +252,3 @@ class Pool(Backend):
         self._say(f"{slot.name} is used no more: {reason}")
         if not self._slots:
             self.hold()
-
-
-def _fits(slot: Slot, folder: RunFolder) -> bool:
-    spec = read_run(folder.path).spec
-    return spec is None or slot.takes(spec.device)

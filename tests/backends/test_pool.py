@@ -2,13 +2,14 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cifar_tui.backends.pool import Lost, Pool
+from cifar_tui.backends.pool import Child, Died, Lost, Pool
 from cifar_tui.runs.files import LineReader
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_epochs
@@ -168,6 +169,82 @@ def test_without_any_device_left_the_queue_is_held(
     pool.join()
     assert pool.held and pool.queued == [folder.id for folder in folders]
     assert {Runs(tmp_path / "runs").get(f.id).status for f in folders} == {"queued"}
+
+
+class Poisoned(OneBadDevice):
+    """In place of a slot's process: one that seed 0 kills, every time."""
+
+    def train(self, folder: RunFolder) -> None:
+        run = Runs(folder.path.parent).get(folder.id)
+        if run.spec is not None and run.spec.seed == 0:
+            raise Died
+        folder.write_summary(run.summary.model_copy(update={"status": "finished"}))
+
+
+def test_a_run_that_kills_every_process_costs_no_slot(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cifar_tui.backends.pool.Child", Poisoned)
+    folders = make_runs(tmp_path / "runs", tiny_course, 3)
+    pool = Pool(tmp_path / "runs", SLOTS[:1])
+    for folder in folders:
+        pool.add(folder)
+    pool.finish()
+    pool.start()
+    pool.join()
+    known = [Runs(tmp_path / "runs").get(f.id) for f in folders]
+    assert [run.status for run in known] == ["crashed", "finished", "finished"]
+    assert "process ended 2 times" in known[0].summary.reason
+    assert pool.slots == 1 and not pool.held and pool.problem == ""
+
+
+def test_a_held_queue_stays_held_when_a_process_dies(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, dies = threading.Event(), threading.Event()
+
+    class Doomed(OneBadDevice):
+        def train(self, folder: RunFolder) -> None:
+            begun.set()
+            assert dies.wait(PATIENCE)
+            raise Died
+
+    monkeypatch.setattr("cifar_tui.backends.pool.Child", Doomed)
+    folders = make_runs(tmp_path / "runs", tiny_course, 2)
+    pool = Pool(tmp_path / "runs", SLOTS[:1])
+    for folder in folders:
+        pool.add(folder)
+    pool.start()
+    assert begun.wait(PATIENCE)
+    pool.hold()
+    dies.set()
+    until(lambda: pool.queued == [folder.id for folder in folders])
+    assert pool.held and pool.training == []
+    pool.close()
+    pool.join()
+
+
+def test_closing_reaches_a_process_that_is_just_being_started(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting, go_on = threading.Event(), threading.Event()
+
+    class Slow(Child):
+        def __init__(self, runs: Path, slot: Slot, say: Callable[[str], None]) -> None:
+            super().__init__(runs, slot, say)
+            starting.set()
+            assert go_on.wait(PATIENCE)
+
+    monkeypatch.setattr("cifar_tui.backends.pool.Child", Slow)
+    (folder,) = make_runs(tmp_path / "runs", tiny_course, 1, epochs=100_000)
+    pool = Pool(tmp_path / "runs", SLOTS[:1])
+    pool.add(folder)
+    pool.start()
+    assert starting.wait(PATIENCE)
+    pool.close()
+    go_on.set()
+    pool.join()
+    assert Runs(tmp_path / "runs").get(folder.id).status == "queued"
 
 
 def test_train_on_several_devices_from_the_command_line(
