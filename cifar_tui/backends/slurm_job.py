@@ -106,12 +106,14 @@ def _perform(folder: RunFolder, name: str, notices: list[int]) -> int | None:
 
 
 def is_cancelled(name: str) -> bool:
-    """Whether Slurm ends this job for good: it neither runs nor counts as started anew."""
+    """Whether somebody ended this job: it neither runs, nor is put back, nor lost its place."""
     try:
         standing = _this_turn(name)
-    except sbatch.Silent:
+        if standing is None or standing.state in ("RUNNING", "PENDING", "REQUEUED"):
+            return False
+        return not squeue.is_preempted(name)
+    except sbatch.Refused:
         return False
-    return standing is not None and standing.state not in ("RUNNING", "PENDING", "REQUEUED")
 
 
 def _this_turn(name: str) -> squeue.Standing | None:

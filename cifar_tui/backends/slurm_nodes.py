@@ -49,12 +49,12 @@ class Watch:
             self._asked = time.monotonic()
         return self._nodes
 
-    def look(self) -> None:
-        """Ask now and then, while somebody wants to know."""
+    def look(self, seconds: float = WITHIN) -> None:
+        """Ask now and then, while somebody wants to know, and wait up to so long."""
         now = time.monotonic()
         if now - self._wanted < UNTIL and now - self._asked >= EVERY:
             with contextlib.suppress(UserError):
-                self.ask(WITHIN)
+                self.ask(seconds)
 
 
 def find_nodes(partition: str, seconds: float) -> tuple[Node, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cifar_tui.backends import sbatch
 
 FIELDS = "JobArrayID:40|,State:20|,RestartCnt:10|,Reason:80"
+SHOW = ("scontrol", "--oneliner", "show", "job")
 LARGEST_ARRAY = 1000
 """Slurm's MaxArraySize is 1001 unless it was changed; larger arrays would bring nothing."""
 PING_WITHIN = 3.0
@@ -92,15 +93,22 @@ def standings() -> dict[str, Standing]:
     }
 
 
+def is_preempted(job: str) -> bool:
+    """Whether a job ends because another takes its place; raises Refused."""
+    return re.search(r"\bPreemptTime=\d", sbatch.ask([*SHOW, job])) is not None
+
+
 def fate(job: str) -> str | None:
     """How a job ended that squeue does not know, as in `FAILED 1:0`; empty when that is forgotten.
 
     None for one that has not ended, or of which Slurm does not tell now.
     """
     try:
-        answer = sbatch.ask(["scontrol", "--oneliner", "show", "job", job])
+        answer = sbatch.ask([*SHOW, job])
     except sbatch.Refused as error:
         return "" if "Invalid job id" in str(error) else None
     state = re.search(r"\bJobState=(\w+)", answer)
     code = re.search(r"\bExitCode=(\S+)", answer)
-    return f"{state[1]} {code[1]}" if state and code and state[1] in ENDED else None
+    if state is None or code is None:
+        return ""  # of an array's other jobs it still knows
+    return f"{state[1]} {code[1]}" if state[1] in ENDED else None

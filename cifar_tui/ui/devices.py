@@ -1,5 +1,6 @@
 """The devices screen: who uses which GPU, where a cluster has room, and where each run is."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from cifar_tui.backends.nodes import Node
+from cifar_tui.backends.slurm_nodes import Watch
 from cifar_tui.cluster import node_lines, totals
 from cifar_tui.devices import (
     GIB,
@@ -31,6 +33,8 @@ from cifar_tui.ui.screen import CifarScreen
 from cifar_tui.ui.topline import TopLine
 
 LOOK_EVERY = 1.0
+SINFO_WITHIN = 3.0
+"""Seconds that Slurm may take to tell of its nodes where it trains no runs of this program."""
 WIDE = 120
 """Columns from which on a run's row has its best epoch, speed and time left as well."""
 AROUND = 7
@@ -42,7 +46,8 @@ FEWEST_NODES = 6
 class DevicesScreen(CifarScreen):
     """GPUs with their processes, the CPU, and the runs in training with the memory they hold.
 
-    On a cluster the runs come first, then its nodes, then this machine.
+    On a cluster the runs come first, then its nodes, then this machine. Where Slurm is here but
+    something else trains the runs, its nodes come last.
     """
 
     CSS_PATH = "devices.tcss"
@@ -52,6 +57,9 @@ class DevicesScreen(CifarScreen):
         super().__init__()
         self._snapshot = read
         self._reading = False
+        self._in_use = False
+        """Whether a cluster trains the runs."""
+        self._slurm = Watch("") if shutil.which("sinfo") else None
         self._answer = Static("", id="answer", markup=False)
         self._gpus, self._cpu, self._runs, self._cluster = (
             Lines(id=name) for name in ("gpus", "cpu", "runs", "nodes")
@@ -85,28 +93,39 @@ class DevicesScreen(CifarScreen):
             runs = [run for run in app.runs.all() if run.status in ("running", "paused")]
         except UserError:
             runs = []
-        nodes = app.worker.nodes
+        nodes = used = app.worker.nodes
+        if not used and self._slurm is not None:
+            nodes = self._slurm.nodes
+            self._slurm.look(SINFO_WITHIN)
         width, height = self.size
         held = [held_memory(run, machine) for run in runs]
         rows = run_lines(runs, held, width)
         most = max(FEWEST_NODES, height - len(rows) - AROUND)
         app.call_from_thread(
             self._show,
-            cluster_answer(nodes, runs) if nodes else answer(machine, runs),
+            cluster_answer(used, runs) if used else answer(machine, runs),
             gpu_lines(machine, width) if machine.gpus else [],
             cpu_lines(machine, width),
             rows,
             node_lines(nodes, runs, width, most) if nodes else [],
+            bool(used),
         )
 
     def _show(
-        self, first: str, gpus: list[str], cpu: list[str], runs: list[str], nodes: list[str]
+        self,
+        first: str,
+        gpus: list[str],
+        cpu: list[str],
+        runs: list[str],
+        nodes: list[str],
+        cluster: bool,
     ) -> None:
         self._reading = False
         if self._answer.content != first:
             self._answer.update(first)
-        if bool(nodes) != self._cluster.display:
-            self._put_in_order(cluster=bool(nodes))
+        if cluster != self._in_use:
+            self._in_use = cluster
+            self._put_in_order(cluster=cluster)
         self._gpus.show(gpus)
         self._cpu.show(cpu)
         self._runs.show(runs)
@@ -116,9 +135,9 @@ class DevicesScreen(CifarScreen):
         parts = self.query_one(VerticalScroll)
         if cluster:
             parts.move_child(self._runs, before=self._gpus)
-            parts.move_child(self._cluster, after=self._runs)
         else:
             parts.move_child(self._runs, after=self._cpu)
+        parts.move_child(self._cluster, after=self._runs)
 
 
 class Lines(Vertical):

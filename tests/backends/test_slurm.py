@@ -40,6 +40,7 @@ class FakeSlurm:
         self.jobs: dict[str, str] = {}
         self.fates: dict[str, str] = {}
         """What scontrol says of jobs that squeue does not know; it knows no other."""
+        self.preempted = "None"
         self.restarts = 0
         self.refuses = ""
         self.takes = 100
@@ -54,6 +55,8 @@ class FakeSlurm:
         if list(command[:3]) == ["scontrol", "show", "config"]:
             return "ClusterName             = trial\nMaxArraySize            = 1001\n"
         if list(command[:2]) == ["scontrol", "--oneliner"]:
+            if command[-1] in self.jobs:
+                return f"JobId=1 JobState={self.jobs[command[-1]]} PreemptTime={self.preempted}"
             if self.fates.get(command[-1]) is None:
                 raise sbatch.Refused("slurm_load_jobs error: Invalid job id specified")
             return f"JobId=1 JobState={self.fates[command[-1]]} ExitCode=0:0 RunTime=1"
@@ -461,6 +464,22 @@ def test_a_run_that_is_stale_while_its_job_waits_can_be_stopped(
     assert look(folder).status == "stopped"
 
 
+@pytest.mark.parametrize(
+    ("answer", "fate"),
+    [
+        ("Job 1_2 not found\n", ""),
+        ("JobId=4 JobState=PENDING Reason=Priority ExitCode=0:0 ", None),
+        ("JobId=4 JobState=COMPLETING Reason=None ExitCode=0:15 ", None),
+        ("JobId=4 JobState=FAILED Reason=NonZeroExitCode ExitCode=1:0 ", "FAILED 1:0"),
+    ],
+)
+def test_a_job_has_a_fate_once_it_has_ended_or_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch, answer: str, fate: str | None
+) -> None:
+    monkeypatch.setattr(sbatch, "ask", lambda *_, **__: answer)
+    assert squeue.fate("1_2") == fate
+
+
 def test_lines_of_squeue_that_are_none_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = "CLUSTER: trial\n\n12_3|RUNNING|1|None\n12_4|PENDING|n/a|x\nslurm_load_jobs: odd\n"
     monkeypatch.setattr(sbatch, "ask", lambda *_, **__: answer)
@@ -499,12 +518,13 @@ def job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("notice", "state", "restarts", "status", "requeued"),
+    ("notice", "state", "restarts", "preempted", "status", "requeued"),
     [
-        (signal.SIGUSR1, "RUNNING", 0, "queued", True),
-        (signal.SIGTERM, "RUNNING", 0, "queued", True),
-        (signal.SIGTERM, "COMPLETING", 1, "queued", False),
-        (signal.SIGTERM, "COMPLETING", 0, "stopped", False),
+        (signal.SIGUSR1, "RUNNING", 0, "None", "queued", True),
+        (signal.SIGTERM, "RUNNING", 0, "None", "queued", True),
+        (signal.SIGTERM, "COMPLETING", 1, "None", "queued", False),
+        (signal.SIGTERM, "COMPLETING", 0, "None", "stopped", False),
+        (signal.SIGTERM, "COMPLETING", 0, "2026-01-01T00:00:00", "queued", False),
     ],
 )
 def test_a_job_that_is_told_to_end_gives_its_run_back_unless_it_was_cancelled(
@@ -515,6 +535,7 @@ def test_a_job_that_is_told_to_end_gives_its_run_back_unless_it_was_cancelled(
     notice: signal.Signals,
     state: str,
     restarts: int,
+    preempted: str,
     status: str,
     requeued: bool,
 ) -> None:
@@ -523,7 +544,7 @@ def test_a_job_that_is_told_to_end_gives_its_run_back_unless_it_was_cancelled(
 
     def notify() -> None:
         until(lambda: look(folder).summary.epochs_done >= 1)
-        fake.jobs, fake.restarts = {"101_0": state}, restarts
+        fake.jobs, fake.restarts, fake.preempted = {"101_0": state}, restarts, preempted
         os.kill(os.getpid(), notice)
 
     teller = threading.Thread(target=notify)

@@ -50,6 +50,7 @@ NodeName={away} NodeAddr=127.0.0.1 Port=1 CPUs=64 RealMemory=512000 Gres=gpu:a10
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 PartitionName=short Nodes={host},{away} Default=YES PriorityTier=1
+PartitionName=cheap Nodes={host} PriorityTier=1 PreemptMode=CANCEL
 PartitionName=urgent Nodes={host} PriorityTier=2 PreemptMode=OFF
 """
 

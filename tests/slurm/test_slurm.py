@@ -61,7 +61,7 @@ def figures(path: Path) -> list[tuple[float, ...]]:
 def job_of(folder: RunFolder) -> str:
     progress = look(folder).progress
     assert progress is not None
-    return progress.worker.job.removeprefix("slurm:")
+    return progress.worker.job.removeprefix("slurm:").partition("@")[0]
 
 
 @pytest.fixture
@@ -110,17 +110,25 @@ def test_a_lab_of_six_gives_the_folders_that_the_thread_gives(
     assert not list((runs / ".slurm").iterdir())
 
 
-@pytest.mark.parametrize("how", ["requeued", "preempted", "at its time limit"])
+@pytest.mark.parametrize(
+    "how", ["requeued", "preempted", "preempted for good", "at its time limit"]
+)
 def test_a_run_that_gives_way_goes_on_by_itself_to_the_same_numbers(
-    start: Callable[..., Slurm], tmp_path: Path, tiny_course: Path, how: str
+    start: Callable[..., Slurm],
+    tmp_path: Path,
+    tiny_course: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
 ) -> None:
+    monkeypatch.setattr(slurm, "ASK_EVERY", 0.5)
+    monkeypatch.setattr(slurm, "LOST_AFTER", 2.0)
     (folder,) = make_runs(tmp_path / "runs", tiny_course, epochs=60)
-    backend = start(folder)
+    backend = start(folder, partition="cheap" if how == "preempted for good" else "short")
     until(lambda: look(folder).summary.epochs_done >= 2)
     assert backend.training == [folder.id]
     if how == "requeued":
         call("scontrol", "requeue", job_of(folder))
-    elif how == "preempted":
+    elif how.startswith("preempted"):
         call("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3")
     else:
         call("scancel", "--batch", "--signal=USR1", job_of(folder))

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -319,6 +320,22 @@ async def test_nodes_come_and_go(
         monkeypatch.setattr(Worker, "nodes", ())
         await wait_for(pilot, lambda: order()[1:] == ["Imaginary CPU", "lab2-bn  "])
         assert lines(app)[0] == CPU_ONLY.reason
+
+
+async def test_the_nodes_of_a_slurm_that_is_here_but_not_in_use_come_last(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sinfo = tmp_path / "sinfo"
+    sinfo.write_text("#!/bin/sh\necho 'mixed|6/2/0/8|2000|500|gpu:2|gpu:1|node7'\n")
+    sinfo.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, lambda: CPU_ONLY)
+        await wait_for(pilot, lambda: re.search(r"node7 +mixed +6/8 +1/2", screen_text(app)))
+        assert lines(app)[0] == CPU_ONLY.reason
+        text = screen_text(app)
+        assert text.find("Imaginary CPU") < text.find("No run is in training") < text.find("node7")
 
 
 async def test_hostile_names_of_nodes_are_shown_and_not_obeyed(
