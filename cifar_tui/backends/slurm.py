@@ -306,8 +306,10 @@ class Slurm(Backend):
                 self._holding = held
         except sbatch.Silent as error:
             self._deaf, self._worry = True, f"Slurm does not answer: {error}"
-        except sbatch.Refused:
-            self._unwanted, self._holding = set(), held  # some have begun or ended meanwhile
+        except sbatch.Refused:  # some have begun or ended meanwhile
+            with self._changed:
+                self._unwanted -= unwanted
+                self._holding = held
 
     def _look(self) -> None:
         """Sort the runs by what their folders say, of those that wait some at a time."""
