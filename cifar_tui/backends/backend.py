@@ -74,8 +74,7 @@ class Backend(ABC):
 
         Its progress file says whose queue it is in, so that others know when it was left behind.
         """
-        with contextlib.suppress(OSError):
-            folder.write_progress(Progress(worker=self._holder()))
+        self._mark(folder)
         with self._changed:
             self._queue.insert(len(self._queue) if place is None else place, folder)
             self._held = False
@@ -157,6 +156,11 @@ class Backend(ABC):
         with self._changed:
             self._finishing = True
             self._changed.notify_all()
+
+    def _mark(self, folder: RunFolder) -> None:
+        """Say in a run's folder that it waits here."""
+        with contextlib.suppress(OSError):
+            folder.write_progress(Progress(worker=self._holder()))
 
     def _holder(self) -> Worker:
         """Who has a run that waits here, by which others know when it was left behind."""

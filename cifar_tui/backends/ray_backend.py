@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +35,8 @@ AGAIN, RETRY = 1.0, 30.0
 """Seconds until the next attempt to reach a cluster that answered the last time, or did not."""
 CALL_WITHIN = 2.0
 """Seconds in which a cluster's head has to take a call."""
+MISSES = 5
+"""So many attempts in a row without an answer make a cluster count as gone that was there."""
 NO_ROOM = (
     "No node of the Ray cluster has what a run needs, so it waits; "
     "cpus_per_run and gpus_per_run say what that is."
@@ -74,6 +77,7 @@ def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
         raise UserError("--together trains in one process; leave it out with Ray.")
     need = parse_need(wish.options)
     config = {"runs": str(runs.resolve()), "address": wish.options.get("address", "auto")}
+    config["client"] = uuid.uuid4().hex
     return RayBackend(runs, need, lambda: Line(runs, {**config, "need": need})), []
 
 
@@ -172,8 +176,10 @@ class RayBackend(Backend):
         self._nodes: tuple[Node, ...] = ()
         self._tried = False
         """Whether the cluster has answered, or could not be reached."""
-        self._reached = False
-        """Whether it has answered in the last attempt."""
+        self._known = self._reached = False
+        """Whether it has ever answered, and in the last attempt."""
+        self._misses = 0
+        """Attempts without an answer since it was last reached."""
         self._thread = threading.Thread(target=self._work, name="ray", daemon=True)
 
     def start(self) -> None:
@@ -300,11 +306,11 @@ class RayBackend(Backend):
                 if over:
                     break
                 self._problem = self._problem or "The line to Ray broke."
-                if not self._reached:
+                self._misses += not self._reached
+                if self._is_lost():
                     self._lose_sight()
                 self._changed.notify_all()
-                seconds = AGAIN if self._reached else RETRY
-                self._changed.wait_for(self._over, seconds)
+                self._changed.wait_for(self._over, RETRY if self._is_lost() else AGAIN)
 
     def _listen(self, line: Reports) -> None:
         """Pass on the orders that were not obeyed, and take reports until the line breaks."""
@@ -314,7 +320,7 @@ class RayBackend(Backend):
                 line.tell(order)
         for report in line.reports():
             self._take(report)
-            if ("problem" in report and "seen" not in report) or self._over():
+            if "nodes" not in report and ("seen" not in report or self._over()):
                 break
 
     def _take(self, report: dict[str, Any]) -> None:
@@ -327,7 +333,8 @@ class RayBackend(Backend):
             self._problem = str(report.get("problem", self._problem))
             if "seen" not in report:
                 return
-            self._tried, self._reached, self._slots = True, True, int(report["slots"])
+            self._tried = self._known = self._reached = True
+            self._misses, self._slots = 0, int(report["slots"])
             self._orders = [o for o in self._orders if o["number"] > report["seen"]]
             if not self._orders:
                 if self.queued != report["queued"]:
@@ -347,9 +354,12 @@ class RayBackend(Backend):
     def _over(self) -> bool:
         """Whether there is nothing left to do here, or no way to do it."""
         with self._changed:
-            lost = self._tried and not self._reached
             if self._closing:
-                return lost or not self._orders
+                return self._is_lost() or not self._orders
             waits = self._mine & set(self.queued) and not self._held
             busy = self._orders or waits or self._mine & set(self.training)
-            return self._finishing and bool(lost or not busy)
+            return self._finishing and bool(self._is_lost() or not busy)
+
+    def _is_lost(self) -> bool:
+        """Whether the cluster cannot be reached; one that was gets some seconds to come back."""
+        return self._misses >= (MISSES if self._known else 1)

@@ -14,19 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.ray_images import Shelf
 from cifar_tui.backends.ray_mirror import Greeting, Home, Lent, Parcel, Reply
 from cifar_tui.backends.ray_place import fill
-from cifar_tui.backends.ray_store import Entry, Held, Need, Store
+from cifar_tui.backends.ray_store import Entry, Held, Need, Store, settle
 from cifar_tui.backends.ray_words import short, taken, unseen
 from cifar_tui.errors import UserError
 from cifar_tui.runs import steer
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, read_run
+from cifar_tui.runs.listing import Run, read_progress, read_run
 from cifar_tui.runs.record import ENDED, Worker
 
-NAMESPACE = "cifar-tui"
 BEAT = 0.25
 """Seconds between two looks at the places."""
+UNSAVED = "Cannot write down the queue beside the runs"
 DEATHS = 3
 """A run whose process died so often without a new epoch is left as crashed."""
 IDLE = 300.0
@@ -44,13 +45,8 @@ class Place:
     run: RunFolder | None = None
     home: Home | None = None
     """The run's folder where the place trains a copy of it."""
-
-    def leave(self) -> RunFolder | None:
-        """The run that it had; nothing that comes from it any more is taken in."""
-        if self.home is not None:
-            self.home.close()
-        folder, self.run, self.home = self.run, None, None
-        return folder
+    leaving: bool = False
+    """Whether its run is about to be anybody's again."""
 
 
 class Dispatcher(Backend):
@@ -68,8 +64,10 @@ class Dispatcher(Backend):
         self._in_charge = False
         self._entries: dict[str, Entry] = {}
         """Those of all runs in its hands."""
+        self._obeyed: dict[str, int] = {}
+        """The number of the last order of each client."""
         self._places: dict[str, Place] = {}
-        self._shelf: Any = None
+        self._shelf = Shelf()
         self._failures = 0
         self._deaths: dict[str, tuple[int, int]] = {}
         self._asked = time.monotonic()
@@ -85,14 +83,15 @@ class Dispatcher(Backend):
         with self._changed:
             if not self._runs.is_dir():
                 return unseen(self._runs)
-            if not self._in_charge:
-                try:
-                    self._in_charge = self._store.take()
-                except OSError as error:
-                    return f"Cannot write into {self._runs}: {error.strerror}."
+            try:
                 if not self._in_charge:
-                    return taken(self._runs, self._store.keeper())
-                self._load()
+                    if not self._store.take():
+                        return taken(self._runs, self._store.keeper())
+                    self._load()
+                    self._in_charge = True
+            except OSError as error:
+                self._store.release()
+                return f"Cannot keep the queue of {self._runs}: {error.strerror}."
             return ""
 
     @property
@@ -115,10 +114,21 @@ class Dispatcher(Backend):
                 "problem": self.problem,
             }
 
-    def obey(self, orders: Sequence[dict[str, Any]]) -> None:
-        """Carry out orders in turn; what they changed is stored when this returns."""
+    def obey(self, client: str, orders: Sequence[dict[str, Any]]) -> None:
+        """Carry out a client's orders in turn, each once though it may be told again.
+
+        What they changed is stored when this returns. Raises RuntimeError where another dispatcher
+        keeps the queue.
+        """
+        if problem := self.why_not():
+            raise RuntimeError(problem)
+        if any(order["do"] == "put" for order in orders):
+            self._say("")
         for order in orders:
-            getattr(self, order["do"])(*order["with"])
+            with self._changed:
+                if order["number"] > self._obeyed.get(client, 0):
+                    getattr(self, order["do"])(*order["with"])
+                    self._obeyed[client] = order["number"]
         self._save()
 
     def drop(self, run_id: str) -> bool:
@@ -127,6 +137,8 @@ class Dispatcher(Backend):
             dropped = super().drop(run_id)
             if dropped:
                 del self._entries[run_id]
+                with contextlib.suppress(OSError):  # it says that the run waits here
+                    (self._runs / run_id / "progress.json").unlink(missing_ok=True)
             return dropped
 
     def put(self, run_id: str, place: int | None, cwd: str, need: dict[str, Any]) -> None:
@@ -136,12 +148,14 @@ class Dispatcher(Backend):
             run = read_run(folder.path)
             if not folder.path.is_dir():
                 self._say(unseen(folder.path))
-            if run_id in self._entries or run.problem or run.status in ENDED:
-                return
-            self._entries[run_id] = Entry(run_id, settle(need), cwd)
-            self._failures = 0
-            self._say("")
-            self.add(folder, place=place)
+            elif run.problem:
+                self._say(f"{run_id} cannot be trained: {run.problem}.")
+            elif run_id in self.queued:
+                self._mark(folder)
+            elif run_id not in self._entries and run.status not in ENDED:
+                self._entries[run_id] = Entry(run_id, settle(need), cwd)
+                self._failures = 0
+                self.add(folder, place=place)
 
     def go_on(self) -> None:
         """Go on with the queue; what held it is taken for mended."""
@@ -155,9 +169,10 @@ class Dispatcher(Backend):
 
     def take(self, name: str) -> tuple[str, str] | None:
         """Id and working folder of the next run for a place that has done its last, if any."""
+        done = self._part(name)
         with self._changed:
             place = self._places[name]
-            if (done := place.leave()) is not None:
+            if done is not None:
                 self._settle(done)
             fitting = (f for f in self._queue if self._entries[f.id].need == place.need)
             place.run = None if self._held else next(fitting, None)
@@ -175,10 +190,14 @@ class Dispatcher(Backend):
         What kept that one, such as a full disk, would keep all others from being trained, too.
         """
         run = read_run(done.path)
-        if run.problem or run.status in ENDED or steer.is_taken(done):
+        taken = steer.is_taken(done)
+        if run.problem or run.status in ENDED or (taken and not self._is_marked(done)):
             self._forget(done)
             return
         self._done(done)
+        if taken:  # as yet by a lost process; it comes last
+            self._return(done, None)
+            return
         self.add(done, place=0)
         self.hold()
         self._say(f"The queue is held until you let it go on: {self.problem or 'no reason told'}")
@@ -192,7 +211,7 @@ class Dispatcher(Backend):
         """A place does not see its run's folder: what it needs to train a copy."""
         with self._changed:
             place = self._places[name]
-            if place.run is None:
+            if place.run is None or place.leaving:
                 return Lent(refused=errno.ENOENT)
             place.home = place.home or Home(place.run)
             home = place.home
@@ -211,27 +230,32 @@ class Dispatcher(Backend):
     def _home_of(self, name: str) -> Home | None:
         with self._changed:
             place = self._places.get(name)
-            return place.home if place else None
+            return place.home if place and not place.leaving else None
+
+    def _part(self, name: str) -> RunFolder | None:
+        """The run that a place had; waits until nothing that came from it is being written."""
+        with self._changed:
+            place = self._places[name]
+            place.leaving, home = True, place.home
+        if home is not None:
+            home.close()
+        with self._changed:
+            folder, place.run, place.home, place.leaving = place.run, None, None, False
+            return folder
 
     def offer_images(self, name: str) -> Any:
         """The images of a place's run, for a node that does not have them; None without any."""
         with self._changed:
             run = self._places[name].run
-            if self._shelf is None:
-                import ray
-
-                from cifar_tui.backends.ray_images import Shelf
-
-                self._shelf = Shelf(ray.put)
         spec = read_run(run.path).spec if run else None
         return self._shelf.offer(spec.data, self._entries[run.id].cwd) if run and spec else None
 
     def lose(self, name: str, reason: str) -> None:
         """A place's process, device or node is lost: its run goes on elsewhere."""
+        folder = self._part(name)
+        if folder is None:
+            return
         with self._changed:
-            folder = self._places[name].leave()
-            if folder is None:
-                return
             run = read_run(folder.path)
             self._done(folder)
             deaths = self._count_death(folder.id, run.summary.epochs_done)
@@ -259,7 +283,7 @@ class Dispatcher(Backend):
 
     def _watch(self) -> None:
         while not self._is_idle():
-            if self._in_charge:
+            if not self.why_not():
                 self._look()
             time.sleep(BEAT)
         import ray
@@ -270,9 +294,9 @@ class Dispatcher(Backend):
         try:
             self._open_places()
             self._look_at_places()
+            self._save()
         except Exception as error:  # whatever Ray raises, the queue must not be left alone
             self._say(f"Ray: {short(error)}")
-        self._save()
         with contextlib.suppress(OSError):
             self._store.beat()
 
@@ -318,7 +342,8 @@ class Dispatcher(Backend):
         with self._changed:
             if problem and self._places[name].run is None:
                 self._failures += 1
-            self.lose(name, problem or "its process ended")
+        self.lose(name, problem or "its process ended")
+        with self._changed:
             self._places.pop(name)
             if self._failures >= DEATHS:
                 self._failures = 0
@@ -334,9 +359,12 @@ class Dispatcher(Backend):
                 for folders in (self._current, self._queue)
             )
             try:
-                self._store.save(Held(training, waiting, self._held))
+                if self._in_charge:
+                    self._store.save(Held(training, waiting, self._held))
+                if self._problem.startswith(UNSAVED):
+                    self._problem = ""
             except OSError as error:
-                self._say(f"Cannot write down the queue beside the runs: {error.strerror}.")
+                self._say(f"{UNSAVED}: {error.strerror}.")
 
     def _load(self) -> None:
         """Queue what was in the hands of a dispatcher that is gone.
@@ -344,48 +372,38 @@ class Dispatcher(Backend):
         The runs that wait are not looked at before their turn, as there may be thousands.
         """
         left = self._store.load()
+        if self._store.damaged:
+            self._say(
+                f"The queue was damaged; {self._store.damaged} has it, R on History its runs."
+            )
         self._held = left.held
         self._entries |= {entry.run_id: entry for entry in (*left.training, *left.waiting)}
         self._queue += [RunFolder(self._runs / entry.run_id) for entry in left.waiting]
         for entry in reversed(left.training):
             run = read_run(self._runs / entry.run_id)
             if run.problem or run.status in ENDED:
-                del self._entries[entry.run_id]
+                self._entries.pop(entry.run_id, None)
             else:
                 self._again(run, "its dispatcher ended")
         with contextlib.suppress(OSError):
             self._store.beat()
 
     def _again(self, run: Run, reason: str) -> None:
-        """Put a lost run to the front of the queue, which stays held where it is."""
+        """Put a lost run to the front of the queue."""
+        with contextlib.suppress(UserError):  # a folder that refuses is queued all the same
+            steer.requeue(steer.lost(run, reason), keep_order=True)
+        self._return(RunFolder(run.path), 0)
+
+    def _return(self, folder: RunFolder, place: int | None) -> None:
+        """Put a run back into the queue, which stays held where it is."""
         held = self._held
-        self.add(requeue(steer.lost(run, reason)), place=0)
+        self.add(folder, place=place)
         self._held = held
+
+    def _is_marked(self, folder: RunFolder) -> bool:
+        """Whether a run's folder says that it is in this queue, so that no trainer has begun."""
+        progress = read_progress(folder.path)
+        return progress is not None and progress.worker == self._holder()
 
     def _holder(self) -> Worker:
         return self._store.holder
-
-
-class Detached(Dispatcher):
-    """A dispatcher that begins when Ray makes it, or makes it again after its process died."""
-
-    def __init__(self, runs: str) -> None:
-        super().__init__(runs)
-        self.start()
-
-
-def settle(need: dict[str, Any]) -> Need:
-    """A need whose GPUs may be left open: one where the cluster has any."""
-    if need["gpus"] is not None:
-        return Need(**need)
-    import ray
-
-    return Need(need["cpus"], 1.0 if ray.cluster_resources().get("GPU") else 0.0)
-
-
-def requeue(run: Run) -> RunFolder:
-    """A lost run ready to resume, its orders kept; a folder that refuses is queued all the same."""
-    try:
-        return steer.requeue(run, keep_order=True)
-    except UserError:
-        return RunFolder(run.path)

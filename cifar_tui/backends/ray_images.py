@@ -1,6 +1,7 @@
 """Images for nodes that do not have them: read where the runs are, shared through Ray's store."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,17 @@ class Offer:
     problem: str = ""
 
 
+def put_in_store(value: Any) -> Any:
+    """Share a value with all nodes; returns what names it."""
+    import ray
+
+    return ray.put(value)
+
+
 class Shelf:
     """The data folder asked for last, in Ray's store, where all nodes can read it."""
 
-    def __init__(self, put: Any) -> None:
+    def __init__(self, put: Callable[[Any], Any] = put_in_store) -> None:
         self._put = put
         self._one = threading.Lock()
         self._offer: Offer | None = None

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from typing import Any
 
 from cifar_tui.backends.nodes import Node
-from cifar_tui.backends.ray_dispatcher import NAMESPACE, Detached, settle
+from cifar_tui.backends.ray_actor import NAMESPACE, Detached
+from cifar_tui.backends.ray_store import settle
 from cifar_tui.backends.ray_words import why
 
 ASK_EVERY = 0.5
@@ -27,7 +28,7 @@ AT_ONCE = 100
 """Most orders that the dispatcher is given at once; each such batch is stored."""
 
 
-def talk(runs: str, address: str, need: dict[str, Any]) -> None:
+def talk(runs: str, address: str, need: dict[str, Any], client: str) -> None:
     """Report what the dispatcher of these runs does, and pass it orders, until they end."""
     orders: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
@@ -39,7 +40,7 @@ def talk(runs: str, address: str, need: dict[str, Any]) -> None:
         if problem:
             say({"problem": problem})
             return
-        _pass_on(dispatcher, orders, need)
+        _pass_on(dispatcher, orders, need, client)
     except Exception as error:
         say({"problem": why(error)})
 
@@ -93,7 +94,9 @@ def _dispatcher(runs: str) -> Any:
     return actor.remote(runs)
 
 
-def _pass_on(dispatcher: Any, orders: "queue.Queue[dict[str, Any]]", need: dict[str, Any]) -> None:
+def _pass_on(
+    dispatcher: Any, orders: "queue.Queue[dict[str, Any]]", need: dict[str, Any], client: str
+) -> None:
     seen, count, slots = 0, 0, 0
     told: list[dict[str, Any]] = []
     while True:
@@ -106,7 +109,7 @@ def _pass_on(dispatcher: Any, orders: "queue.Queue[dict[str, Any]]", need: dict[
         state = _ask(dispatcher.state.remote())
         say({**state, "seen": seen, "slots": slots})
         if batch := next_of(orders):
-            _ask(dispatcher.obey.remote(batch))
+            _ask(dispatcher.obey.remote(client, batch))
             seen = batch[-1]["number"]
 
 

@@ -93,6 +93,9 @@ class Home:
         self._folder = folder
         self._lock = Lock(folder.path / "lock")
         self._busy = threading.Lock()
+        """Held while what is kept is read or written, which a slow disk may draw out."""
+        self._state = threading.Lock()
+        """Held for moments."""
         self._token = ""
         self._latest = 0
         self._closed = False
@@ -106,7 +109,8 @@ class Home:
                 self._folder.sweep()
                 self._folder.mend_events()
                 files = {name: content for name in LENT if (content := self._read(name))}
-                self._token, self._latest = uuid.uuid4().hex, 0
+                with self._state:
+                    self._token, self._latest = uuid.uuid4().hex, 0
                 return Lent(self._token, self._size(), files, self._folder.read_order())
         except OSError as error:
             return Lent(refused=error.errno or errno.EIO)
@@ -118,7 +122,7 @@ class Home:
         """
         if len(greeting.progress) > LARGEST_GREETING:
             raise ValueError("this is no greeting of a run")
-        with self._busy:
+        with self._state:
             if not self._has_lent(greeting.token):
                 return Reply(over=True)
             self._lock.say(greeting.word)
@@ -146,9 +150,10 @@ class Home:
             return Reply(self._folder.read_order())
 
     def close(self) -> None:
-        """Take in nothing more and let others train the run."""
-        with self._busy:
+        """Take in nothing more, and let others train the run once nothing is being written."""
+        with self._state:
             self._closed = True
+        with self._busy, self._state:
             self._lock.release()
 
     def _has_lent(self, token: str) -> bool:

@@ -24,7 +24,7 @@ PREFIX = "cifar-tui-ray-"
 """How the names of the places' own folders begin."""
 WORKER = "worker.json"
 """Whose such a folder is."""
-PATIENCE = 60
+PATIENCE = 180
 """Seconds to wait for a run that a process of a lost node may still hold."""
 TIMEOUT = 30.0
 """Seconds without an answer to a greeting after which the dispatcher counts as silent."""

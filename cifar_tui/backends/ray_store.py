@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_tui.runs.beat import Beat, waits_in, write_beat
-from cifar_tui.runs.files import dump_json, read_json, write_atomic
+from cifar_tui.runs.files import dump_json, open_regular, parse_json, write_atomic
 from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.record import Worker, this_host, this_worker
 
@@ -23,6 +23,15 @@ class Need:
 
     cpus: int = 1
     gpus: float = 0.0
+
+
+def settle(need: dict[str, Any]) -> Need:
+    """A need whose GPUs may be left open: one where the cluster has any."""
+    if need["gpus"] is not None:
+        return Need(**need)
+    import ray
+
+    return Need(need["cpus"], 1.0 if ray.cluster_resources().get("GPU") else 0.0)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,8 @@ class Store:
         self._lock = Lock(runs / LOCK)
         self._queue = uuid.uuid4().hex
         self._stored: Held | None = None
+        self.damaged: Path | None = None
+        """Where a queue that could not be read was set aside."""
         self._beats = 0
         self._next_beat = 0.0
 
@@ -67,17 +78,25 @@ class Store:
         """Who has a run that waits: the queue, not the process that keeps it at the time."""
         return waits_in(self._queue)
 
+    def release(self) -> None:
+        """Let another keep the queue."""
+        self._lock.release()
+
     def load(self) -> Held:
-        """What the last dispatcher kept; an empty queue where it cannot be read."""
+        """What the last dispatcher kept; what is damaged is set aside. Raises OSError."""
+        path = self._runs / STORE
         try:
-            stored = read_json(self._runs / STORE)
-            training, waiting = (
-                [Entry(Path(e["run_id"]).name, Need(**e["need"]), str(e["cwd"])) for e in entries]
-                for entries in (stored["training"], stored["waiting"])
-            )
+            with open_regular(path) as file:
+                stored = parse_json(file.read())
+            training, waiting = (_entries(stored[name]) for name in ("training", "waiting"))
             self._queue = str(stored["queue"])
-            return Held(training, waiting, bool(stored["held"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            both = {entry.run_id for entry in training}
+            return Held(training, [e for e in waiting if e.run_id not in both], stored["held"])
+        except FileNotFoundError:
+            return Held()
+        except (ValueError, KeyError, TypeError, RecursionError):
+            self.damaged = path.with_name(f"{STORE}.damaged")
+            path.rename(self.damaged)
             return Held()
 
     def save(self, now: Held) -> None:
@@ -94,6 +113,16 @@ class Store:
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + BEAT_EVERY
             self._beats += 1
-            write_beat(
-                self._runs, Beat(queue=self._queue, worker=this_worker(), counter=self._beats)
+            beat = Beat(
+                queue=self._queue,
+                worker=this_worker(),
+                counter=self._beats,
+                written=time.time(),
             )
+            write_beat(self._runs, beat)
+
+
+def _entries(stored: Any) -> list[Entry]:
+    """Runs as stored, each once; raises what a damaged store does."""
+    found = (Entry(Path(e["run_id"]).name, Need(**e["need"]), str(e["cwd"])) for e in stored)
+    return list({entry.run_id: entry for entry in found}.values())

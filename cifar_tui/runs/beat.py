@@ -23,6 +23,8 @@ class Beat(BaseModel):
     queue: Line
     worker: Worker
     counter: int = Field(ge=1)
+    written: float = 0.0
+    """When, by the clock of the process's machine."""
 
 
 def waits_in(queue: str) -> Worker:
@@ -50,10 +52,9 @@ class Beats:
         self._runs = runs
         self._seen: tuple[float, Beat | None] = (-READ_EVERY, None)
 
-    def of(self, holder: Worker) -> Beat | None:
-        """The last heartbeat of the queue that holds a run; None where that is not the one kept."""
+    def last(self) -> Beat | None:
+        """The last heartbeat, not older than a moment."""
         now = time.monotonic()
         if now - self._seen[0] >= READ_EVERY:
             self._seen = now, read_beat(self._runs)
-        beat = self._seen[1]
-        return beat if beat and holder.job == QUEUE + beat.queue else None
+        return self._seen[1]

@@ -186,16 +186,29 @@ class Runs:
     def _is_left(self, run_id: str, progress: Progress) -> bool:
         """Whether whoever queued a run is gone; elsewhere, one that has beaten and beats no more.
 
-        A queue on a cluster beats for its runs; a cluster's job only once it has begun.
+        A cluster's job beats only once it has begun.
         """
-        worker, counter = progress.worker, progress.counter
-        if worker.job.startswith(QUEUE):
-            beat = self._queue.of(worker)
-            worker, counter = (beat.worker, beat.counter) if beat else (worker, -1)
-        elif worker.job:
-            counter = 0
-        alive = is_alive(worker)
-        return alive is False or bool(alive is None and counter and self._silent(run_id, counter))
+        if progress.worker.job.startswith(QUEUE):
+            return self._is_queue_left(run_id, progress.worker.job)
+        alive, beats = is_alive(progress.worker), progress.counter and not progress.worker.job
+        return alive is False or bool(
+            alive is None and beats and self._silent(run_id, progress.counter)
+        )
+
+    def _is_queue_left(self, run_id: str, queue: str) -> bool:
+        """Whether a queue on a cluster, which beats for its runs, is kept no more.
+
+        Its process may be started anew, within the time that silence may last.
+        """
+        beat = self._queue.last()
+        if beat is None:
+            return self._silent(run_id, -1)
+        if queue != QUEUE + beat.queue:
+            return True
+        alive = is_alive(beat.worker)
+        if alive is None:
+            return self._silent(run_id, beat.counter)
+        return not alive and not 0 <= time.time() - beat.written < STALE_AFTER
 
     def _silent(self, run_id: str, counter: int) -> bool:
         now = time.monotonic()

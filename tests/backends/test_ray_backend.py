@@ -1,8 +1,12 @@
 """The Ray backend without Ray: the dispatcher's queue, and what a program shows of it."""
 
+import errno
+import itertools
+import os
 import queue
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,7 +30,7 @@ from cifar_tui.runs.files import write_atomic, write_json
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_progress
 from cifar_tui.runs.lock import Lock
-from cifar_tui.runs.record import this_worker
+from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
 
 NEED = {"cpus": 1, "gpus": 0.5}
@@ -38,6 +42,7 @@ class Bench:
     def __init__(self, runs: Path) -> None:
         self.runs = runs
         self.dispatcher = Dispatcher(str(runs))
+        self.dispatcher.why_not()
         self.opened: list[str] = []
         self.dispatcher._open = self._open  # type: ignore[method-assign]
 
@@ -166,8 +171,13 @@ def test_a_run_that_somebody_else_trains_is_left_to_them(bench: Bench) -> None:
     bench.take(name)
     with Lock(bench.runs / a / "lock") as theirs:
         assert theirs.take()
-        assert bench.take(name) == b
-    assert bench.dispatcher.own == [b] and not bench.dispatcher.held
+        assert bench.take(name) == b, "as yet nobody says that they train it"
+        assert bench.dispatcher.queued == [a] and not bench.dispatcher.held
+        bench.end(b, "finished")
+        assert bench.take(name) == a
+        RunFolder(bench.runs / a).write_progress(Progress(worker=this_worker()))
+        assert bench.take(name) is None
+    assert bench.dispatcher.own == [] and not bench.dispatcher.held
 
 
 def test_a_line_that_cannot_be_started_is_a_sentence(tmp_path: Path) -> None:
@@ -276,25 +286,101 @@ def test_runs_that_wait_share_a_heartbeat_and_those_in_training_have_their_own(
     assert read_progress(bench.runs / b) == before, "nothing is written for each run that waits"
 
 
-def test_runs_of_a_dispatcher_that_is_gone_are_known_on_its_head_at_once(bench: Bench) -> None:
+def test_runs_of_a_dispatcher_that_is_gone_are_known_on_its_head_at_a_single_look(
+    bench: Bench,
+) -> None:
     (a,) = bench.put(1)
-    bench.dispatcher._store.beat()
-    assert not Runs(bench.runs).get(a).left_behind
-    gone = this_worker().model_copy(update={"pid": 2**22 - 1})
     last = beat.read_beat(bench.runs)
-    assert last is not None
-    beat.write_beat(bench.runs, last.model_copy(update={"worker": gone}))
-    assert Runs(bench.runs).get(a).left_behind
+    assert last is not None and not Runs(bench.runs).get(a).left_behind
+    gone = this_worker().model_copy(update={"pid": 2**22 - 1})
+    for changes, left in (
+        ({"worker": gone}, False),  # Ray may be starting another
+        ({"worker": gone, "written": last.written - listing.STALE_AFTER}, True),
+        ({"written": last.written - listing.STALE_AFTER}, False),
+        ({"queue": "another"}, True),
+    ):
+        beat.write_beat(bench.runs, last.model_copy(update=changes))
+        assert Runs(bench.runs).get(a).left_behind == left
+
+
+def test_a_run_that_somebody_queues_once_more_still_waits_here(bench: Bench) -> None:
+    (a,) = bench.put(1)
+    gone = this_worker().model_copy(update={"pid": 2**22 - 1})
+    RunFolder(bench.runs / a).write_progress(Progress(worker=gone))
+    assert bench.run(a).left_behind
+    bench.dispatcher.put(a, None, "/", NEED)
+    assert bench.dispatcher.queued == [a] and not bench.run(a).left_behind
+    bench.dispatcher.drop(a)
+    assert bench.run(a).left_behind, "nobody has it"
+
+
+def test_a_run_that_cannot_be_read_is_named(bench: Bench) -> None:
+    bench.put(1)
+    folder = RunFolder.create(bench.runs, RunSpec(data="demo"))
+    (folder.path / "summary.json").write_text("{")
+    bench.dispatcher.obey("me", [order("put", folder.id, None, "/", NEED)])
+    assert f"{folder.id} cannot be trained" in bench.dispatcher.problem
+
+
+def test_orders_told_again_are_obeyed_once(bench: Bench) -> None:
+    a, b, c = bench.put(3)
+    orders = [{"number": 1, "do": "move", "with": (c, -1)}]
+    for client in ("one", "one", "two"):
+        bench.dispatcher.obey(client, orders)
+    assert bench.dispatcher.queued == [c, a, b]
+
+
+def test_a_damaged_queue_is_set_aside_and_an_unreadable_one_is_no_empty_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (a,) = bench.put(1)
+    bench.dispatcher._save()
+    bench.dispatcher._store.release()
+    store = bench.runs / ray_store.STORE
+    content = store.read_bytes()
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    again = Dispatcher(str(bench.runs))
+    with monkeypatch.context() as patch:
+        patch.setattr(ray_store, "open_regular", refuse)
+        assert "Permission denied" in again.why_not()
+        with pytest.raises(RuntimeError):
+            again.obey("me", [order("hold")])
+    again._save()
+    assert store.read_bytes() == content
+    assert again.why_not() == "" and again.queued == [a]
+    again._store.release()
+    store.write_bytes(content[:-9])
+    third = Dispatcher(str(bench.runs))
+    assert third.why_not() == "" and third.queued == [] and "damaged" in third.problem
+    assert (bench.runs / f"{ray_store.STORE}.damaged").read_bytes() == content[:-9]
+    assert bench.run(a).left_behind
+
+
+def test_a_disk_that_was_full_is_no_problem_any_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ray_store, "write_atomic", full)
+        bench.put(1)
+        bench.dispatcher._save()
+        assert "No space left" in bench.dispatcher.problem
+    bench.dispatcher._save()
+    assert bench.dispatcher.problem == ""
 
 
 def test_a_new_dispatcher_takes_up_what_the_last_one_had(bench: Bench) -> None:
-    assert bench.dispatcher.why_not() == ""
     a, b, c = bench.put(3)
     assert bench.take(bench.place()) == a and bench.take(bench.place()) == b
     bench.end(a, "running", epochs=3)
     bench.end(b, "finished")
     (dropped,) = bench.put(1)
-    bench.dispatcher.obey([order("hold"), order("drop", dropped)])
+    bench.dispatcher.obey("me", [order("hold"), order("drop", dropped)])
     before = (bench.runs / c / "summary.json").stat(), (bench.runs / c / "progress.json").stat()
     again = Bench(bench.runs)
     assert "kept by another Ray cluster" in again.dispatcher.why_not()
@@ -310,10 +396,13 @@ def test_a_new_dispatcher_takes_up_what_the_last_one_had(bench: Bench) -> None:
 
 
 def test_a_folder_that_cannot_be_written_has_no_queue(bench: Bench) -> None:
+    bench.dispatcher._store.release()
+    (bench.runs / ".ray.lock").unlink()
     (bench.runs / ".ray.lock").mkdir()
-    assert f"Cannot write into {bench.runs}" in bench.dispatcher.why_not()
+    other = Dispatcher(str(bench.runs))
+    assert f"Cannot keep the queue of {bench.runs}" in other.why_not()
     (bench.runs / ".ray.lock").rmdir()
-    assert bench.dispatcher.why_not() == ""
+    assert other.why_not() == ""
 
 
 def test_a_long_queue_is_stored_once_for_many_orders(
@@ -327,7 +416,8 @@ def test_a_long_queue_is_stored_once_for_many_orders(
         write_atomic(path, content)
 
     monkeypatch.setattr(ray_store, "write_atomic", note)
-    bench.dispatcher.obey([order("put", folder.id, None, "/", NEED) for folder in folders])
+    orders = [order("put", folder.id, None, "/", NEED) for folder in folders]
+    bench.dispatcher.obey("me", orders)
     assert len(written) == 1
     assert [entry.run_id for entry in bench.dispatcher._store.load().waiting] == [
         folder.id for folder in folders
@@ -335,9 +425,10 @@ def test_a_long_queue_is_stored_once_for_many_orders(
 
 
 def order(name: str, *arguments: Any) -> dict[str, Any]:
-    return {"number": 1, "do": name, "with": arguments}
+    return {"number": next(NUMBERS), "do": name, "with": arguments}
 
 
+NUMBERS = itertools.count(1)
 NODE = Node("node7", "ALIVE", cpus=8, cpus_used=2, gpus=1, gpus_used=0.5)
 
 
@@ -347,6 +438,7 @@ class Wire:
     def __init__(self, bench: Bench) -> None:
         self._dispatcher = bench.dispatcher
         self._orders: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._client = uuid.uuid4().hex
         self._cut = False
 
     def tell(self, order: dict[str, Any]) -> None:
@@ -358,7 +450,7 @@ class Wire:
         while not self._cut:
             yield {**self._dispatcher.state(), "seen": seen, "slots": 2}
             if batch := next_of(self._orders, 0.02):
-                self._dispatcher.obey(batch)
+                self._dispatcher.obey(self._client, batch)
                 seen = batch[-1]["number"]
 
     def cut(self) -> None:
