@@ -201,7 +201,6 @@ class Dispatcher(Backend):
         self.add(done, place=0)
         self.hold()
         self._say(f"The queue is held until you let it go on: {self.problem or 'no reason told'}")
-        self._save()
 
     def say(self, problem: str) -> None:
         """A place waits for something."""
@@ -279,7 +278,6 @@ class Dispatcher(Backend):
         self._done(folder)
         self._deaths.pop(folder.id, None)
         self._entries.pop(folder.id, None)
-        self._save()
 
     def _watch(self) -> None:
         while not self._is_idle():
@@ -340,8 +338,7 @@ class Dispatcher(Backend):
 
     def _close_place(self, name: str, problem: str) -> None:
         with self._changed:
-            if problem and self._places[name].run is None:
-                self._failures += 1
+            self._failures += bool(problem) and self._places[name].run is None
         self.lose(name, problem or "its process ended")
         with self._changed:
             self._places.pop(name)
@@ -349,7 +346,6 @@ class Dispatcher(Backend):
                 self._failures = 0
                 self.hold()
                 self._say(f"Ray cannot start a run: {problem}")
-            self._save()
 
     def _save(self) -> None:
         """Write down what is in its hands, if that has changed."""
@@ -373,9 +369,7 @@ class Dispatcher(Backend):
         """
         left = self._store.load()
         if self._store.damaged:
-            self._say(
-                f"The queue was damaged; {self._store.damaged} has it, R on History its runs."
-            )
+            self._say(f"The queue was damaged and is {self._store.damaged} now; see R on History.")
         self._held = left.held
         self._entries |= {entry.run_id: entry for entry in (*left.training, *left.waiting)}
         self._queue += [RunFolder(self._runs / entry.run_id) for entry in left.waiting]
