@@ -16,7 +16,7 @@ from cifar_tui.runs.beat import QUEUE, Beats
 from cifar_tui.runs.files import LineReader, read_json
 from cifar_tui.runs.folder import TRASH, RunFolder
 from cifar_tui.runs.lock import Lock
-from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, is_alive
+from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, is_alive, is_gone
 from cifar_tui.settings import SETTINGS, make_spec
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml
@@ -176,7 +176,8 @@ class Runs:
             return _as(run, "crashed")
         run = replace(run, progress=progress)
         alive = is_alive(progress.worker)
-        if alive is None and self._silent(run.id, progress.counter):
+        gone = alive is None and is_gone(progress.worker)
+        if gone or (alive is None and self._silent(run.id, progress.counter)):
             return _as(run, "stale")
         if alive is False:
             return _as(run, "crashed")

@@ -136,10 +136,15 @@ def is_alive(worker: Worker) -> bool | None:
 
     A process on another host cannot be asked, and a cluster's job may start again.
     """
-    if worker.host != this_host():
+    if worker.host != this_host() or (worker.job and is_gone(worker)):
         return None
-    runs = worker.boot == boot_id() and _start_time(worker.pid) == worker.started
-    return None if worker.job and not runs else runs
+    return not is_gone(worker)
+
+
+def is_gone(worker: Worker) -> bool:
+    """Whether that process has ended on this machine, whatever becomes of its cluster's job."""
+    here = worker.host == this_host()
+    return here and (worker.boot != boot_id() or _start_time(worker.pid) != worker.started)
 
 
 def _start_time(pid: int) -> float | None:
