@@ -190,12 +190,12 @@ class Dispatcher(Backend):
         What kept that one, such as a full disk, would keep all others from being trained, too.
         """
         run = read_run(done.path)
-        taken = steer.is_taken(done)
-        if run.problem or run.status in ENDED or (taken and not self._is_marked(done)):
+        locked = steer.is_taken(done)
+        if run.problem or run.status in ENDED or (locked and not self._is_marked(done)):
             self._forget(done)
             return
         self._done(done)
-        if taken:  # as yet by a lost process; it comes last
+        if locked:  # as yet by a lost process; it comes last
             self._return(done, None)
             return
         self.add(done, place=0)

@@ -181,7 +181,8 @@ def ask(command: Sequence[str], text: str = "", seconds: float = ANSWER_WITHIN) 
     except OSError as error:
         raise Refused(f"cannot call {command[0]}: {error.strerror}") from None
     if done.returncode:
-        said = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        said = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
+        said = said.splitlines()[-1]
         kind = Silent if SILENCE.search(said) else Refused
         raise kind(re.sub(rf"^{command[0]}: (error|fatal): ", "", said)[:300])
     return done.stdout

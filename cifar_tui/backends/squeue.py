@@ -9,6 +9,8 @@ FIELDS = "JobArrayID:40|,State:20|,RestartCnt:10|,Reason:80"
 SHOW = ("scontrol", "--oneliner", "show", "job")
 LARGEST_ARRAY = 1000
 """Slurm's MaxArraySize is 1001 unless it was changed; larger arrays would bring nothing."""
+FORGOTTEN = re.compile("Invalid job id|not found")
+"""What Slurm says of a job that it knows nothing of, also where it knows others of its array."""
 PING_WITHIN = 3.0
 """Seconds in which Slurm's controller has to show that it is there."""
 ENDED = (
@@ -106,9 +108,7 @@ def fate(job: str) -> str | None:
     try:
         answer = sbatch.ask([*SHOW, job])
     except sbatch.Refused as error:
-        return "" if "Invalid job id" in str(error) else None
+        return "" if FORGOTTEN.search(str(error)) else None
     state = re.search(r"\bJobState=(\w+)", answer)
     code = re.search(r"\bExitCode=(\S+)", answer)
-    if state is None or code is None:
-        return ""  # of an array's other jobs it still knows
-    return f"{state[1]} {code[1]}" if state[1] in ENDED else None
+    return f"{state[1]} {code[1]}" if state and code and state[1] in ENDED else None

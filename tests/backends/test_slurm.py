@@ -465,16 +465,21 @@ def test_a_run_that_is_stale_while_its_job_waits_can_be_stopped(
 @pytest.mark.parametrize(
     ("answer", "fate"),
     [
-        ("Job 1_2 not found\n", ""),
-        ("JobId=4 JobState=PENDING Reason=Priority ExitCode=0:0 ", None),
-        ("JobId=4 JobState=COMPLETING Reason=None ExitCode=0:15 ", None),
-        ("JobId=4 JobState=FAILED Reason=NonZeroExitCode ExitCode=1:0 ", "FAILED 1:0"),
+        ("echo 'Job 1_2 not found'; exit 1", ""),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", ""),
+        ("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", None),
+        ("exit 1", None),
+        ("echo JobId=4 JobState=PENDING Reason=Priority ExitCode=0:0 ", None),
+        ("echo JobId=4 JobState=COMPLETING Reason=None ExitCode=0:15 ", None),
+        ("echo JobId=4 JobState=FAILED Reason=NonZeroExitCode ExitCode=1:0 ", "FAILED 1:0"),
     ],
 )
 def test_a_job_has_a_fate_once_it_has_ended_or_is_forgotten(
-    monkeypatch: pytest.MonkeyPatch, answer: str, fate: str | None
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str, fate: str | None
 ) -> None:
-    monkeypatch.setattr(sbatch, "ask", lambda *_, **__: answer)
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\n{answer}\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert squeue.fate("1_2") == fate
 
 
