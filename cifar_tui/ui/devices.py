@@ -94,7 +94,7 @@ class DevicesScreen(CifarScreen):
         except UserError:
             runs = []
         nodes = used = app.worker.nodes
-        if self._slurm is not None and not app.worker.outlives:
+        if self._slurm is not None and not (used or app.worker.outlives):
             nodes = self._slurm.nodes
             self._slurm.look(SINFO_WITHIN)
         width, height = self.size
