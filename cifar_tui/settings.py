@@ -111,6 +111,11 @@ def errors_of(values: Mapping[str, Any]) -> dict[str, str]:
 
 def make_spec(values: Mapping[str, Any]) -> RunSpec:
     """Build a RunSpec from values or their texts; raises UserError naming the first wrong one."""
+    if "," in str(values.get("device", "")):
+        raise UserError(
+            "One run trains on one device, as nets this small slow down when they are split; "
+            f"--devices {values['device']} trains several runs at the same time."
+        )
     try:
         return RunSpec.model_validate(values)
     except ValidationError as error:

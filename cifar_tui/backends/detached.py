@@ -1,5 +1,6 @@
 """Training in the background: a process of its own that outlives the terminal and the app."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from cifar_tui.backends.choices import ANY, Wish
 from cifar_tui.errors import UserError
+from cifar_tui.training.process import as_started
 
 
 def start(runs: Path, run_ids: Sequence[str], wish: Wish = ANY) -> int:
@@ -25,6 +27,7 @@ def start(runs: Path, run_ids: Sequence[str], wish: Wish = ANY) -> int:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
+                env=as_started(os.environ),
             )
     except OSError as error:
         raise UserError(f"Cannot start training in the background: {error.strerror}.") from None

@@ -17,6 +17,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.steer import end, lost, requeue
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.process import as_started
 from cifar_tui.training.slot import Slot
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 LOG = ".background.log"
 """Beside the runs: what a process of a slot could not write into a run's folder."""
 DEATHS = 2
-"""A run whose process died so often is left as crashed; a slot where so many runs' processes died
-in a row is taken out."""
+"""A run under which so many processes died is left as crashed; a slot where so many runs' processes
+died in a row is taken out."""
 
 
 def why_not(options: Mapping[str, str]) -> str:
@@ -56,14 +57,14 @@ class Child:
     def __init__(self, runs: Path, slot: Slot, say: Callable[[str], None]) -> None:
         self._say = say
         command = [sys.executable, "-m", "cifar_tui", "worker", "--serve", "--runs", str(runs)]
-        with (runs / LOG).open("ab") as log:
+        with _open_log(runs) as log:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, **slot.environment()},
+                env={**as_started(os.environ), **slot.environment()},
             )
 
     def train(self, folder: RunFolder) -> None:
@@ -127,7 +128,8 @@ class Pool(Backend):
         self._children: dict[str, Child] = {}
         self._devices: dict[str, str] = {}
         """What each run's spec names, as reading it anew for each slot would take long."""
-        self._deaths: dict[str, int] = {}
+        self._killed: dict[str, list[str]] = {}
+        """The slots whose processes died under a run, or whose devices failed."""
         self._threads = [
             threading.Thread(target=self._feed, args=(slot,), name=f"slot {slot.name}")
             for slot in slots
@@ -183,7 +185,12 @@ class Pool(Backend):
         )
 
     def _fits(self, slot: Slot, folder: RunFolder) -> bool:
-        return slot.takes(self._devices[folder.id])
+        """Whether a slot may train a run: not where it failed before, if there is another."""
+        failed = self._killed.get(folder.id, ())
+        usable = [one for one in self._slots if one.takes(self._devices[folder.id])]
+        return slot in usable and (
+            slot.name not in failed or all(one.name in failed for one in usable)
+        )
 
     def _feed(self, slot: Slot) -> None:
         child: Child | None = None
@@ -194,18 +201,25 @@ class Pool(Backend):
                 child.train(folder)
                 died.clear()
             except Lost as error:
+                if self._is_to_blame(folder, slot):
+                    self._bury(slot, child)
+                    child = None
+                    continue
                 self._again(folder)
                 self._take_out(slot, str(error))
                 break
-            except (Died, OSError) as error:
+            except OSError as error:
+                self._hold_back(folder, error)
+            except Died:
                 died.add(folder.id)
                 self._bury(slot, child)
                 child = None
-                self._survive(folder, error)
+                self._survive(folder, slot)
             finally:
                 self._done(folder)
         if len(died) >= DEATHS:
-            self._take_out(slot, f"its process ended under {len(died)} runs in a row; see {LOG}")
+            why = f"its process ended under {len(died)} runs in a row; see {self._runs / LOG}"
+            self._take_out(slot, why)
         self._bury(slot, child)
 
     def _open(self, slot: Slot) -> Child:
@@ -222,17 +236,28 @@ class Pool(Backend):
         if child is not None:
             child.end()
 
-    def _survive(self, folder: RunFolder, error: Exception) -> None:
+    def _is_to_blame(self, folder: RunFolder, slot: Slot) -> bool:
+        """Whether a run has failed on another slot as well, so that no device is to blame."""
+        with self._changed:
+            failed = self._killed.setdefault(folder.id, [])
+            failed.append(slot.name)
+            return len(set(failed)) >= DEATHS
+
+    def _survive(self, folder: RunFolder, slot: Slot) -> None:
         """Queue the run of a process that died again, but not one that kills every process."""
-        self._deaths[folder.id] = self._deaths.get(folder.id, 0) + 1
-        if isinstance(error, OSError):
-            self._say(f"Cannot start a process to train in: {error.strerror}.")
-        if self._deaths[folder.id] < DEATHS:
+        self._is_to_blame(folder, slot)
+        if len(self._killed[folder.id]) < DEATHS:
             self._again(folder)
         elif not self._closing:
-            reason = f"its process ended {DEATHS} times before the run did; see {LOG}"
+            reason = f"its process ended {DEATHS} times before the run did; see {self._runs / LOG}"
             with contextlib.suppress(OSError):
                 end(folder, "crashed", reason)
+
+    def _hold_back(self, folder: RunFolder, error: OSError) -> None:
+        """Queue a run again for which no process could be started, and wait to be told to go on."""
+        self._again(folder)
+        self.hold()
+        self._say(f"Cannot start a process to train in: {error.strerror}.")
 
     def _again(self, folder: RunFolder) -> None:
         """Put a run back to the front of the queue, to go on from its last whole epoch."""
@@ -241,7 +266,7 @@ class Pool(Backend):
             return
         with contextlib.suppress(UserError), self._changed:
             held = self._held
-            super().add(requeue(lost(run)), place=0)
+            super().add(requeue(lost(run), keep_order=True), place=0)
             self._held = held
 
     def _take_out(self, slot: Slot, reason: str) -> None:
@@ -252,3 +277,11 @@ class Pool(Backend):
         self._say(f"{slot.name} is used no more: {reason}")
         if not self._slots:
             self.hold()
+
+
+def _open_log(runs: Path) -> IO[bytes]:
+    """Where processes write what belongs into no run's folder; nowhere if that cannot be had."""
+    try:
+        return (runs / LOG).open("ab")
+    except OSError:
+        return open(os.devnull, "ab")

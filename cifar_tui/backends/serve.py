@@ -41,8 +41,12 @@ def serve(runs: Path, orders: BinaryIO, say: Callable[[dict[str, Any]], None]) -
     from cifar_tui.training.faults import DeviceLost, Unwritable, storage_reason
     from cifar_tui.training.perform import perform
 
-    _use_slot()
-    while (run_id := waiting.get()) is not None:
+    try:
+        _use_slot()
+    except RuntimeError as error:
+        say({"lost": f"it cannot be used ({str(error).splitlines()[0]})"})
+        return DEVICE_LOST
+    while (run_id := waiting.get()) is not None and not closing.is_set():
         try:
             perform(RunFolder(runs / run_id), closing.is_set, lambda p: say({"problem": p}))
         except DeviceLost as error:

@@ -33,6 +33,8 @@ def parse_slots(text: str, look: Callable[[], Snapshot] = snapshot) -> tuple[lis
 
 def require_slot(device: str, slots: Sequence[Slot]) -> None:
     """Raise UserError where a run names a device on which no slot trains."""
+    if not slots:
+        raise UserError("No device is left to train on; B in the app chooses other ones.")
     if not any(slot.takes(device) for slot in slots):
         names = ", ".join(slot.name for slot in slots) or "none"
         raise UserError(f"A run names device {device}; those in use are {names}.")

@@ -96,14 +96,19 @@ def lab_run(
 ) -> int:
     """Train the runs that experiments lack; those that exist already are not repeated."""
     from cifar_tui import headless
+    from cifar_tui.backends.choices import make_backend
     from cifar_tui.commands.progress import train_printer
-    from cifar_tui.labs.launch import queue
+    from cifar_tui.labs.launch import lacking, queue
 
     labs, wanted = find_labs(name), scale.checked()
     where: dict[str, Any] = {"data": data, "device": device}
     printer = train_printer(json)
     images = _open_images(labs[0], wanted, where, printer.note)
     found = _answers(labs, wanted, images, runs, **where)
+    backend, _ = make_backend(runs, on.wish())
+    for spec in lacking(found)[1]:
+        backend.check(spec)
+    backend.close()
     folders = queue(found, runs)
     if detach:
         ids = headless.detach_folders(folders, runs, on.wish())

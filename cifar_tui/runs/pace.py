@@ -1,5 +1,6 @@
 """How long a run will take, by the pace of finished runs like it."""
 
+import math
 from collections.abc import Sequence
 
 from cifar_tui.runs.folder import RunFolder
@@ -22,14 +23,12 @@ def seconds_left(spec: RunSpec, done: int, known: Sequence[Run]) -> float | None
 def longest_first(folders: Sequence[RunFolder], known: Sequence[Run]) -> list[RunFolder]:
     """Queued runs in the order in which several devices are done soonest: the longest first.
 
-    Where the time of any is not known they keep their order.
+    Those whose time is not known come before, in their order, as any may be long.
     """
     times: list[float] = []
     for folder in folders:
         run = read_run(folder.path)
         left = seconds_left(run.spec, run.summary.epochs_done, known) if run.spec else None
-        if left is None:
-            return list(folders)
-        times.append(left)
+        times.append(math.inf if left is None else left)
     places = sorted(range(len(folders)), key=lambda i: -times[i])
     return [folders[i] for i in places]

@@ -3,6 +3,7 @@
 import ctypes
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 SPIN = {"GOMP_SPINCOUNT": "20000"}
@@ -11,6 +12,8 @@ SPIN = {"GOMP_SPINCOUNT": "20000"}
 By default they never sleep, and where another program wants a core, each step then waits for whole
 time slices of the scheduler (docs/performance.md).
 """
+OURS: dict[str, str] = {}
+"""What was set here, and not by the user."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """glibc's names in malloc.h."""
 
@@ -22,10 +25,19 @@ def prepare_process() -> None:
     train are made.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        for name, value in SPIN.items():
-            os.environ.setdefault(name, value)
-    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+        _set(SPIN)
+    _set({"OMP_NUM_THREADS": str(usable_cores())})
     keep_freed_memory()
+
+
+def _set(wanted: Mapping[str, str]) -> None:
+    for name in wanted.keys() - os.environ.keys():
+        os.environ[name] = OURS[name] = wanted[name]
+
+
+def as_started(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what this process has set for itself, for one with other cores."""
+    return {name: value for name, value in environ.items() if OURS.get(name) != value}
 
 
 def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

@@ -242,10 +242,13 @@ class CifarApp(KeystrokesApp):
         if wish is None:
             return
         try:
-            if self.worker.own and not self.worker.outlives:
+            if self.worker.own and self.worker.alive and not self.worker.outlives:
                 many = len(self.worker.own)
                 raise UserError(f"{many} runs are in training or wait; change it after them.")
             worker, notes = make_backend(self.runs.folder, wish)
+            if not self.worker.outlives:  # one whose devices all failed leaves its queue
+                for run_id in self.worker.queued:
+                    worker.add(RunFolder(self.runs.folder / run_id))
         except UserError as error:
             self.complain(error)
             return

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
 from textual import on, work
@@ -14,9 +14,12 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
-from cifar_tui.backends.choices import CHOICES, Wish, check_wish, parse_options, split_options
+from cifar_tui.backends.choices import CHOICES, Wish, make_backend, parse_options, split_options
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
+
+if TYPE_CHECKING:
+    from cifar_tui.ui.app import CifarApp
 
 HINTS = {"devices": "cuda:0,cuda:1, cpu:2 or all", "options": "NAME=VALUE,NAME=VALUE"}
 
@@ -109,7 +112,7 @@ class BackendDialog(ModalScreen[Wish | None]):
             name = list(CHOICES)[place or 0]
             options = parse_options(split_options(texts["options"], name))
             wish = Wish(name, texts["devices"], options=options)
-            check_wish(wish)
+            make_backend(cast("CifarApp", self.app).runs.folder, wish)
         except UserError as error:
             self.query_one("#problem", Static).update(plain(str(error)))
             return

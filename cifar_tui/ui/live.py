@@ -186,9 +186,10 @@ class LiveScreen(CifarScreen):
         withdraw(run)
 
     def action_pause(self) -> None:
-        """Pause the run or go on; with nothing running, let a held queue go on."""
+        """Let a held queue go on, else pause the run or let it go on."""
         run = self._watched()
-        if self.cifar.worker.held and (run is None or run.ended):
+        waits = self.cifar.worker.queued and run is not None and run.status != "paused"
+        if self.cifar.worker.held and (run is None or run.ended or waits):
             self.cifar.worker.go_on()
             self.cifar.watched = None
         elif run is not None:

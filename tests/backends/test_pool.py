@@ -1,5 +1,6 @@
 """Runs side by side in processes of their own: the same folders, and no run lost."""
 
+import errno
 import os
 import signal
 import threading
@@ -14,6 +15,7 @@ from cifar_tui.runs.files import LineReader
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_epochs
 from cifar_tui.spec import RunSpec
+from cifar_tui.training import process
 from cifar_tui.training.perform import perform
 from cifar_tui.training.slot import Slot
 from tests.conftest import Command, json_lines
@@ -196,6 +198,108 @@ def test_a_run_that_kills_every_process_costs_no_slot(
     assert [run.status for run in known] == ["crashed", "finished", "finished"]
     assert "process ended 2 times" in known[0].summary.reason
     assert pool.slots == 1 and not pool.held and pool.problem == ""
+
+
+def test_a_slot_that_kills_every_process_costs_no_run(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = threading.Event()
+
+    class BadSlot(OneBadDevice):
+        def train(self, folder: RunFolder) -> None:
+            if self._slot.name == "cpu:0":
+                raise Died
+            assert out.wait(PATIENCE), "the other one takes its time until this one is out"
+            super().train(folder)
+
+    monkeypatch.setattr("cifar_tui.backends.pool.Child", BadSlot)
+    folders = make_runs(tmp_path / "runs", tiny_course, 4)
+    pool = Pool(tmp_path / "runs", SLOTS)
+    for folder in folders:
+        pool.add(folder)
+    pool.finish()
+    pool.start()
+    until(lambda: pool.slots == 1)
+    out.set()
+    pool.join()
+    assert {Runs(tmp_path / "runs").get(f.id).status for f in folders} == {"finished"}
+    assert "cpu:0 is used no more: its process ended under 2 runs in a row" in pool.problem
+
+
+def test_a_run_that_fails_every_device_is_to_blame_itself(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(OneBadDevice):
+        def train(self, folder: RunFolder) -> None:
+            run = Runs(folder.path.parent).get(folder.id)
+            bad = run.spec is not None and run.spec.seed == 0
+            status = {"status": "failed" if bad else "finished"}
+            folder.write_summary(run.summary.model_copy(update=status))
+            if bad:
+                raise Lost("an illegal memory access")
+
+    monkeypatch.setattr("cifar_tui.backends.pool.Child", Broken)
+    folders = make_runs(tmp_path / "runs", tiny_course, 3)
+    pool = Pool(tmp_path / "runs", SLOTS)
+    for folder in folders:
+        pool.add(folder)
+    pool.finish()
+    pool.start()
+    pool.join()
+    statuses = [Runs(tmp_path / "runs").get(f.id).status for f in folders]
+    assert statuses == ["failed", "finished", "finished"] and pool.slots == 1
+
+
+def test_what_a_run_was_told_is_obeyed_by_its_next_process(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Once(OneBadDevice):
+        def train(self, folder: RunFolder) -> None:
+            if folder.read_order() is None:
+                folder.write_order("pause")
+                raise Died
+            orders.append(folder.read_order())
+            super().train(folder)
+
+    orders: list[str | None] = []
+    monkeypatch.setattr("cifar_tui.backends.pool.Child", Once)
+    (folder,) = make_runs(tmp_path / "runs", tiny_course, 1)
+    pool = Pool(tmp_path / "runs", SLOTS[1:])
+    pool.add(folder)
+    pool.finish()
+    pool.start()
+    pool.join()
+    assert orders == ["pause"]
+
+
+def test_without_a_process_to_be_had_the_queue_is_held_and_no_run_blamed(
+    tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("cifar_tui.backends.pool.Child", refuse)
+    (folder,) = make_runs(tmp_path / "runs", tiny_course, 1)
+    pool = Pool(tmp_path / "runs", SLOTS)
+    pool.add(folder)
+    pool.finish()
+    pool.start()
+    pool.join()
+    assert pool.held and pool.queued == [folder.id] and "Cannot allocate" in pool.problem
+    assert Runs(tmp_path / "runs").get(folder.id).status == "queued" and pool.slots == 2
+
+
+def test_a_slots_process_gets_what_the_user_set_and_not_what_this_one_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "OURS", {})
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    process.prepare_process()
+    assert os.environ["OMP_NUM_THREADS"]
+    assert "OMP_NUM_THREADS" not in process.as_started(os.environ)
+    monkeypatch.setenv("OMP_NUM_THREADS", "77")
+    assert process.as_started(os.environ)["OMP_NUM_THREADS"] == "77"
 
 
 def test_a_held_queue_stays_held_when_a_process_dies(

@@ -319,11 +319,13 @@ async def test_a_run_that_waits_in_slurm_is_stopped_at_once_with_another_backend
     make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunFolder.create(tmp_path / "runs", RunSpec(data="demo"))
-    folder.write_progress(Progress(worker=waiting_job("slurm:7_0")))
+    folder.write_progress(Progress(worker=waiting_job("slurm:7_0@trial")))
     waiting, askers = ["7_0"], set()
 
     def ask(command: Sequence[str], *_: object) -> str:
         askers.add(threading.current_thread())
+        if command[0] == "scontrol":
+            return "ClusterName = trial\n"
         if command[0] == "scancel":
             waiting.clear()
         return "".join(f"{job}|PENDING|0|Priority\n" for job in waiting)
