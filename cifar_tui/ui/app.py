@@ -255,6 +255,8 @@ class CifarApp(KeystrokesApp):
         self.worker.close()
         self.worker, self.wish = worker, wish
         worker.start()
+        if isinstance(self.screen, NewScreen):
+            self.screen.on_screen_resume()
         on = f" on {wish.devices}" if wish.devices else ""
         for sentence in (f"Runs are trained by {wish.name}{on} from now on.", *notes):
             self.notify(sentence, markup=False)

@@ -77,6 +77,7 @@ def _question(app: "CifarApp", answers: Sequence[Answer]) -> str:
     words = [f"Launch {many} run{'s' if many > 1 else ''} of {what}"]
     words += [f"{len(resumed)} of them resumed"] if resumed else []
     words += [f"on {answers[0].images.kind}", *scale_words(answers[0].scale)]
+    words += [f"trained by {app.wish.name}"] if app.wish.name != "thread" else []
     seconds = seconds_needed(answers, app.runs.all())
     time = "How long it takes is not known yet."
     if seconds is not None:

@@ -120,7 +120,10 @@ class NewScreen(CifarScreen):
             text = f" Enter {verb} {'1 run' if size == 1 else what}: "
             text += f"{model_name(texts)}, {texts['epochs']} epochs, lr {texts['lr']}"
         plan = Text(text, "bold", no_wrap=True)
-        plan.append("   0.1, 0.01 in a field makes a grid", "dim not bold")
+        wish = self.cifar.wish
+        elsewhere = f"on {wish.devices or wish.name} (F11)"
+        hint = "0.1, 0.01 in a field makes a grid" if wish.name == "thread" else elsewhere
+        plan.append(f"   {hint}", "dim not bold")
         self.say("plan", plan)
 
     def _images_note(self, where: str) -> str:

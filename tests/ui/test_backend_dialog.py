@@ -21,6 +21,7 @@ async def test_processes_take_the_place_of_the_thread(make_app: MakeApp) -> None
         await pilot.press("down", "tab", *"cpu:1", "enter")
         await wait_for(pilot, lambda: isinstance(app.worker, pool.Pool))
         assert (app.wish.name, app.wish.devices) == ("processes", "cpu:1")
+        await wait_for(pilot, lambda: "on cpu:1 (F11)" in screen_text(app))
         assert app.worker.alive
         app.worker.close()
         app.worker.join()
