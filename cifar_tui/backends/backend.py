@@ -74,9 +74,8 @@ class Backend(ABC):
 
         Its progress file says whose queue it is in, so that others know when it was left behind.
         """
-        self._mark(folder)
+        self._enqueue(folder, place)
         with self._changed:
-            self._queue.insert(len(self._queue) if place is None else place, folder)
             self._held = False
             self._changed.notify_all()
 
@@ -155,6 +154,13 @@ class Backend(ABC):
         """End once the queue is empty, or at once while it is held."""
         with self._changed:
             self._finishing = True
+            self._changed.notify_all()
+
+    def _enqueue(self, folder: RunFolder, place: int | None = None) -> None:
+        """Have a run wait, last or at `place`; a held queue stays held."""
+        self._mark(folder)
+        with self._changed:
+            self._queue.insert(len(self._queue) if place is None else place, folder)
             self._changed.notify_all()
 
     def _mark(self, folder: RunFolder) -> None:

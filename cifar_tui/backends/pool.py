@@ -264,10 +264,8 @@ class Pool(Backend):
         run = read_run(folder.path)
         if self._closing or run.status in ("finished", "diverged", "stopped"):
             return
-        with contextlib.suppress(UserError), self._changed:
-            held = self._held
-            super().add(requeue(lost(run), keep_order=True), place=0)
-            self._held = held
+        with contextlib.suppress(UserError):
+            self._enqueue(requeue(lost(run), keep_order=True), 0)
 
     def _take_out(self, slot: Slot, reason: str) -> None:
         """Use a slot no more, and hold the queue when none is left."""

@@ -196,7 +196,7 @@ class Dispatcher(Backend):
             return
         self._done(done)
         if locked:  # as yet by a lost process; it comes last
-            self._return(done, None)
+            self._enqueue(done, None)
             return
         self.add(done, place=0)
         self.hold()
@@ -386,13 +386,7 @@ class Dispatcher(Backend):
         """Put a lost run to the front of the queue."""
         with contextlib.suppress(UserError):  # a folder that refuses is queued all the same
             steer.requeue(steer.lost(run, reason), keep_order=True)
-        self._return(RunFolder(run.path), 0)
-
-    def _return(self, folder: RunFolder, place: int | None) -> None:
-        """Put a run back into the queue, which stays held where it is."""
-        held = self._held
-        self.add(folder, place=place)
-        self._held = held
+        self._enqueue(RunFolder(run.path), 0)
 
     def _is_marked(self, folder: RunFolder) -> bool:
         """Whether a run's folder says that it is in this queue, so that no trainer has begun."""

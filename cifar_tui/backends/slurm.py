@@ -374,11 +374,9 @@ class Slurm(Backend):
             return
         self._again[run.id] += 1
         with contextlib.suppress(UserError), self._changed:
-            held = self._held
             requeue(lost(run), keep_order=True)
             self._forget(run.id)
-            super().add(folder)
-            self._held = held
+            self._enqueue(folder)
 
     def _sort(self, folder: RunFolder, run: Run, job: str) -> None:
         """Move a run to those that wait, those in training, or out of our hands."""
