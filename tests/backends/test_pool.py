@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,15 @@ PATIENCE = 120.0
 def make_runs(runs: Path, data: Path, count: int, epochs: int = 2) -> list[RunFolder]:
     specs = [RunSpec(data=str(data), epochs=epochs, seed=seed) for seed in range(count)]
     return [RunFolder.create(runs, spec) for spec in specs]
+
+
+def train_all(pool: Pool, folders: Sequence[RunFolder]) -> None:
+    """Have the runs trained, or held back, and the pool ended."""
+    for folder in folders:
+        pool.add(folder)
+    pool.finish()
+    pool.start()
+    pool.join()
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -53,11 +62,7 @@ def test_runs_of_two_slots_give_the_folders_that_one_thread_gives(
 
     folders = make_runs(tmp_path / "runs", tiny_course, 3)
     pool = Pool(tmp_path / "runs", SLOTS)
-    for folder in folders:
-        pool.add(folder)
-    pool.finish()
-    pool.start()
-    pool.join()
+    train_all(pool, folders)
     assert pool.problem == "" and pool.own == []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -164,11 +169,7 @@ def test_without_any_device_left_the_queue_is_held(
     monkeypatch.setattr("cifar_tui.backends.pool.Child", OneBadDevice)
     folders = make_runs(tmp_path / "runs", tiny_course, 2)
     pool = Pool(tmp_path / "runs", SLOTS[:1])
-    for folder in folders:
-        pool.add(folder)
-    pool.finish()
-    pool.start()
-    pool.join()
+    train_all(pool, folders)
     assert pool.held and pool.queued == [folder.id for folder in folders]
     assert {Runs(tmp_path / "runs").get(f.id).status for f in folders} == {"queued"}
 
@@ -189,11 +190,7 @@ def test_a_run_that_kills_every_process_costs_no_slot(
     monkeypatch.setattr("cifar_tui.backends.pool.Child", Poisoned)
     folders = make_runs(tmp_path / "runs", tiny_course, 3)
     pool = Pool(tmp_path / "runs", SLOTS[:1])
-    for folder in folders:
-        pool.add(folder)
-    pool.finish()
-    pool.start()
-    pool.join()
+    train_all(pool, folders)
     known = [Runs(tmp_path / "runs").get(f.id) for f in folders]
     assert [run.status for run in known] == ["crashed", "finished", "finished"]
     assert "process ended 2 times" in known[0].summary.reason
@@ -241,11 +238,7 @@ def test_a_run_that_fails_every_device_is_to_blame_itself(
     monkeypatch.setattr("cifar_tui.backends.pool.Child", Broken)
     folders = make_runs(tmp_path / "runs", tiny_course, 3)
     pool = Pool(tmp_path / "runs", SLOTS)
-    for folder in folders:
-        pool.add(folder)
-    pool.finish()
-    pool.start()
-    pool.join()
+    train_all(pool, folders)
     statuses = [Runs(tmp_path / "runs").get(f.id).status for f in folders]
     assert statuses == ["failed", "finished", "finished"] and pool.slots == 1
 
@@ -265,10 +258,7 @@ def test_what_a_run_was_told_is_obeyed_by_its_next_process(
     monkeypatch.setattr("cifar_tui.backends.pool.Child", Once)
     (folder,) = make_runs(tmp_path / "runs", tiny_course, 1)
     pool = Pool(tmp_path / "runs", SLOTS[1:])
-    pool.add(folder)
-    pool.finish()
-    pool.start()
-    pool.join()
+    train_all(pool, [folder])
     assert orders == ["pause"]
 
 
@@ -281,10 +271,7 @@ def test_without_a_process_to_be_had_the_queue_is_held_and_no_run_blamed(
     monkeypatch.setattr("cifar_tui.backends.pool.Child", refuse)
     (folder,) = make_runs(tmp_path / "runs", tiny_course, 1)
     pool = Pool(tmp_path / "runs", SLOTS)
-    pool.add(folder)
-    pool.finish()
-    pool.start()
-    pool.join()
+    train_all(pool, [folder])
     assert pool.held and pool.queued == [folder.id] and "Cannot allocate" in pool.problem
     assert Runs(tmp_path / "runs").get(folder.id).status == "queued" and pool.slots == 2
 

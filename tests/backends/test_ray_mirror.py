@@ -364,15 +364,21 @@ def test_orders_reach_the_copy_and_a_disk_that_is_full_at_home_makes_it_wait(
     assert len([e for e in lines if e["event"] == "epoch"]) == len(epochs), "each came once"
 
 
+def train_over_a_slow_line(where: Path, data: Path) -> tuple[RunFolder, Near, threading.Thread]:
+    """A run that is trained apart, and whose first parcel does not arrive by itself."""
+    folder = RunFolder.create(where / "runs", RunSpec(data=str(data), epochs=100_000))
+    road = Near(Home(folder))
+    road.arrived.clear()
+    thread = threading.Thread(target=train_apart, args=(folder, where / "node", road))
+    thread.start()
+    return folder, road, thread
+
+
 def test_on_a_slow_line_orders_and_heartbeats_do_not_wait_for_a_parcel(
     tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_mirror, "EVERY", 0.01)
-    folder = RunFolder.create(tmp_path / "runs", RunSpec(data=str(tiny_course), epochs=100_000))
-    road = Near(Home(folder))
-    road.arrived.clear()
-    thread = threading.Thread(target=train_apart, args=(folder, tmp_path / "node", road))
-    thread.start()
+    folder, road, thread = train_over_a_slow_line(tmp_path, tiny_course)
     copy = tmp_path / "node" / folder.id
     try:
         assert road.heard.wait(60)
@@ -395,11 +401,7 @@ def test_a_parcel_under_way_is_not_waited_for_when_the_run_is_not_the_copys_any_
     tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_mirror, "EVERY", 0.01)
-    folder = RunFolder.create(tmp_path / "runs", RunSpec(data=str(tiny_course), epochs=100_000))
-    road = Near(Home(folder))
-    road.arrived.clear()
-    thread = threading.Thread(target=train_apart, args=(folder, tmp_path / "node", road))
-    thread.start()
+    folder, road, thread = train_over_a_slow_line(tmp_path, tiny_course)
     assert road.heard.wait(60)
     road.home.close()
     thread.join(60)
