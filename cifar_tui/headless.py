@@ -37,6 +37,9 @@ class TrainPrinter(Protocol):
     def show(self, look: Look) -> None:
         """Show new events and progress."""
 
+    def leave(self) -> None:
+        """Nothing more of the run is shown."""
+
     def side_by_side(self) -> "TrainPrinter":
         """One for runs that train at the same time."""
 
@@ -172,34 +175,48 @@ def watch(run: Run, runs: Path, printer: TrainPrinter) -> int:
     follower = Follower(Runs(runs), run.id)
     printer.begin(run, 1, 1)
     look = None
-    while look is None or not (look.run.ended or look.run.left_behind):
-        look = follower.look()
-        printer.show(look)
-        time.sleep(LOOK_EVERY)
+    try:
+        while look is None or not (look.run.ended or look.run.left_behind):
+            look = follower.look()
+            printer.show(look)
+            time.sleep(LOOK_EVERY)
+    finally:
+        printer.leave()
     return 1 if look.run.status in ("failed", "crashed") else 0
 
 
 def _follow(
     runs: Path, folders: Sequence[RunFolder], worker: Backend, printer: TrainPrinter
 ) -> list[str]:
-    """Show each run from its turn to its end, however many have theirs; returns their statuses."""
+    """Show each run from its turn to its end, however many have theirs; returns their statuses.
+
+    Where one trains after another, what is said of each stands together and in their order.
+    """
     known = Runs(runs)
     waiting = {folder.id: number for number, folder in enumerate(folders, 1)}
     shown: dict[str, Follower] = {}
     statuses: dict[str, str] = {}
     told = ""
     while waiting or shown:
-        alive, own, training = worker.alive, set(worker.own), set(worker.training)
-        for run_id in [i for i in waiting if i in training or i not in own or not alive]:
-            printer.begin(known.get(run_id), waiting.pop(run_id), len(folders))
-            shown[run_id] = Follower(known, run_id)
+        # Asked in this order, so that what is in training began after what is no longer owned.
+        training, own, alive = set(worker.training), set(worker.own), worker.alive
+        begun = [i for i in waiting if i in training or i not in own or not alive]
         problem = worker.problem
-        for run_id, follower in list(shown.items()):
-            look = follower.look()
+        for run_id in [*shown, *begun]:
+            run = known.get(run_id)
+            if run_id in begun:
+                number = waiting.pop(run_id)
+                if run.status == "queued" and not alive:
+                    statuses[run_id] = run.status
+                    continue
+                printer.begin(run, number, len(folders))
+                shown[run_id] = Follower(known, run_id)
+            look = shown[run_id].look()
             printer.show(look)
             problem = problem or look.run.summary.reason * (not look.run.ended)
             if run_id not in own or not alive:
                 statuses[run_id] = look.run.status
+                printer.leave()
                 del shown[run_id]
         if problem and problem != told:
             printer.note(problem)

@@ -158,6 +158,16 @@ def test_a_grid_trains_every_combination(cifar: Command, tiny_course: Path) -> N
     assert [run["status"] for run in listed] == ["finished", "finished"]
 
 
+def test_what_is_said_of_the_runs_of_a_grid_stands_in_their_order(
+    cifar: Command, tiny_course: Path
+) -> None:
+    flags = ("--data", tiny_course, "--epochs", "2", "--subset", "100")
+    done = cifar("train", *flags, "--grid", "lr=0.1,0.05,0.03,0.02,0.01")
+    assert done.returncode == 0, done.stderr
+    said = [line.partition(" ")[0] for line in done.stdout.splitlines()]
+    assert said == ["run", "loss", "epoch", "epoch", "finished:"] * 5
+
+
 @pytest.mark.parametrize("command", [["summary"], ["data"], ["devices"], ["runs", "list"]])
 def test_every_command_takes_json_and_runs(command: list[str], cifar: Command) -> None:
     done = cifar(*command, "--json", "--runs", "elsewhere")

@@ -27,6 +27,9 @@ class SilentPrinter:
     def show(self, look: Look) -> None:
         """Nothing."""
 
+    def leave(self) -> None:
+        """Nothing."""
+
     def side_by_side(self) -> TrainPrinter:
         """The same."""
         return self
@@ -51,6 +54,9 @@ class JsonPrinter:
             run = {"run": look.run.id} if self._name_runs else {}
             print(json_text({**run, **event}), flush=True)
 
+    def leave(self) -> None:
+        """The end event says it all."""
+
     def side_by_side(self) -> TrainPrinter:
         """One whose objects say which run they are of."""
         return JsonPrinter(name_runs=True)
@@ -72,6 +78,9 @@ class LinePrinter:
         for event in look.events:
             for line in self._lines(event, look):
                 self._print(line)
+
+    def leave(self) -> None:
+        """The last line says it all."""
 
     def _lines(self, event: dict[str, Any], look: Look) -> list[str]:
         kind = event.get("event")
@@ -135,14 +144,16 @@ class BarPrinter(LinePrinter):
             return
         progress, summary = look.progress, look.run.summary
         if progress and progress.images and summary.epochs:
-            part = progress.images_done / progress.images if progress.phase == "train" else 1.0
-            done = (progress.epoch - 1 + min(part, 1.0)) / summary.epochs
+            done = (progress.epoch - 1 + progress.part) / summary.epochs
             text = (
                 f"epoch {progress.epoch}/{summary.epochs}  {rate(progress.images_per_second)} "
                 f"img/s  {clock(progress.seconds_left)} left  best {at_epoch(summary.best)}"
             )
             self._bar.update(self._task, completed=done, description=text)
-        if look.run.ended:
+
+    def leave(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
             self._bar.stop()
             self._bar = None
 

@@ -101,6 +101,13 @@ class Progress(BaseModel):
     images_per_second: float | None = None
     seconds_left: float | None = None
 
+    @property
+    def part(self) -> float:
+        """The share of the epoch's training that is done, from 0 to 1; validation comes after."""
+        if self.phase == "val":
+            return 1.0
+        return min(1.0, self.images_done / self.images) if self.images else 0.0
+
 
 @functools.lru_cache(maxsize=1)
 def this_host() -> str:

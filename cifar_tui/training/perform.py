@@ -250,7 +250,7 @@ class Performance:
                 waiting = self.summary.model_copy(update={"status": "paused", "reason": reason})
                 with contextlib.suppress(OSError):
                     self._folder.write_summary(waiting)
-            self._beat(phase="paused")
+            self._beat_paused()
             time.sleep(TRY_AGAIN)
         if told:
             self._blocked("")
@@ -284,7 +284,7 @@ class Performance:
         began = time.monotonic()
         self._update(status="paused")
         while (order := self._order()) == "pause":
-            self._beat(phase="paused")
+            self._beat_paused()
             time.sleep(BEAT)
         if order == "stop":
             raise Stopped
@@ -309,6 +309,12 @@ class Performance:
         finally:
             done.set()
             thread.join()
+
+    def _beat_paused(self) -> None:
+        """Beat as a run that waits; in a pause of the validation all training images are done."""
+        validated = self._progress.phase == "val"
+        done = self._progress.images if validated else self._progress.images_done
+        self._beat(phase="paused", images_done=done)
 
     def _beat(self, **changes: Any) -> None:
         """Write the heartbeat; a disk that refuses it refuses what matters soon enough."""

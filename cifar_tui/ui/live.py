@@ -297,17 +297,15 @@ def progress_line(look: Look, width: int) -> Text:
         where = f" {look.run.status}{reason}"
         done = f"epoch {summary.epochs_done}/{epochs}  {clock(summary.seconds)} "
         return _apart(where, done, width)
-    part = progress.images_done / progress.images if progress.phase == "train" else 1.0
-    share = min(1.0, (progress.epoch - 1 + part) / max(1, epochs))
-    word = {"paused": "paused ", "val": "validating "}.get(progress.phase, "")
-    if look.run.status == "paused":
-        word = "paused "
+    share = min(1.0, (progress.epoch - 1 + progress.part) / max(1, epochs))
+    does = f"{rate(progress.images_per_second)} img/s"
+    if progress.phase == "val":
+        does = "validating"
+    if progress.phase == "paused" or look.run.status == "paused":
+        does = "paused"
     lr = f"lr {learning_rate(lr_at(look.run.spec, progress.epoch))} " if look.run.spec else ""
-    left = f" epoch {progress.epoch:>{digits}}/{epochs} {part:4.0%} {lr}"
-    right = (
-        f" {share:4.0%}  {word}{rate(progress.images_per_second):>6} img/s  "
-        f"{clock(progress.seconds_left):>7} left "
-    )
+    left = f" epoch {progress.epoch:>{digits}}/{epochs} {progress.part:4.0%} {lr}"
+    right = f" {share:4.0%}  {does:>12}  {clock(progress.seconds_left):>7} left "
     cells = max(4, width - len(left) - len(right) - 2)
     filled = int(cells * share)
     return Text(f"{left}[{'#' * filled}{'.' * (cells - filled)}]{right}", no_wrap=True)

@@ -74,6 +74,37 @@ async def test_pause_holds_the_run_and_p_goes_on(make_app: MakeApp, tiny_course:
         assert status(app) == "running"
 
 
+async def test_the_bar_of_a_run_stays_where_it_is_when_it_pauses(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    folder = run_in_training(tmp_path / "runs")
+    app = make_app(watch=folder.id)
+    async with app.run_test(size=SMALL) as pilot:
+        bars = {}
+        for phase, word in (("train", "img/s"), ("paused", "paused"), ("val", "validating")):
+            where = Progress(worker=this_worker(), phase=phase, epoch=3, images_done=50, images=100)
+            folder.write_progress(where)
+            await wait_for(pilot, lambda word=word: word in shown(app, "progress"))
+            bars[phase] = shown(app, "progress")
+        assert "epoch  3/10  50% " in bars["train"]
+        assert bars["paused"].partition("]")[0] == bars["train"].partition("]")[0]
+        assert "epoch  3/10 100% " in bars["val"]
+        assert bars["val"].index("]") == bars["train"].index("]")
+
+
+async def test_a_pause_of_the_validation_leaves_the_training_of_its_epoch_done(
+    make_app: MakeApp, tiny_course: Path
+) -> None:
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        app.launch([long_spec(tiny_course, subset=1, val_batch_size=1)])
+        await wait_for(pilot, lambda: app.runs.all()[0].summary.epochs_done >= 1)
+        await pilot.press("p")
+        await wait_for(pilot, lambda: status(app) == "paused")
+        await wait_for(pilot, lambda: "paused" in shown(app, "progress"))
+        assert "100% lr" in shown(app, "progress")
+
+
 async def test_stop_asks_with_the_consequence_and_holds_the_queue(
     make_app: MakeApp, tiny_course: Path
 ) -> None:

@@ -100,6 +100,23 @@ def test_no_color_leaves_only_greys_on_the_screen(tmp_path: Path) -> None:
     assert all(len(set(colour)) == 1 for colour in without)
 
 
+def test_an_interrupted_grid_leaves_no_bar_and_names_no_run_that_was_not_begun(
+    tmp_path: Path, tiny_course: Path
+) -> None:
+    flags = ("--data", str(tiny_course), "--epochs", "40", "--grid", "lr=0.1,0.05,0.02")
+    child = open_in_pty(tmp_path, "train", *flags)
+    child.expect("run 2/3")
+    child.expect("epoch [0-9]+/40 .* left")
+    child.sendintr()
+    child.expect("stopped .stopped by the user.: best val_acc [^;]*; kept in ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    assert isinstance(child.before, bytes)
+    assert child.before.endswith(b"\x1b[2K")  # the last bar is erased
+    assert b"run 3/3" not in child.before
+
+
 def test_without_a_terminal_one_sentence_says_how_to_train(tmp_path: Path) -> None:
     done = subprocess.run(
         COMMAND, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
