@@ -11,7 +11,8 @@ from cifar_tui.commands.flags import RUNS, Json, RunsDir, Which
 from cifar_tui.errors import UserError
 from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.folder import TRASH
-from cifar_tui.runs.listing import Run, Runs, annotate, find_run
+from cifar_tui.runs.listing import Run, Runs, find_run
+from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.space import empty_trash, keep_best, runs_text, size_of, spare
 
 Some = Annotated[tuple[str, ...], Parameter(name="RUN", help="One or more runs.")]
@@ -99,10 +100,7 @@ def unpin(run: Some, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
 def _set_pinned(wanted: tuple[str, ...], pinned: bool, json: bool, runs: Path) -> None:
     found = _found(wanted, Runs(runs))
     for one in found:
-        try:
-            annotate(one, pinned=pinned)
-        except OSError as error:
-            raise UserError(f"Cannot write into {one.path}: {error.strerror}.") from None
+        annotate(one.path, pinned=pinned)
     ids = [one.id for one in found]
     word = "pinned" if pinned else "no longer pinned"
     printing.say({"runs": ids, "pinned": pinned}, f"{runs_text(len(ids))} {word}.", json)

@@ -102,11 +102,11 @@ def runs_note(
     runs: RunsDir = RUNS,
 ) -> None:
     """Rename, tag or annotate a run."""
-    from cifar_tui.runs.listing import annotate, clean_notes
+    from cifar_tui.runs.notes import annotate, clean_notes
 
     known = Runs(runs)
     found = known.find(run)
     pinned = {} if pin is None else {"pinned": pin}
-    annotate(found, **clean_notes(name=name, tags=tags, note=note), **pinned)
+    annotate(found.path, **clean_notes(name=name, tags=tags, note=note), **pinned)
     changed = known.get(found.id)
     printing.say(changed.to_dict(), f"{changed.id} is now {changed.name}.", json)

@@ -14,10 +14,11 @@ from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.beat import QUEUE, Beats
 from cifar_tui.runs.files import LineReader, read_json
-from cifar_tui.runs.folder import TRASH, RunFolder
+from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.notes import read_notes
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, is_alive, is_gone
-from cifar_tui.settings import SETTINGS, make_spec
+from cifar_tui.settings import SETTINGS
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import read_toml
 
@@ -277,14 +278,6 @@ def read_spec(path: Path, summary: Summary) -> RunSpec:
     return RunSpec.model_validate({k: v for k, v in values.items() if k in SETTINGS})
 
 
-def read_notes(path: Path) -> Notes:
-    """The user's notes; none when there are none or they are damaged."""
-    try:
-        return Notes.model_validate(read_json(path / "notes.json"))
-    except (OSError, ValueError):
-        return Notes()
-
-
 def read_progress(path: Path) -> Progress | None:
     """Where the run is inside its epoch, or None."""
     try:
@@ -376,24 +369,3 @@ def labelled(runs: Sequence[Run]) -> list[str]:
         f"{letter}{plain(run.name)}{' (synthetic)' if run.synthetic else ''}"
         for letter, run in zip(letters, runs, strict=True)
     ]
-
-
-def annotate(run: Run, **changes: Any) -> None:
-    """Change the user's name, tags, note or pin of a run."""
-    RunFolder(run.path).write_notes(run.notes.model_copy(update=changes))
-
-
-def clean_notes(
-    name: str | None = None, tags: str | None = None, note: str | None = None
-) -> dict[str, Any]:
-    """What to change in the notes, from texts as typed; None is left alone; raises UserError."""
-    changes: dict[str, Any] = {}
-    if name is not None:
-        changes["name"] = make_spec({"name": name}).name
-    if tags is not None:
-        changes["tags"] = make_spec({"tags": tags}).tags
-    if note is not None:
-        if not note.isprintable():
-            raise UserError("note must be one line of printable characters.")
-        changes["note"] = note.strip()
-    return changes

@@ -1,15 +1,21 @@
 """Locks that end with the process that holds them, so that no crash leaves one behind."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from cifar_tui.runs.files import open_regular
 
 WORD_BYTES = 200
+PATIENCE = 10.0
+"""Seconds to wait for another program that changes the same folder, which takes moments."""
+TRY_EVERY = 0.01
 
 
 class Lock:
@@ -95,6 +101,35 @@ class Locks:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+@contextlib.contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Change what a folder holds while no other program of this machine does.
+
+    It is the folder itself that is locked, so that nothing is left in it. Where its file system
+    has no locks, nobody is kept out. Raises OSError, also when another keeps it for seconds.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _wait_for(handle, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _wait_for(handle: int, folder: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                what = "another program is changing it"
+                raise TimeoutError(errno.ETIMEDOUT, what, str(folder)) from None
+        except OSError:
+            return None
+        time.sleep(TRY_EVERY)
 
 
 def device_lock(device: str, slot: str = "") -> Locks:

@@ -10,7 +10,8 @@ from textual.widgets import Input, Static
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
-from cifar_tui.runs.listing import Run, annotate, clean_notes
+from cifar_tui.runs.listing import Run
+from cifar_tui.runs.notes import annotate, clean_notes
 
 HINTS = {"name": "as it was started", "tags": "words, with commas", "note": "one line"}
 
@@ -62,9 +63,9 @@ class AnnotateDialog(ModalScreen[bool]):
                 return
         try:
             if changes:
-                annotate(self._run, **changes)
-        except OSError as error:
-            self._complain(f"Cannot write the notes: {error.strerror}.")
+                annotate(self._run.path, **changes)
+        except UserError as error:
+            self._complain(str(error))
             return
         self.dismiss(True)
 

@@ -7,7 +7,8 @@ from textual import work
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.contents import size_text
-from cifar_tui.runs.listing import Run, annotate
+from cifar_tui.runs.listing import Run
+from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.space import empty_trash, keep_best, runs_text, size_of, spare
 from cifar_tui.runs.steer import requeue
 from cifar_tui.ui.dialogs import Ask
@@ -68,7 +69,7 @@ class KeepScreen(FindingScreen):
         if runs:
             pinned = not all(run.notes.pinned for run in runs)
             done = "pinned" if pinned else "no longer pinned"
-            self._do_each(runs, lambda run: annotate(run, pinned=pinned), done)
+            self._do_each(runs, lambda run: annotate(run.path, pinned=pinned), done)
 
     def action_resume(self) -> None:
         """Queue the runs again, to go on from their last whole epochs."""

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from cifar_tui import cli
 from cifar_tui.errors import UserError
 from cifar_tui.runs.archive import archive_path, archive_runs
-from cifar_tui.runs.listing import Run, Runs, annotate, read_run
+from cifar_tui.runs.listing import Run, Runs, read_run
+from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.unarchive import MOST_MEMBERS, is_archive, unarchive
 from tests.conftest import Command
 from tests.hostile import SUMMARY, a_folder, as_json, good_run, refusal, rubbish, search, texts
@@ -31,7 +32,7 @@ KINDS = pytest.mark.parametrize("suffix", [".tar.gz", ".zip"])
 def run(tmp_path: Path) -> Run:
     """A run with everything that may be in its folder, noted by its user."""
     folder = tmp_path / "runs" / good_run(tmp_path / "runs")
-    annotate(read_run(folder), name="mine", note="é", pinned=True)
+    annotate(folder, name="mine", note="é", pinned=True)
     (folder / "best.pt").write_bytes(os.urandom(300_000))
     (folder / "last.pt").write_bytes(bytes(1000))
     (folder / "lock").write_text("x")

@@ -12,7 +12,8 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.compare import differing
 from cifar_tui.runs.files import LineReader, finite, write_atomic
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs, annotate, clean_notes, read_epochs, read_run
+from cifar_tui.runs.listing import Runs, read_epochs, read_run
+from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.runs.record import Point, Progress, Worker, boot_id, this_host, this_worker
 from cifar_tui.spec import RunSpec
 
@@ -221,7 +222,7 @@ def test_notes_win_over_the_spec_and_leave_it_alone(tmp_path: Path) -> None:
     folder = make(tmp_path, name="old", tags=("a",))
     before = (folder.path / "spec.toml").read_bytes()
     runs = Runs(tmp_path)
-    annotate(runs.get(folder.id), **clean_notes(name="new", tags="b, c", note="good"))
+    annotate(folder.path, **clean_notes(name="new", tags="b, c", note="good"))
     run = runs.get(folder.id)
     assert (run.name, run.tags, run.notes.note) == ("new", ("b", "c"), "good")
     assert (folder.path / "spec.toml").read_bytes() == before

@@ -10,7 +10,8 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.fields import FIELDS, settings_text
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.line import Line
-from cifar_tui.runs.listing import Run, annotate, read_run
+from cifar_tui.runs.listing import Run, read_run
+from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.query import parse, parse_typed, term_text
 from cifar_tui.spec import RunSpec
 from tests.ui.conftest import save_run as save_run
@@ -27,7 +28,7 @@ def run(tmp_path: Path) -> Run:
     """A run of ResNet-20 with a name, tags and a note of the user's."""
     spec = RunSpec(name="Lab3 first", model="resnet", lr=0.1, tags=("night", "gpu"))
     path = RunFolder.create(tmp_path, spec).path
-    annotate(read_run(path), note="Better than HOPED")
+    annotate(path, note="Better than HOPED")
     return read_run(path)
 
 

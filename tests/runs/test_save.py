@@ -12,7 +12,8 @@ import pytest
 from cifar_tui.errors import UserError
 from cifar_tui.runs.board import event_bytes, file_name
 from cifar_tui.runs.figure import titles
-from cifar_tui.runs.listing import Run, annotate, read_run
+from cifar_tui.runs.listing import Run, read_run
+from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.record import Summary
 from cifar_tui.runs.save import choose, default_path, save_runs
 from cifar_tui.runs.tables import Table, curve_table, run_table, to_csv, to_json, to_markdown
@@ -105,7 +106,7 @@ def test_curves_have_full_precision_and_gaps_where_nothing_is_known(save_run: Sa
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)"])
 def test_no_text_becomes_a_formula_in_a_spreadsheet(runs: list[Run], text: str) -> None:
-    annotate(runs[0], note=text)
+    annotate(runs[0].path, note=text)
     table = run_table([read_run(runs[0].path)], ["note", "lr"])
     assert rows_of(to_csv(table)) == [{"note": f"'{text}", "lr": "0.1"}]
     assert json.loads(to_json(table))[0]["note"] == text
@@ -116,7 +117,7 @@ def test_numbers_below_zero_stay_numbers() -> None:
 
 
 def test_markdown_shows_texts_as_they_are(runs: list[Run]) -> None:
-    annotate(runs[0], note="a|b <b> *c* _d_ val_acc")
+    annotate(runs[0].path, note="a|b <b> *c* _d_ val_acc")
     text = to_markdown(run_table([read_run(runs[0].path)], ["note", "val_acc", "l1", "depth"]))
     assert text == (
         "| note | val_acc | l1 | depth |\n| --- | --- | --- | --- |\n"

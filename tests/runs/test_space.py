@@ -11,8 +11,9 @@ from cifar_tui import cli
 from cifar_tui.errors import UserError
 from cifar_tui.labs.answer import RANK, _rank
 from cifar_tui.runs.folder import TRASH
-from cifar_tui.runs.listing import Run, Runs, annotate, read_run
+from cifar_tui.runs.listing import Run, Runs, read_run
 from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.space import empty_trash, keep_best, size_of, spare
 from cifar_tui.runs.steer import requeue
 from tests.conftest import Command
@@ -134,7 +135,7 @@ def test_pinned_runs_are_not_deleted_with_others(
 
 
 def test_notes_survive_a_pin(run: Run) -> None:
-    annotate(run, name="mine", tags=("a",))
+    annotate(run.path, name="mine", tags=("a",))
     assert cli.run(["runs", "note", run.id, "--pin", "--runs", str(run.path.parent)]) == 0
     found = read_run(run.path)
     assert (found.name, found.tags, found.notes.pinned) == ("mine", ("a",), True)

@@ -3,7 +3,8 @@
 import pytest
 from textual import events
 
-from cifar_tui.runs.listing import read_notes, read_run
+from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.notes import annotate, read_notes
 from tests.ui.conftest import MakeApp, SaveRun
 from tests.ui.waiting import screen_text, wait_for
 
@@ -38,3 +39,20 @@ async def test_keys_typed_in_a_burst_go_where_a_patient_person_would_see_them_go
         assert read_notes(folder.path).tags == ("xy",)
         assert read_run(folder.path).name == "old"
         await wait_for(pilot, lambda: len(app.screen_stack) == 1)
+
+
+async def test_the_dialog_saves_what_was_edited_and_keeps_what_came_meanwhile(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    folder = save_run(name="old")
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f4")
+        await wait_for(pilot, lambda: "old" in screen_text(app))
+        await pilot.press("a")
+        await wait_for(pilot, lambda: len(app.screen_stack) == 2)
+        annotate(folder.path, tags=["important"], note="do not lose me", pinned=True)
+        await pilot.press("end", "x", "enter")
+        await wait_for(pilot, lambda: read_notes(folder.path).name == "oldx")
+        notes = read_notes(folder.path)
+        assert (notes.tags, notes.note, notes.pinned) == (("important",), "do not lose me", True)

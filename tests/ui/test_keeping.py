@@ -10,7 +10,8 @@ from textual.widgets import Input, Static
 from cifar_tui.runs.archive import archive_runs
 from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.folder import TRASH, RunFolder
-from cifar_tui.runs.listing import Runs, annotate, read_run
+from cifar_tui.runs.listing import Runs, read_run
+from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.runs.space import size_of
 from cifar_tui.ui.archiving import ArchiveDialog
@@ -77,7 +78,7 @@ async def test_pins_are_shown_and_the_marked_are_pinned_together(
 async def test_the_marked_go_to_the_trash_after_one_question_but_for_the_pinned(
     make_app: MakeApp, three: list[RunFolder], save_run: SaveRun
 ) -> None:
-    annotate(read_run(three[0].path), pinned=True)
+    annotate(three[0].path, pinned=True)
     busy = save_run(status="running", name="busy")
     busy.write_progress(Progress(worker=this_worker()))
     app = make_app()
