@@ -295,7 +295,7 @@ def read_meta(path: Path) -> dict[str, Any]:
 
 
 def read_epochs(path: Path) -> list[dict[str, Any]]:
-    """The epoch events in order; an epoch trained again after a resume counts once, the last."""
+    """The epoch events of the run as it stands, in order, as `epochs_of` has them."""
     return epochs_of(LineReader(path / "events.jsonl").read())
 
 
@@ -304,9 +304,22 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return sound(LineReader(path / "events.jsonl").read())
 
 
-def epochs_of(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The epoch events among `events`, one per epoch, in order."""
-    found = {event["epoch"]: event for event in sound(events) if event.get("event") == "epoch"}
+def epochs_of(
+    events: Iterable[dict[str, Any]], before: Iterable[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The epoch events that count, one per epoch, in order; `before` are those known so far.
+
+    A run that starts, or resumes from an earlier epoch, gives up the epochs beyond.
+    """
+    found = {event["epoch"]: event for event in before}
+    for event in sound(events):
+        kind = event.get("event")
+        if kind == "epoch":
+            found[event["epoch"]] = event
+        elif kind == "start":
+            found.clear()
+        elif kind == "resume" and _is_figure(event.get("epoch")):
+            found = {epoch: kept for epoch, kept in found.items() if epoch <= event["epoch"]}
     return [found[epoch] for epoch in sorted(found)]
 
 

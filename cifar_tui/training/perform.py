@@ -14,7 +14,7 @@ from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.data.places import stamps
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
-from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.listing import read_epochs, read_run
 from cifar_tui.runs.lock import Lock, Locks, device_lock
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.spec import RunSpec
@@ -209,6 +209,7 @@ class Performance:
         elif kind == "resume":
             best = event.get("best")
             changes = {"epochs_done": event["epoch"], "best": Point(**best) if best else None}
+            changes["last"] = self._point_at(event["epoch"], changes["best"])
         elif kind == "epoch":
             point = Point(**{k: _finite(event.get(k)) for k in Point.model_fields})
             changes = {"epochs_done": event["epoch"], "last": point}
@@ -223,6 +224,13 @@ class Performance:
                 self._folder.clear_order()
         self._store(lambda: self._folder.append(event, durable=kind in ("epoch", "end")))
         self._store(lambda: self._folder.write_summary(self.summary))
+
+    def _point_at(self, epoch: int, best: Point | None) -> Point | None:
+        """The figures of the epoch that a run resumes from, where they are still known."""
+        events = read_epochs(self._folder.path)
+        told = (Point.model_validate(e) for e in events if e["epoch"] == epoch)
+        known = (self.summary.last, best, *told)
+        return next((point for point in known if point and point.epoch == epoch), None)
 
     def _changed(self, changes: dict[str, Any]) -> Summary:
         seconds = self._seconds_before + time.monotonic() - self._began

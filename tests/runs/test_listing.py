@@ -12,6 +12,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.compare import differing
 from cifar_tui.runs.files import LineReader, finite, write_atomic
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.follow import Follower
 from cifar_tui.runs.listing import Runs, read_epochs, read_run
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.runs.record import Point, Progress, Worker, boot_id, this_host, this_worker
@@ -165,6 +166,24 @@ def test_an_epoch_trained_again_counts_once(tmp_path: Path) -> None:
     for epoch, acc in ((1, 0.1), (2, 0.2), (2, 0.25), (3, 0.3)):
         folder.append({"event": "epoch", "epoch": epoch, "val_acc": acc})
     assert [e["val_acc"] for e in read_epochs(folder.path)] == [0.1, 0.25, 0.3]
+
+
+def test_epochs_beyond_the_one_that_a_run_resumes_from_count_nowhere(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    follower = Follower(Runs(tmp_path), folder.id)
+
+    def told(*events: tuple[str, int, float]) -> list[tuple[int, float]]:
+        for kind, epoch, acc in events:
+            folder.append({"event": kind, "epoch": epoch, "val_acc": acc})
+        alone = [(e["epoch"], e["val_acc"]) for e in read_epochs(folder.path)]
+        assert [(e["epoch"], e["val_acc"]) for e in follower.look().epochs] == alone
+        return alone
+
+    assert len(told(*(("epoch", epoch, 0.1) for epoch in (1, 2, 3, 4)))) == 4
+    assert told(("resume", 2, 0.0)) == [(1, 0.1), (2, 0.1)]
+    assert told(("epoch", 3, 0.3)) == [(1, 0.1), (2, 0.1), (3, 0.3)]
+    assert told(("start", 0, 0.0)) == []
+    assert told(("epoch", 1, 0.4)) == [(1, 0.4)]
 
 
 def test_atomic_writes_leave_the_old_file_when_they_fail(tmp_path: Path) -> None:
