@@ -128,14 +128,19 @@ class CifarApp(KeystrokesApp):
 
     def make_screens_ready(self) -> None:
         """Go on making screens ready, unless all are there."""
-        if any(mode not in self._screen_stacks for mode in self.MODES):
+        if self._unvisited:
             self.set_timer(READY_EVERY, self._make_ready)
+
+    @property
+    def _unvisited(self) -> list[str]:
+        """The modes that have no screen yet."""
+        return [mode for mode in self.MODES if mode not in self._screen_stacks]
 
     async def _make_ready(self) -> None:
         """Make one screen behind the one that is shown, so that its first visit is quick."""
         if self.worker.ready.is_set():
-            mode = next(mode for mode in self.MODES if mode not in self._screen_stacks)
-            await self._init_mode(mode)
+            for mode in self._unvisited[:1]:  # none where all were visited meanwhile
+                await self._init_mode(mode)
         self.make_screens_ready()
 
     def _check_line(self) -> None:

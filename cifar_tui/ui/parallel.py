@@ -152,12 +152,11 @@ class ParallelPlot(Static, can_focus=True):
     def _lay_out(self) -> None:
         """Draw the runs that are shown; the cursor's comes on top of them."""
         width, height = self.size
-        shown = self._shown()
+        shown, axes = self._shown(), self._visible()
+        self._selected = max(0, min(self._selected, len(axes) - 1))
         self._plot = None
         if shown and width >= LEAST_WIDTH and height >= LEAST_HEIGHT:
             best = frozenset(shown[: max(1, len(shown) // BEST_SHARE)])
-            axes = self._visible()
-            self._selected = min(self._selected, len(axes) - 1)
             self._plot = Plot(axes, shown, best, width, height)
             self._background = self._plot.background()
         self._draw()

@@ -162,11 +162,15 @@ class Curves(Static):
 
     @property
     def _cursor_column(self) -> int | None:
-        """The column of the widget on which the cursor is, if it is in sight."""
+        """The column of the widget on which the cursor is, if it is in sight.
+
+        Between a change of the widget's width and the drawing that follows, it may be beyond it.
+        """
         frame, x = self._frame, self._cursor
         if frame is None or x is None or not frame.first <= x <= frame.last:
             return None
-        return frame.left + frame.column(x)
+        column = frame.left + frame.column(x)
+        return column if column < self.size.width else None
 
     def render_line(self, y: int) -> Strip:
         """A line of the drawing, with the cursor over it: dots and marks stay readable."""

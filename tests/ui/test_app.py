@@ -1,5 +1,7 @@
 """The app around its screens."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 from textual import events
 
@@ -23,6 +25,22 @@ async def test_screens_made_ready_behind_the_first_show_what_is_there_when_visit
         for key, words in (("f12", "LAB"), ("f6", "DEVICES"), ("f3", "LIVE"), ("f4", "came later")):
             await pilot.press(key)
             await wait_for(pilot, lambda words=words: words in screen_text(app))
+
+
+async def test_all_screens_may_be_visited_before_they_are_made_ready(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_for(pilot, app.worker.ready.is_set)
+        with monkeypatch.context() as patch:
+            due: list[Callable[[], Awaitable[None]]] = []
+            patch.setattr(app, "set_timer", lambda delay, callback: due.append(callback))
+            app.make_screens_ready()
+        await pilot.press("f12", "f6", "f3", "f4")
+        await wait_for(pilot, lambda: "HISTORY" in screen_text(app))
+        (make_next,) = due
+        await make_next()
 
 
 async def test_keys_typed_in_a_burst_go_where_a_patient_person_would_see_them_go(

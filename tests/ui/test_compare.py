@@ -15,7 +15,7 @@ from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.plot import Curves
 from cifar_tui.ui.table import RowTable
-from tests.ui.waiting import wait_for
+from tests.ui.waiting import screen_text, wait_for
 
 MakeApp = Callable[..., CifarApp]
 SaveRun = Callable[..., RunFolder]
@@ -224,6 +224,21 @@ async def test_the_cursor_reads_all_curves_at_one_place(
         assert "last" in columns(table)
         first, *_, last = plot(pilot).splitlines()[-1].split()[: 7 if size[0] == 80 else None]
         assert (first, last) == ("1", "30")
+
+
+@pytest.mark.parametrize("key", [",", "full_stop"])
+async def test_the_window_may_change_its_size_while_the_cursor_is_set(
+    make_app: MakeApp, save_run: SaveRun, key: str
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_comparison(pilot, [save_run(lr=0.1), save_run(lr=0.2)])
+        await pilot.press(key)
+        for width, height in ((70, 24), (140, 40), (60, 12), (200, 8), (20, 5), (80, 24)):
+            await pilot.resize_terminal(width, height)
+            await pilot.pause()
+        assert plot(pilot).startswith("val_acc")
+        assert "│" in screen_text(app) and "^" in screen_text(app)
 
 
 async def test_a_baseline_has_columns_of_differences(make_app: MakeApp, save_run: SaveRun) -> None:

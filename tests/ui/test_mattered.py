@@ -105,6 +105,23 @@ async def test_runs_as_lines(make_app: MakeApp, eight: None) -> None:
         await wait_for(pilot, lambda: app.watched is not None and app.watched.endswith("run1"))
 
 
+async def test_the_chosen_axis_may_be_lost_in_a_window_too_small_for_lines(
+    make_app: MakeApp, eight: None
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_screen(pilot, 8)
+        await pilot.press("p", "right", "right")
+        lines = screen.query_one(ParallelPlot)
+        assert lines.axis == "val_acc"
+        await pilot.resize_terminal(18, 24)
+        await wait_for(pilot, lambda: not str(lines.content))
+        await pilot.press("space", "u")
+        await pilot.resize_terminal(80, 24)
+        await wait_for(pilot, lambda: "●" in str(lines.content))
+        assert lines.axis == "batch_norm"
+
+
 async def test_demo_runs_have_a_page_of_their_own(
     make_app: MakeApp, save_run: SaveRun, eight: None
 ) -> None:
