@@ -160,6 +160,24 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
+LABELS_AND_PLACES = ("name", "tags", "device", "data", "val_batch_size")
+"""Settings that decide no figure: what a run is called, where it runs, where its images lie."""
+
+
+def edited(trained: RunSpec, now: RunSpec) -> str:
+    """`trained with lr 0.01, and spec.toml says lr 0.2`; empty where no figure depends on it."""
+    old, new = trained.model_dump(), now.model_dump()
+    names = [
+        name
+        for name, setting in SETTINGS.items()
+        if name not in LABELS_AND_PLACES
+        and old[name] != new[name]
+        and (setting.applies(old) or setting.applies(new))
+    ]
+    then, says = (", ".join(f"{n} {format_value(v[n])}" for n in names) for v in (old, new))
+    return f"trained with {then}, and spec.toml says {says}" if names else ""
+
+
 def changed(spec: RunSpec) -> dict[str, Any]:
     """The settings in force that differ from their defaults, without name and tags."""
     values = spec.model_dump()

@@ -65,12 +65,21 @@ def to_toml(spec: RunSpec) -> str:
 def read_toml(path: Path) -> dict[str, Any]:
     """Settings from a TOML file, unchecked; raises UserError when it cannot be read."""
     try:
-        return tomllib.loads(read_small(path).decode())
+        content = read_small(path)
     except FileNotFoundError:
         raise UserError(
             f"There is no spec file {path}; `runs show RUN --spec` prints one."
         ) from None
     except OSError as error:
         raise UserError(f"Cannot read the spec file {path}: {error.strerror}.") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not a TOML file: {plain(str(error))[:200]}.") from None
+    return parse_toml(content, path)
+
+
+def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
+    """Settings from the content of the TOML file `path`, unchecked; raises UserError."""
+    try:
+        return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:  # more than damaged TOML makes tomllib raise
         raise UserError(f"{path} is not a TOML file: {plain(str(error))[:200]}.") from None

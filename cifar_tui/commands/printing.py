@@ -88,7 +88,8 @@ def print_runs(runs: Sequence[Run], folder: Path) -> None:
     table = table_of("id", "name", "settings", "best val_acc", "epochs", "status", right=["epochs"])
     for run in runs:
         settings = "" if run.spec is None else _settings(run.spec)
-        demo = " demo" * run.synthetic + " pinned" * run.notes.pinned
+        demo = " edited" * bool(run.edited) + " demo" * run.synthetic
+        demo += " pinned" * run.notes.pinned
         add_row(
             table,
             run.id,
@@ -131,6 +132,8 @@ def print_run(run: Run) -> None:
     ]
     if summary.initial_loss is not None:
         lines.append(f"loss      {loss(summary.initial_loss)} before training (ln 10 = 2.3026)")
+    if run.edited:
+        lines.append(f"edited    {run.edited}")
     if run.tags:
         lines.append(f"tags      {', '.join(run.tags)}")
     if run.notes.note:

@@ -225,6 +225,8 @@ def _reason(run: Run, metric: Field) -> str:
     whole = run.status == "finished" or 0 < summary.epochs <= summary.epochs_done
     if run.spec is None:
         return "unreadable"
+    if run.edited:
+        return "edited after training"
     if summary.reason == FROM_ELSEWHERE:
         return FROM_ELSEWHERE
     if run.status == "diverged":

@@ -280,7 +280,7 @@ def _rank(run: Run) -> int:
     """Place in RANK; beyond it for runs that count for nothing."""
     assert run.spec is not None
     whole = run.summary.epochs_done >= run.spec.epochs
-    if FROM_ELSEWHERE in run.spec.tags or (run.status == "finished" and not whole):
+    if run.edited or FROM_ELSEWHERE in run.spec.tags or (run.status == "finished" and not whole):
         return len(RANK)
     if run.status in ("stopped", "crashed", "stale") and only_best(run):
         return len(RANK)

@@ -9,11 +9,11 @@ from cifar_tui.formats import plain
 from cifar_tui.runs.curves import Axis, Band, Log, Sample, Spread, samples
 from cifar_tui.runs.fields import FIELDS
 from cifar_tui.runs.listing import Run, read_epochs
-from cifar_tui.settings import SETTINGS
+from cifar_tui.settings import LABELS_AND_PLACES, SETTINGS
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import brief, model_name
 
-WITHOUT_EFFECT = ("name", "tags", "device", "data", "val_batch_size", "seed")
+WITHOUT_EFFECT = (*LABELS_AND_PLACES, "seed")
 """Settings that decide no figure, and the seed, which tells repetitions apart."""
 COMPARED = (
     *("val_acc", "val_loss", "train_acc", "train_loss"),
@@ -189,7 +189,8 @@ def entries(
 
 
 def _setting_key(run: Run) -> Any:
-    return run.id if run.spec is None else (identity(run.spec), run.summary.source)
+    alone = run.spec is None or run.edited
+    return run.id if alone else (identity(run.spec), run.summary.source)
 
 
 def entry_labels(found: Sequence[Entry]) -> list[str]:

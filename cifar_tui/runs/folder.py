@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import os
 import shutil
@@ -9,12 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from cifar_tui.errors import UserError
+from cifar_tui.formats import plain
 from cifar_tui.runs.files import dump_json, finite, read_small, write_atomic, write_json
 from cifar_tui.runs.record import Notes, Progress, Summary
-from cifar_tui.settings import make_spec
+from cifar_tui.settings import SETTINGS, edited, make_spec
 from cifar_tui.spec import RunSpec
-from cifar_tui.wording import read_toml, slug, title, to_toml
+from cifar_tui.wording import parse_toml, read_toml, slug, title, to_toml
 
 Order = Literal["stop", "pause", "go"]
 RUNS = Path("saved_model")
@@ -49,6 +53,16 @@ class RunFolder:
     def spec(self) -> RunSpec:
         """The settings of this run, from spec.toml."""
         return make_spec(read_toml(self.path / "spec.toml"))
+
+    def settings(self) -> tuple[RunSpec, dict[str, Any]]:
+        """The settings of this run, and what its summary keeps of them; raises UserError."""
+        path = self.path / "spec.toml"
+        try:
+            content = read_small(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f"Cannot read {path}: {plain(str(error))[:200]}.") from None
+        spec = make_spec(parse_toml(content, path))
+        return spec, kept_settings(spec, content)
 
     def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
         """Append one event as one line in one write, or nothing; `durable` waits for the disk."""
@@ -120,23 +134,61 @@ class RunFolder:
         (self.path / "control").unlink(missing_ok=True)
 
 
+def kept_settings(spec: RunSpec, content: bytes) -> dict[str, Any]:
+    """What a summary keeps of the settings in a spec.toml of this content."""
+    return {
+        "name": title(spec),
+        "epochs": spec.epochs,
+        "spec": spec.model_dump(mode="json"),
+        "spec_sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def current_settings(path: Path, summary: Summary) -> tuple[RunSpec, Summary, str]:
+    """A run's settings as spec.toml has them, its summary with them, and what `edited` says.
+
+    What the summary keeps serves while it is of the same file, and where there is none. Settings of
+    other versions are passed over. Raises OSError, ValueError and UserError.
+    """
+    kept = _kept_spec(summary)
+    try:
+        content = read_small(path / "spec.toml")
+    except FileNotFoundError:
+        if kept is None:
+            raise
+        return kept, summary, ""
+    if kept is not None and hashlib.sha256(content).hexdigest() == summary.spec_sha256:
+        return kept, summary, ""
+    spec = make_spec(_of_this_version(parse_toml(content, path / "spec.toml")))
+    now = kept_settings(spec, content)
+    if not summary.epochs_done:
+        return spec, summary.model_copy(update=now), ""
+    changed = edited(kept, spec) if kept is not None and summary.spec_sha256 else ""
+    return spec, summary.model_copy(update={"name": now["name"]}), changed
+
+
+def _kept_spec(summary: Summary) -> RunSpec | None:
+    with contextlib.suppress(ValidationError):
+        return RunSpec.model_validate(_of_this_version(summary.spec)) if summary.spec else None
+    return None
+
+
+def _of_this_version(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in SETTINGS}
+
+
 def _new_folder(runs: Path, base: str, spec: RunSpec) -> Path:
     """Make the folder under a hidden name and rename it, so that nobody sees it half made."""
     hidden = runs / f".new-{os.urandom(6).hex()}"
     hidden.mkdir()
     try:
-        write_atomic(hidden / "spec.toml", to_toml(spec).encode())
+        content = to_toml(spec).encode()
+        write_atomic(hidden / "spec.toml", content)
         for number in itertools.count(1):
             path = runs / (base if number == 1 else f"{base}-{number}")
             if path.exists():
                 continue
-            summary = Summary(
-                id=path.name,
-                name=title(spec),
-                epochs=spec.epochs,
-                spec=spec.model_dump(mode="json"),
-            )
-            RunFolder(hidden).write_summary(summary)
+            RunFolder(hidden).write_summary(Summary(id=path.name, **kept_settings(spec, content)))
             try:
                 return hidden.rename(path)
             except OSError as error:

@@ -128,10 +128,13 @@ class Group:
 
 
 def group_runs(lines: Iterable[Line], by: Sequence[Field], metric: Field) -> list[Group]:
-    """The readable runs in groups that share the fields in `by`, the best mean first."""
+    """The readable runs in groups that share the fields in `by`, the best mean first.
+
+    Those whose settings were edited after epochs were trained with others belong to none.
+    """
     found: dict[tuple[Value, ...], list[Run]] = {}
     for line in lines:
-        if line.run.spec is not None:
+        if line.run.spec is not None and not line.run.edited:
             key = (line.run.synthetic, *map(line.value, by))
             found.setdefault(key, []).append(line.run)
     names = [field.name for field in by]

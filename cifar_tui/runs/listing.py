@@ -14,13 +14,11 @@ from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.beat import QUEUE, Beats
 from cifar_tui.runs.files import LineReader, read_json
-from cifar_tui.runs.folder import TRASH
+from cifar_tui.runs.folder import TRASH, current_settings
 from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.notes import read_notes
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, is_alive, is_gone
-from cifar_tui.settings import SETTINGS
 from cifar_tui.spec import RunSpec
-from cifar_tui.wording import read_toml
 
 STALE_AFTER = 30.0
 """Seconds without a heartbeat after which a run on another host counts as stale."""
@@ -46,6 +44,8 @@ class Run:
     problem: str = ""
     left_behind: bool = False
     """Queued in a process that is gone."""
+    edited: str = ""
+    """Which settings were changed in spec.toml after epochs had been trained with others."""
 
     @property
     def id(self) -> str:
@@ -91,6 +91,10 @@ class Run:
         found |= {"id": self.id, "name": self.name, "status": self.status}
         found |= {"tags": list(self.tags), "note": self.notes.note, "pinned": self.notes.pinned}
         found["synthetic"] = self.synthetic
+        if self.spec is not None:
+            found["spec"] = self.spec.model_dump(mode="json")
+        if self.edited:
+            found["edited"] = self.edited
         found["path"] = str(self.path)
         if self.problem:
             found["problem"] = self.problem
@@ -260,8 +264,8 @@ def read_run(path: Path) -> Run:
         summary = Summary.model_validate(
             {**read_json(path / "summary.json"), "id": plain(path.name)}
         )
-        spec = read_spec(path, summary)
-        return Run(path, summary, read_notes(path), spec)
+        spec, summary, edited = current_settings(path, summary)
+        return Run(path, summary, read_notes(path), spec, edited=edited)
     except FileNotFoundError as error:
         problem = f"{Path(error.filename or '').name} is missing"
     except ValidationError as error:
@@ -270,12 +274,6 @@ def read_run(path: Path) -> Run:
     except (OSError, ValueError, UserError) as error:
         problem = " ".join(str(error).split())[:200]
     return Run(path, Summary(id=plain(path.name)), problem=plain(problem))
-
-
-def read_spec(path: Path, summary: Summary) -> RunSpec:
-    """The run's settings from its summary, else from spec.toml; unknown ones are passed over."""
-    values = summary.spec or read_toml(path / "spec.toml")
-    return RunSpec.model_validate({k: v for k, v in values.items() if k in SETTINGS})
 
 
 def read_progress(path: Path) -> Progress | None:

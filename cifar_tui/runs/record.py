@@ -74,6 +74,9 @@ class Summary(BaseModel):
     source: Line = ""
     seconds: float = 0.0
     spec: dict[str, Any] = Field(default_factory=dict)
+    """The settings as last read from spec.toml; with epochs, those that they were trained with."""
+    spec_sha256: Line = ""
+    """Of spec.toml as it then was; empty where `spec` was never compared with it."""
 
 
 class Notes(BaseModel):

@@ -40,6 +40,8 @@ def requeue(run: Run, *, keep_order: bool = False) -> RunFolder:
         raise UserError(f"{run.name} is {run.status} already.")
     if run.status in ("finished", "diverged", "unreadable"):
         raise UserError(f"{run.name} is {run.status}; there is nothing to resume.")
+    if run.edited:
+        raise UserError(edited_words(run))
     if only_best(run):
         raise UserError(f"{run.name} kept only best.pt and cannot be resumed; train it anew.")
     folder = RunFolder(run.path)
@@ -50,6 +52,14 @@ def requeue(run: Run, *, keep_order: bool = False) -> RunFolder:
     except OSError as error:
         raise UserError(f"Cannot write {run.path}: {error.strerror}.") from None
     return folder
+
+
+def edited_words(run: Run) -> str:
+    """Why a run whose settings were changed after epochs were trained cannot go on."""
+    return (
+        f"{run.name} was {run.edited}; put the old values back to resume it, or train a new run "
+        f"with `cifar-tui train --spec {run.path / 'spec.toml'}`."
+    )
 
 
 def lost(run: Run, reason: str = "") -> Run:

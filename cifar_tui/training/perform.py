@@ -110,6 +110,7 @@ class Performance:
         self._next_beat = 0.0
         self._rate = Rate()
         self._spec: RunSpec | None = None
+        self._kept: dict[str, Any] = {}
         self._began = time.monotonic()
         self._seconds_before = summary.seconds
 
@@ -135,7 +136,7 @@ class Performance:
 
     def read_spec(self) -> RunSpec:
         """The run's settings, remembered for what may have to be explained."""
-        self._spec = self._folder.spec()
+        self._spec, self._kept = self._folder.settings()
         return self._spec
 
     def prepare(self) -> None:
@@ -188,7 +189,7 @@ class Performance:
         """Write down where and with what the run is made."""
         meta = describe_environment(dataset, device)
         self._store(lambda: self._folder.write_meta(meta))
-        self._update(device=str(device), source=dataset.source)
+        self._update(device=str(device), source=dataset.source, **self._kept)
 
     def keep(self, checkpoint: Checkpoint, is_best: bool) -> None:
         """Write best.pt before last.pt: a crash in between repeats this epoch and writes both."""

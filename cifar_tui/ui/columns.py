@@ -28,7 +28,7 @@ def _epochs(run: Run, now: datetime) -> str:
 
 
 def _status(run: Run, now: datetime) -> str:
-    return f"{run.status} demo" if run.synthetic else run.status
+    return f"{run.status}{' edited' * bool(run.edited)}{' demo' * run.synthetic}"
 
 
 LOOKS = {

@@ -34,6 +34,8 @@ def settings_lines(run: Run) -> list[str]:
         lines.append(f"loss     {loss(summary.initial_loss)} before training (ln 10 = 2.3026)")
     if summary.parameters:
         lines.append(f"weights  {summary.parameters:,} parameters")
+    if run.edited:
+        lines.append(f"edited   {run.edited}")
     if run.tags:
         lines.append(f"tags     {', '.join(run.tags)}")
     if run.notes.note:

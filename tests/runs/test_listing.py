@@ -10,12 +10,16 @@ import pytest
 
 from cifar_tui.errors import UserError
 from cifar_tui.runs.compare import differing
+from cifar_tui.runs.fields import FIELDS
 from cifar_tui.runs.files import LineReader, finite, write_atomic
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.follow import Follower
+from cifar_tui.runs.groups import group_runs
+from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import Runs, read_epochs, read_run
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.runs.record import Point, Progress, Worker, boot_id, this_host, this_worker
+from cifar_tui.runs.steer import requeue
 from cifar_tui.spec import RunSpec
 
 
@@ -268,3 +272,64 @@ def test_a_foreign_summary_with_more_fields_is_still_read(tmp_path: Path) -> Non
     content["spec"]["new_setting"] = 3
     path.write_text(json.dumps(content))
     assert read_run(folder.path).problem == ""
+
+
+def edit(folder: RunFolder, old: str, new: str) -> None:
+    path = folder.path / "spec.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_queued_run_is_shown_with_the_settings_that_its_spec_toml_has_now(
+    tmp_path: Path,
+) -> None:
+    folder = make(tmp_path, status="queued", lr=0.01)
+    runs = Runs(tmp_path)
+    assert runs.get(folder.id).name == "simplenn"
+    edit(folder, "lr = 0.01", "lr = 0.5")
+    edit(folder, "epochs = 30", "epochs = 7")
+    run = runs.get(folder.id)
+    assert run.spec == folder.spec()
+    assert run.to_dict()["spec"]["lr"] == 0.5
+    assert (run.name, run.summary.epochs, run.edited) == ("simplenn epochs 7 lr 0.5", 7, "")
+    edit(folder, "lr = 0.5", "lr = fast")
+    assert "spec.toml is not a TOML file" in runs.get(folder.id).problem
+    edit(folder, "lr = fast", "lr = -1")
+    assert runs.get(folder.id).problem.startswith("lr must be a number above 0")
+
+
+def test_settings_edited_after_training_are_shown_told_and_compared_with_none(
+    tmp_path: Path,
+) -> None:
+    folder = make(tmp_path, status="stopped", lr=0.01)
+    summary = read_run(folder.path).summary
+    folder.write_summary(summary.model_copy(update={"epochs_done": 1}))
+    edit(folder, 'device = "auto"', 'device = "cpu"')
+    assert requeue(read_run(folder.path)).id == folder.id
+    folder.write_summary(summary.model_copy(update={"epochs_done": 1, "status": "stopped"}))
+    edit(folder, "lr = 0.01", "lr = 0.2")
+    edit(folder, "seed = 0", "seed = 9")
+    run = read_run(folder.path)
+    assert run.spec == folder.spec()
+    said = "trained with seed 0, lr 0.01, and spec.toml says seed 9, lr 0.2"
+    assert run.edited == run.to_dict()["edited"] == said
+    before = {file.name: file.read_bytes() for file in folder.path.iterdir()}
+    with pytest.raises(UserError, match=f"{said}; put the old values back .* train --spec"):
+        requeue(run)
+    assert {file.name: file.read_bytes() for file in folder.path.iterdir()} == before
+    assert group_runs([Line(run)], [FIELDS["lr"]], FIELDS["val_acc"]) == []
+
+
+def test_a_run_of_version_0_1_is_shown_with_its_spec_toml(tmp_path: Path) -> None:
+    folder = make(tmp_path, status="stopped", lr=0.01)
+    old = read_run(folder.path).summary.model_dump(mode="json", exclude={"spec_sha256"})
+    (folder.path / "summary.json").write_text(json.dumps(old | {"epochs_done": 3}))
+    edit(folder, "lr = 0.01", "lr = 0.5")
+    run = read_run(folder.path)
+    assert run.spec is not None
+    assert (run.spec.lr, run.edited) == (0.5, "")
+    (folder.path / "spec.toml").unlink()
+    run = read_run(folder.path)
+    assert run.spec is not None
+    assert run.spec.lr == 0.01

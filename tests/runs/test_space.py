@@ -124,7 +124,7 @@ def test_pinned_runs_are_not_deleted_with_others(
     assert cli.run(["runs", "list", *where]) == 0
     assert "stopped pinned" in capsys.readouterr().out
     assert cli.run(["runs", "delete", run.id, other, *where]) == 2
-    assert "Pinned: x." in capsys.readouterr().err
+    assert "Pinned: good." in capsys.readouterr().err
     assert len(Runs(tmp_path).all()) == 2
     assert cli.run(["runs", "unpin", run.id, *where]) == 0
     capsys.readouterr()
