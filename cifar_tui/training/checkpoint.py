@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,11 @@ class Checkpoint:
     spec: RunSpec
     best: dict[str, Any] | None
 
-    def to_bytes(self) -> bytes:
-        """The file's content; loads anywhere with torch.load(weights_only=True)."""
-        content = {
+    def content(self) -> dict[str, Any]:
+        """What the file holds: plain types, and tensors on the CPU wherever the run trains."""
+        fields = {
             "format": FORMAT,
-            "state_dict": {k: v.detach().cpu().contiguous() for k, v in self.state_dict.items()},
+            "state_dict": self.state_dict,
             "epoch": self.epoch,
             "lr": self.lr,
             "optimiser": self.optimiser,
@@ -52,9 +53,24 @@ class Checkpoint:
             "spec": self.spec.model_dump(mode="json"),
             "best": self.best,
         }
+        return {name: _on_cpu(value) for name, value in fields.items()}
+
+    def to_bytes(self) -> bytes:
+        """The file itself; loads anywhere with torch.load(weights_only=True)."""
         buffer = io.BytesIO()
-        torch.save(content, buffer)
+        torch.save(self.content(), buffer)
         return buffer.getvalue()
+
+
+def _on_cpu(value: Any) -> Any:
+    """The same with every tensor on the CPU, contiguous: a machine without the device loads it."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().contiguous()
+    if isinstance(value, Mapping):
+        return {key: _on_cpu(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_on_cpu(part) for part in value)
+    return value
 
 
 def save(path: Path, content: bytes) -> None:

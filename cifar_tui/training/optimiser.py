@@ -40,8 +40,15 @@ def state_of(optimiser: torch.optim.SGD) -> dict[str, Any]:
 
 
 def load_state(optimiser: torch.optim.SGD, state: dict[str, Any]) -> None:
-    """Take over a checkpoint's state and keep the way this optimiser computes."""
+    """Take over a checkpoint's state and keep the way this optimiser computes.
+
+    Momentum is laid out in memory like its weight, as fused SGD pairs the two by address.
+    """
     (group,) = optimiser.param_groups
     own = {name: group[name] for name in ("lr", "fused", "foreach")}
     optimiser.load_state_dict(state)
     optimiser.param_groups[0].update(own)
+    for weight, kept in optimiser.state.items():
+        momentum = kept.get("momentum_buffer")
+        if momentum is not None:
+            kept["momentum_buffer"] = torch.empty_like(weight).copy_(momentum)

@@ -177,6 +177,26 @@ def test_loading_a_state_keeps_the_way_this_optimiser_computes(dataset: Dataset)
     assert state_of(optimiser)["param_groups"][0]["lr"] == 0.25
 
 
+LAYOUTS = {"channels last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+
+@pytest.mark.parametrize("trained", LAYOUTS)
+@pytest.mark.parametrize("stored", LAYOUTS)
+def test_a_checkpoints_momentum_moves_the_weights_it_belongs_to(stored: str, trained: str) -> None:
+    """However either lies in memory: the runs of a batched model are stored unlike one alone."""
+    torch.manual_seed(0)
+    model = nn.Conv2d(3, 8, 5, bias=False).to(memory_format=LAYOUTS[trained])
+    optimiser = make_optimiser(model, RunSpec(lr=0.5, l2=0), CPU)
+    momentum, gradient = torch.randn(8, 3, 5, 5), torch.randn(8, 3, 5, 5)
+    state = state_of(optimiser)
+    state["state"] = {0: {"momentum_buffer": momentum.to(memory_format=LAYOUTS[stored])}}
+    load_state(optimiser, state)
+    wanted = model.weight.detach() - 0.5 * (0.9 * momentum + gradient)
+    model.weight.grad = gradient.to(memory_format=LAYOUTS[trained])
+    optimiser.step()
+    torch.testing.assert_close(model.weight.detach(), wanted)
+
+
 def test_a_cpu_takes_the_plain_step(dataset: Dataset) -> None:
     step = make(RunSpec(), dataset)
     assert make_step(step) == (step, "")
