@@ -8,6 +8,27 @@ import torch
 from cifar_tui.errors import UserError
 from cifar_tui.spec import RunSpec
 
+LOST = (
+    "illegal memory access",
+    "illegal instruction",
+    "unspecified launch failure",
+    "launch timed out",
+    "device-side assert",
+    "misaligned address",
+    "hardware stack error",
+    "not supported on global/shared address space",
+    "invalid program counter",
+    "uncorrectable ecc",
+    "uncorrectable nvlink",
+    "context is destroyed",
+    "no cuda-capable device",
+    "device(s) is/are busy or unavailable",
+    "cuda error: unknown error",
+)
+"""What `cudaGetErrorString` says of errors after which a process cannot use the device again (the
+runtime's "Error Handling" in NVIDIA's documentation)."""
+LIBRARIES = ("cublas_status", "cudnn_status", "cudnn error")
+
 
 class Stopped(Exception):
     """The run was asked to stop."""
@@ -29,7 +50,7 @@ def explain(error: Exception, spec: RunSpec | None) -> tuple[str, dict[str, str]
     """The reason why a run failed, and the traceback where it is not the user's doing."""
     if isinstance(error, UserError):
         return str(error), {}
-    if isinstance(error, torch.OutOfMemoryError) and spec is not None:
+    if is_out_of_memory(error) and spec is not None:
         return (
             f"out of memory with batch_size {spec.batch_size}; try a smaller batch_size, "
             "precision bf16, or a device that others use less",
@@ -45,12 +66,30 @@ def explain(error: Exception, spec: RunSpec | None) -> tuple[str, dict[str, str]
     return _short(error), trace
 
 
-def is_device_lost(error: Exception) -> bool:
-    """Whether CUDA's context is gone, after which every call in this process fails."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the device had too little memory, whichever of CUDA's libraries asked for it."""
     if isinstance(error, torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return "cuda" in text and ("out of memory" in text or "alloc_failed" in text)
+
+
+def is_device_lost(error: Exception) -> bool:
+    """Whether CUDA's context is gone, after which every call in this process fails.
+
+    What cuBLAS and cuDNN report is looked into by asking the device itself: want of memory looks
+    the same as a lost context there.
+    """
+    text = str(error).lower()
+    if any(sign in text for sign in LOST):
+        return True
+    if not any(name in text for name in LIBRARIES) or not torch.cuda.is_initialized():
         return False
-    kind = getattr(torch, "AcceleratorError", None)
-    return (kind is not None and isinstance(error, kind)) or "CUDA error" in str(error)
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError as found:
+        return any(sign in str(found).lower() for sign in LOST)
+    return False
 
 
 def storage_reason(error: OSError) -> str:

@@ -14,6 +14,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.spec import RunSpec
 from cifar_tui.training import perform
+from cifar_tui.training.faults import explain, is_device_lost
 
 Fail = Callable[[Exception], None]
 
@@ -76,6 +77,49 @@ def test_a_lost_cuda_context_keeps_the_queue_and_asks_for_a_restart(
     assert read_run(second.path).status == "queued"
     worker.close()
     worker.join()
+
+
+CudaError: type[Exception] = getattr(torch, "AcceleratorError", RuntimeError)
+"""What newer versions of torch raise for CUDA's errors."""
+ILLEGAL = (
+    "CUDA error: an illegal memory access was encountered\nSearch for `cudaErrorIllegalAddress'"
+)
+FULL = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (CudaError(ILLEGAL), True),
+        (RuntimeError("CUDA error: unspecified launch failure"), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), True),
+        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), True),
+        (RuntimeError("CUDA error: no CUDA-capable device is detected"), True),
+        (RuntimeError("CUDA error: unknown error"), True),
+        (CudaError("CUDA error: out of memory"), False),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), False),
+        (RuntimeError(FULL), False),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"), False),
+        (RuntimeError("CUDA error: operation not permitted when stream is capturing"), False),
+        (RuntimeError("CUDA error: invalid configuration argument"), False),
+        (ValueError("unknown error"), False),
+    ],
+    ids=str,
+)
+def test_only_an_error_that_outlives_its_call_loses_the_device(
+    error: Exception, lost: bool
+) -> None:
+    """Other people's memory on a shared GPU, above all, does not."""
+    assert is_device_lost(error) == lost
+
+
+@pytest.mark.parametrize(
+    "text", ["CUDA error: out of memory", FULL, "CUDA out of memory. Tried to allocate 2.00 GiB"]
+)
+def test_every_kind_of_full_gpu_names_the_batch_size(text: str) -> None:
+    reason, trace = explain(RuntimeError(text), RunSpec(batch_size=300))
+    assert "batch_size 300" in reason
+    assert trace == {}
 
 
 def test_a_fault_of_the_program_is_kept_with_its_traceback(
