@@ -43,7 +43,7 @@ def serve(runs: Path, orders: BinaryIO, say: Callable[[dict[str, Any]], None]) -
 
     try:
         _use_slot()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError, AttributeError) as error:  # the last two: torch for CPUs
         say({"lost": f"it cannot be used ({str(error).splitlines()[0]})"})
         return DEVICE_LOST
     while (run_id := waiting.get()) is not None and not closing.is_set():

@@ -35,13 +35,20 @@ def choose_device(spec: RunSpec) -> torch.device:
     return device
 
 
+def check_precision(spec: RunSpec, device: torch.device) -> None:
+    """Raise UserError where the device cannot compute in the spec's precision; changes nothing."""
+    if spec.precision == "tf32" and device.type != "cuda":
+        raise UserError(f"precision tf32 needs an NVIDIA GPU, not {device}; use fp32 or bf16.")
+
+
 def set_precision(spec: RunSpec, device: torch.device) -> None:
     """Make matrix products and convolutions of this process as exact as the spec asks.
 
-    cuDNN is held to deterministic kernels, so that the same seed gives the same numbers.
+    cuDNN is held to deterministic kernels, so that the same seed gives the same numbers. Only
+    whoever trains may call this: the flags belong to the whole process. Raises UserError as
+    `check_precision` does.
     """
-    if spec.precision == "tf32" and device.type != "cuda":
-        raise UserError(f"precision tf32 needs an NVIDIA GPU, not {device}; use fp32 or bf16.")
+    check_precision(spec, device)
     tf32 = spec.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32

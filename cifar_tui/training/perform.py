@@ -19,7 +19,7 @@ from cifar_tui.runs.lock import Lock, Locks, device_lock
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load, save
-from cifar_tui.training.device import choose_device, set_precision
+from cifar_tui.training.device import check_precision, choose_device
 from cifar_tui.training.environment import describe_environment
 from cifar_tui.training.faults import (
     DeviceLost,
@@ -64,8 +64,11 @@ IMAGES = _Images()
 
 
 def check_run(spec: RunSpec) -> Dataset:
-    """Find out what would fail at once: raises UserError for device, precision or images."""
-    set_precision(spec, choose_device(spec))
+    """Find out what would fail at once: raises UserError for device, precision or images.
+
+    Changes nothing of how this process computes, as another run may be in training in it.
+    """
+    check_precision(spec, choose_device(spec))
     return IMAGES.open(spec.data)
 
 

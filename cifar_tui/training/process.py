@@ -21,12 +21,14 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 def prepare_process() -> None:
     """Keep freed memory, use no more threads than cores, and let those sleep that wait long.
 
+    GPUs are numbered as nvidia-smi numbers them; CUDA alone would put the fastest first.
+
     What the user has set wins. To be called before torch is imported and before the threads that
     train are made.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         _set(SPIN)
-    _set({"OMP_NUM_THREADS": str(usable_cores())})
+    _set({"OMP_NUM_THREADS": str(usable_cores()), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"})
     keep_freed_memory()
 
 

@@ -80,6 +80,7 @@ def train_together(
             step, remark = make_step(stack)
             if remark:
                 yield from ((number, {"event": "remark", "text": remark}) for number in going)
+        set_precision(specs[0], device)
         stack.set_lr([courses[number].lr for number in going])
         epoch = courses[going[0]].epoch
         draws = _draw(stack, batches, epoch)

@@ -56,6 +56,7 @@ def train(
         yield {"event": "remark", "text": remark}
 
     while not course.over:
+        set_precision(spec, device)
         set_lr(optimiser, course.lr)
         epoch = course.epoch
         torch.manual_seed(epoch_seed(spec.seed, epoch))

@@ -29,14 +29,19 @@ def test_a_containers_share_limits_the_threads(tmp_path: Path, text: str, cores:
     assert usable_cores(tmp_path / "missing") == CORES
 
 
-@pytest.mark.parametrize("given", [{}, {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "7"}])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "7", "CUDA_DEVICE_ORDER": "FASTEST_FIRST"}],
+)
 def test_what_the_user_has_set_wins(given: dict[str, str]) -> None:
-    told = "import os, torch; print(torch.get_num_threads(), os.environ['GOMP_SPINCOUNT'])"
+    names = "['GOMP_SPINCOUNT'], os.environ['CUDA_DEVICE_ORDER']"
+    told = f"import os, torch; print(torch.get_num_threads(), os.environ{names})"
     code = f"from cifar_tui.training.process import prepare_process as p; p(); {told}"
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "CUDA_"))}
     done = subprocess.run(
         [sys.executable, "-c", code], env=clean | given, capture_output=True, text=True, check=True
     )
-    threads, spin = done.stdout.split()
+    threads, spin, order = done.stdout.split()
     assert int(threads) == int(given.get("OMP_NUM_THREADS", usable_cores()))
     assert spin == given.get("GOMP_SPINCOUNT", "20000")
+    assert order == given.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")

@@ -10,8 +10,10 @@ from torch import nn
 
 from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.data.batches import PlainBatches
+from cifar_tui.errors import UserError
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
+from cifar_tui.training.perform import check_run
 from cifar_tui.training.schedule import lr_at
 from cifar_tui.training.step import evaluate
 from cifar_tui.training.trainer import seeded_model, train
@@ -142,6 +144,27 @@ def test_a_run_stopped_in_its_first_epoch_resumes_from_its_initial_weights(
     rest, _ = run(spec, dataset, resume=checkpoint)
     losses = [e["train_loss"] for e in rest if e["event"] == "epoch"]
     assert losses == [e["train_loss"] for e in whole if e["event"] == "epoch"]
+
+
+def test_what_others_set_for_the_process_does_not_reach_the_next_epoch(dataset: Dataset) -> None:
+    seen: list[bool] = []
+
+    def tick(*_: object) -> float:
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return 0.0
+
+    for event in train(RunSpec(epochs=2), dataset, CPU, tick, lambda *_: None):
+        torch.backends.cudnn.allow_tf32 = event["event"] == "checkpoint"
+    assert seen and not any(seen)
+
+
+def test_a_run_is_checked_without_a_change_to_the_one_in_training(tiny_course: Path) -> None:
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(enabled=True, allow_tf32=True, deterministic=False):
+        check_run(RunSpec(data=str(tiny_course), precision="fp32"))
+        assert (cudnn.allow_tf32, cudnn.deterministic) == (True, False)
+    with pytest.raises(UserError, match="tf32 needs an NVIDIA GPU"):
+        check_run(RunSpec(data=str(tiny_course), precision="tf32", device="cpu"))
 
 
 def test_early_stop_waits_its_patience_and_says_so(dataset: Dataset) -> None:
