@@ -79,7 +79,7 @@ GROUPS = {
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_each_run_is_as_if_trained_alone(name: str, dataset: Dataset) -> None:
-    """Losses to 1e-3, weights to 1e-4, a few of 200 images: sums in another order, no more."""
+    """Losses to 1e-3, weights to 1e-4, momentum to a tenth: sums in another order, no more."""
     for spec, (events, kept) in zip(GROUPS[name], together(GROUPS[name], dataset), strict=True):
         wanted, checkpoints = alone(spec, dataset)
         assert [e["event"] for e in events] == [e["event"] for e in wanted]
@@ -98,7 +98,7 @@ def test_each_run_is_as_if_trained_alone(name: str, dataset: Dataset) -> None:
         for number, state in theirs.optimiser["state"].items():
             wanted = state["momentum_buffer"]
             apart = ours.optimiser["state"][number]["momentum_buffer"] - wanted
-            assert apart.norm() < 1e-2 * wanted.norm()
+            assert apart.norm() < 0.1 * wanted.norm(), "another weight's would be 1.4 apart"
 
 
 def test_a_run_trained_together_resumes_alone(dataset: Dataset) -> None:
