@@ -74,3 +74,22 @@ async def test_the_dialog_saves_what_was_edited_and_keeps_what_came_meanwhile(
         await wait_for(pilot, lambda: read_notes(folder.path).name == "oldx")
         notes = read_notes(folder.path)
         assert (notes.tags, notes.note, notes.pinned) == (("important",), "do not lose me", True)
+
+
+async def test_a_click_waits_for_what_was_typed_before_it(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        subset, stop = (app.screen.query_one(f"#field-{n} Input") for n in ("subset", "early_stop"))
+        subset.focus()
+        subset.value = stop.value = ""
+        await pilot.pause()
+        x, y = stop.region.offset
+        button = {"delta_x": 0, "delta_y": 0, "button": 1}
+        button |= {"shift": False, "meta": False, "ctrl": False}
+        for number in "7777":
+            app.post_message(events.Key(number, number))
+        app.post_message(events.MouseDown(None, x, y, **button))
+        app.post_message(events.MouseUp(None, x, y, **button))
+        app.post_message(events.Key("5", "5"))
+        await wait_for(pilot, lambda: "5" in stop.value)
+        assert (subset.value, stop.value) == ("7777", "5")
