@@ -32,6 +32,14 @@ def tiny_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_columns() -> Iterator[None]:
+    """Have commands print whole lines, whatever width the tests themselves run in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Take turns on the device among these tests only, not with what else runs here."""
     with pytest.MonkeyPatch.context() as patch:

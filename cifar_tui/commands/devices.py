@@ -1,6 +1,5 @@
 """The command `devices`: this machine, and the nodes of a cluster."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +10,13 @@ from cifar_tui.backends.choices import Wish, make_backend, parse_options
 from cifar_tui.backends.nodes import Node
 from cifar_tui.commands import printing
 from cifar_tui.commands.flags import RUNS, Json, RunsDir
+from cifar_tui.commands.table import output_width
 from cifar_tui.formats import plain
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.steer import in_training
 
+WIDTH = 160
+"""Cells of a line about a node in a pipe."""
 WITHIN = 20.0
 """Seconds to wait for a cluster's answer."""
 
@@ -55,7 +57,7 @@ def devices(
         host = f" of {run.progress.worker.host}" if run.progress else ""
         printing.put(plain(f"{run.name} is {run.status} on {run.summary.device}{host}"))
     if nodes:
-        width = shutil.get_terminal_size((160, 24)).columns
+        width = output_width() or WIDTH
         printing.put("", totals(nodes), *node_lines(nodes, training, width))
     elif backend:
         printing.put("", f"{backend} tells of no nodes.")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from cifar_tui.commands.table import Column, Table, cut_middle, output_width, prefix
 from cifar_tui.formats import (
     EPOCH_COLUMNS,
     accuracy,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from cifar_tui.models.weights import Weights
     from cifar_tui.runs.surface import Surface
 
+STAMP = len("20261126-183321-481756")
+"""Of the characters of an id, those that say when a run was made."""
 SURFACE_CELLS = 40
 """Width of a slice of a loss surface; half as many lines make it square."""
 
@@ -61,23 +63,15 @@ def say(value: Mapping[str, Any], sentence: str, as_json: bool) -> None:
         print("\n".join(map(plain, sentence.split("\n"))))
 
 
-def table_of(*columns: str, right: Sequence[str] = ()) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        justify: Any = "right" if column in right else "left"
-        table.add_column(Text(plain(column)), justify=justify, overflow="fold")
-    return table
-
-
-def add_row(table: Table, *cells: str) -> None:
-    """Add a row whose texts are shown as they are: no markup, no escapes."""
-    table.add_row(*(Text(plain(cell)) for cell in cells))
-
-
-def put(*things: Any) -> None:
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+def put(*things: str | Text | Table) -> None:
+    """Print texts, which a terminal breaks between words, and tables."""
+    width = output_width()
+    console = Console(highlight=False, width=width)
     for thing in things:
-        console.print(thing if not isinstance(thing, str) else Text(plain(thing)))
+        lines = thing.lines(width) if isinstance(thing, Table) else [thing]
+        for line in lines:
+            text = line if isinstance(line, Text) else Text(plain(line))
+            console.print(text, soft_wrap=width is None or bool(text.no_wrap))
 
 
 def print_runs(runs: Sequence[Run], folder: Path) -> None:
@@ -85,13 +79,20 @@ def print_runs(runs: Sequence[Run], folder: Path) -> None:
     if not runs:
         print(f"No runs in {folder}. `cifar-tui train` makes one.")
         return
-    table = table_of("id", "name", "settings", "best val_acc", "epochs", "status", right=["epochs"])
+    table = Table(
+        id_column(runs),
+        Column("name", cut=cut_middle),
+        Column("settings", 16),
+        *("best val_acc", "epochs", Column("status", 13)),
+        right=["epochs"],
+        drop=["settings", "epochs", "best val_acc"],
+        keep=["status"],
+    )
     for run in runs:
         settings = "" if run.spec is None else _settings(run.spec)
         demo = " edited" * bool(run.edited) + " demo" * run.synthetic
         demo += " pinned" * run.notes.pinned
-        add_row(
-            table,
+        table.add(
             run.id,
             run.name,
             settings,
@@ -102,6 +103,14 @@ def print_runs(runs: Sequence[Run], folder: Path) -> None:
     best = best_run(list(runs))
     line = f"{len(runs)} runs in {folder}"
     put(table, line + (f", best {best.id} {at_epoch(best.summary.best)}" if best else ""))
+
+
+def id_column(runs: Sequence[Run]) -> Column:
+    """The column of their ids, of which enough is left to name one."""
+    ids = {run.id for run in runs}
+    longest = max(map(len, ids), default=0)
+    telling = (n for n in range(STAMP, longest) if len({i[:n] for i in ids}) == len(ids))
+    return Column("id", next(telling, longest), prefix)
 
 
 def _settings(spec: RunSpec) -> str:
@@ -140,9 +149,9 @@ def print_run(run: Run) -> None:
         lines.append(f"note      {run.notes.note}")
     files = contents(run.path)
     lines.append(f"files     {size_text(total(files))} in {len(files)} files")
-    table = table_of(*EPOCH_COLUMNS, right=EPOCH_COLUMNS)
+    table = Table(*EPOCH_COLUMNS, right=EPOCH_COLUMNS)
     for event in read_epochs(run.path):
-        add_row(table, *epoch_cells(event))
+        table.add(*epoch_cells(event))
     put(*lines, "", table)
 
 
@@ -150,9 +159,9 @@ def print_summary(spec: RunSpec, summary: "Summary", answers: Sequence["Answer"]
     """The layer table with totals, and the computation answers if asked for."""
     from cifar_tui.models.summary import ROW, rows
 
-    table = table_of(*ROW, right=ROW[4:])
+    table = Table(*ROW, right=ROW[4:])
     for row in rows(summary):
-        add_row(table, *row)
+        table.add(*row)
     put(model_name(spec.model_dump()), table)
     for answer in answers:
         put(f"{answer.question}  {answer.answer}")
@@ -165,10 +174,10 @@ def print_data(described: Mapping[str, Any]) -> None:
     if described["note"]:
         put(described["note"])
     names = described["classes"] or [str(i) for i in range(10)]
-    table = table_of("split", "images", *names, right=["images", *names])
+    table = Table("split", "images", *names, right=["images", *names])
     for name, split in described["splits"].items():
         counts = split["counts"] or ["-"] * 10
-        add_row(table, name, f"{split['images']:,}", *(str(c) for c in counts))
+        table.add(name, f"{split['images']:,}", *(str(c) for c in counts))
     put(table)
     for key in ("mean", "std"):
         put(f"{key:4}  " + "  ".join(f"{v:.4f}" for v in described[key]))
@@ -199,13 +208,13 @@ BENCH_COLUMNS = (
 
 def print_bench(result: "Result") -> None:
     """Rates and ratios of each model and precision, and what the columns mean."""
-    table = table_of(*BENCH_COLUMNS, right=BENCH_COLUMNS[2:])
+    table = Table(*BENCH_COLUMNS, right=BENCH_COLUMNS[2:])
     for row in result.rows:
         rates = map(rate, (row.plain, row.engine, row.limit, row.floor))
         ratios = (f"{row.engine_over_plain:.2f}", f"{row.engine_over_limit:.3f}")
         seconds = f"{row.to_dict()['seconds_per_epoch']['engine']:.2f}"
         six = "" if row.six_together is None else f"{row.six_together:.2f}"
-        add_row(table, row.model, row.precision, *rates, *ratios, seconds, six)
+        table.add(row.model, row.precision, *rates, *ratios, seconds, six)
     put(
         f"{result.device}, {result.threads} threads, {result.source} images, "
         f"median of {result.rounds} rounds; images/s in training",
@@ -220,12 +229,20 @@ def print_bench(result: "Result") -> None:
 
 def print_labs(answers: Sequence["LabAnswer"]) -> None:
     """The experiments, a line each, and which images their figures are about."""
-    columns = ("lab", "state", "ours", "report", "bar", "answer", "question")
-    table = table_of(*columns, right=columns[2:5])
+    columns = (
+        Column("lab", 18),
+        "state",
+        "ours",
+        "report",
+        "bar",
+        "answer",
+        Column("question", 30),
+    )
+    table = Table(*columns, right=["ours", "report", "bar"], drop=["bar", "report"])
     for found in answers:
         show = found.lab.measure.show
         figures = (show(found.ours), show(found.reported), accuracy(found.lab.bar))
-        add_row(table, found.lab.name, found.state, *figures, found.word, found.lab.question)
+        table.add(found.lab.name, found.state, *figures, found.word, found.lab.question)
     scaled = [f"Scaled: {answers[0].scaled}."] if answers[0].scaled else []
     settled = "A question mark: not yet settled; more seeds help."
     put(table, _images_line(answers[0]), *scaled, settled)
@@ -238,11 +255,11 @@ def print_answer(found: "LabAnswer") -> None:
     if found.bar_reached is not None:
         bar += f": {'reached' if found.bar_reached else 'not reached'}"
     columns = ("setting", found.lab.measure.name, "n", "report", "others", "loss 0", "runs")
-    table = table_of(*columns, right=columns[2:6])
+    table = Table(*columns, right=columns[2:6])
     for row in found.rows:
         ours = (row.figure(show), str(len(row.values)))
         figures = (*ours, show(row.arm.report), row.arm.others_words, loss(row.initial_loss))
-        add_row(table, row.arm.label, *figures, _run_words(row.runs))
+        table.add(row.arm.label, *figures, _run_words(row.runs))
     put(
         f"{found.lab.name}  {found.lab.question}",
         f"{found.state}{bar}",
@@ -281,11 +298,11 @@ def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str)
     letters = [title[0] for title in titles] if len(found) > 1 else [""]
     first = 1 if len(found) > 1 else 0
     columns = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[first:]]
-    table = table_of("layer", "weights", *columns, right=["weights", *columns])
+    table = Table("layer", "weights", *columns, right=["weights", *columns])
     for name in layer_names(found):
         layers = [weights.layer(name) for weights in found]
         counts = {f"{one.count:,}" for one in layers if one is not None}
-        add_row(table, name, "/".join(counts), *(c for one in layers for c in cells(one)[first:]))
+        table.add(name, "/".join(counts), *(c for one in layers for c in cells(one)[first:]))
     drawn = pictures(titles, found, layer, 80, 8)
     put(table, "", f"{layer}: how many weights (log axis) have which value", *drawn)
 
@@ -296,9 +313,9 @@ def print_surfaces(names: Sequence[str], surfaces: Sequence["Surface"]) -> None:
     from cifar_tui.runs.surface import FIGURES, common_scale, figure_cells
 
     each = min(SURFACE_CELLS, SURFACE_CELLS * 2 // len(surfaces))
-    table = table_of("run", *FIGURES, right=FIGURES)
+    table = Table("run", *FIGURES, right=FIGURES)
     for name, surface in zip(names, surfaces, strict=True):
-        add_row(table, name, *figure_cells(surface))
+        table.add(name, *figure_cells(surface))
     first = surfaces[0]
     put(
         *slice_pictures(names, surfaces, each * len(surfaces), each // 2),

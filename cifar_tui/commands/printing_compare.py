@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from cifar_tui.commands.printing import add_row, put, table_of
+from cifar_tui.commands.printing import put
+from cifar_tui.commands.table import Column, Table, cut_middle
 from cifar_tui.comparison import Question, figures_of
 from cifar_tui.formats import clock
 from cifar_tui.runs.compare import Asked, Entry, baseline_among, entries, entry_labels
@@ -23,9 +24,10 @@ def print_comparison(runs: Sequence[Run], asked: Asked) -> None:
     curves = [entry.curve(metric, asked.axis, asked.smoothing) for entry in found]
     ask = Question(metric, smooth=asked.smoothing > 0, grouped=asked.grouped, baseline=base)
     columns = figures_of(found, curves, ask)
-    table = table_of("run", *columns, right=RIGHT)
+    figures = [Column(name, least=max(map(len, texts))) for name, texts in columns.items()]
+    table = Table(Column("run", cut=cut_middle), *figures, right=RIGHT, keep=["images"])
     for row in zip(names, *columns.values(), strict=True):
-        add_row(table, *row)
+        table.add(*row)
     put(table)
     if asked.metric:
         put("")
@@ -43,10 +45,10 @@ def _print_curves(
         put(f"No run has a value of {metric.name} over {asked.axis}.")
         return
     put(f"{metric.name} over {asked.axis}{smooth}")
-    table = table_of("run", *heads, "", right=heads)
+    table = Table(Column("run", cut=cut_middle), *heads, "", right=heads)
     for name, entry, curve in zip(names, found, curves, strict=True):
         values = [_value(curve, x) for x in places]
-        add_row(table, name, *(metric.show(value) for value in values), entry.remark)
+        table.add(name, *(metric.show(value) for value in values), entry.remark)
     put(table)
 
 

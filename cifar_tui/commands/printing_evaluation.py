@@ -1,11 +1,10 @@
 """What `inspect` prints: how good, what is confused with what, how sure, the worst images."""
 
-import sys
-
 from rich.console import Console
 from rich.segment import Segment, Segments
 
 from cifar_tui import findings
+from cifar_tui.commands.table import output_width
 from cifar_tui.drawing.charts import beside
 from cifar_tui.drawing.pictures import SIDE, gallery, picture, shows_colours
 from cifar_tui.formats import accuracy, plain
@@ -50,7 +49,7 @@ def _worst_lines(found: Evaluation, count: int) -> list[str]:
 
 
 def _print_pictures(found: Evaluation, count: int) -> None:
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, width=output_width())
     colours, each = shows_colours(console), SIDE + 8
     names = findings.names_of(found)
     shown = range(min(count, len(found.pictures), len(found.worst)))

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
-from cifar_tui.commands.printing import add_row, print_json, put, table_of
+from cifar_tui.commands.printing import id_column, print_json, put
+from cifar_tui.commands.table import Column, Table, cut_end, cut_middle, output_width
 from cifar_tui.runs.fields import ALIASES, FIELDS, Field
 from cifar_tui.runs.groups import STATS, Group
 from cifar_tui.runs.listing import Run
@@ -24,11 +26,17 @@ def print_columns(runs: Sequence[Run], fields: Sequence[Field], of: int, folder:
     """A line per run with the chosen fields, those on the demo set with a word about it."""
     demo = [""] if any(run.synthetic for run in runs) else []
     right = [field.name for field in fields if field.kind == "number"]
-    table = table_of(*(field.name for field in fields), *demo, right=right)
+    table = Table(*(_column(field, runs) for field in fields), *demo, right=right, keep=demo)
     for run in runs:
         said = ["demo" if run.synthetic else ""] if demo else []
-        add_row(table, *(field.text(run) for field in fields), *said)
+        table.add(*(field.text(run) for field in fields), *said)
     put(*([table] if runs else []), f"{len(runs)} of {of} runs in {folder}")
+
+
+def _column(field: Field, runs: Sequence[Run]) -> Column:
+    if field.name == "id":
+        return id_column(runs)
+    return Column(field.name, cut=cut_middle if field.name == "name" else cut_end)
 
 
 def print_groups(groups: Sequence[Group]) -> None:
@@ -36,9 +44,9 @@ def print_groups(groups: Sequence[Group]) -> None:
     if not groups:
         print("There are no runs to group.")
         return
-    table = table_of("group", *STATS, right=STATS)
+    table = Table("group", *STATS, right=STATS)
     for group in groups:
-        add_row(table, group.title, *map(group.text, STATS))
+        table.add(group.title, *map(group.text, STATS))
     members = sum(len(group.runs) for group in groups)
     put(table, f"{groups[0].metric.help} of {members} runs in {len(groups)} groups")
 
@@ -56,9 +64,13 @@ def print_fields(as_json: bool) -> None:
             ]
         )
         return
-    table = table_of("field", "kind", "also", "what it is")
+    names, kinds = max(map(len, FIELDS)), max(map(len, map(_kind, FIELDS.values())))
     for field in FIELDS.values():
-        kind = "length of time" if field.unit == "s" else field.kind
         choices = f" ({', '.join(field.choices)})" if field.choices else ""
-        add_row(table, field.name, kind, ", ".join(others[field.name]), f"{field.help}{choices}")
-    put(table)
+        also = f"; also {', '.join(others[field.name])}" if others[field.name] else ""
+        line = f"{field.name:<{names}}  {_kind(field):<{kinds}}  {field.help}{choices}{also}"
+        print(fill(line, output_width() or len(line), subsequent_indent=" " * (names + kinds + 4)))
+
+
+def _kind(field: Field) -> str:
+    return "length of time" if field.unit == "s" else field.kind

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
-from cifar_tui.commands.printing import add_row, put, table_of
+from cifar_tui.commands.printing import put
+from cifar_tui.commands.table import Column, Table, output_width
 from cifar_tui.drawing.charts import strip, strip_scale
 from cifar_tui.effects.study import Effect, Study
 from cifar_tui.effects.words import about, correlation_words, figure, headline, limits
 
 STRIP = 40
+LEAST_STRIP = 20
 """Cells of a strip of runs."""
+VALUES_CELLS = 60
+"""Cells of the columns before it."""
 COLUMNS = ("setting", "effect", "±", "best", "rank corr.", "says")
 VALUES = ("n", "diverged", "mean", "±", "std", "adjusted")
 
@@ -25,11 +29,10 @@ def print_studies(studies: Sequence[Study]) -> None:
 
 def _print_effects(study: Study) -> None:
     metric = study.metric
-    table = table_of(*COLUMNS, right=COLUMNS[1:3])
+    table = Table(*COLUMNS, right=COLUMNS[1:3])
     for effect in study.effects:
         found = effect.found
-        add_row(
-            table,
+        table.add(
             effect.setting.name,
             figure(metric, found.spread),
             figure(metric, found.margin),
@@ -41,13 +44,14 @@ def _print_effects(study: Study) -> None:
 
 
 def _print_values(study: Study, effect: Effect) -> None:
-    metric = study.metric
+    metric, width = study.metric, output_width()
     low, high = min(study.figures, default=0.0), max(study.figures, default=0.0)
-    scale = strip_scale(figure(metric, low), figure(metric, high), STRIP)
-    table = table_of(effect.setting.name, *VALUES, scale, right=VALUES)
+    cells = STRIP if width is None else max(LEAST_STRIP, min(STRIP, width - VALUES_CELLS))
+    scale = strip_scale(figure(metric, low), figure(metric, high), cells)
+    drop = ["diverged", "std", "adjusted"]
+    table = Table(effect.setting.name, *VALUES, Column(scale, cells), right=VALUES, drop=drop)
     for level in effect.levels:
-        add_row(
-            table,
+        table.add(
             level.text,
             str(len(level.figures)),
             str(level.diverged),
@@ -55,7 +59,7 @@ def _print_values(study: Study, effect: Effect) -> None:
             figure(metric, level.margin),
             figure(metric, level.sd),
             figure(metric, level.adjusted),
-            strip(level.figures, level.mean, level.margin, low, high, STRIP),
+            strip(level.figures, level.mean, level.margin, low, high, cells),
         )
     why = "; ".join(filter(None, [effect.found.why, correlation_words(study, effect)]))
     put("", f"{effect.setting.name}: {why}" if why else effect.setting.name, table)
