@@ -1,5 +1,6 @@
 """Training without the app: plans the runs, hands them to the worker, and follows their folders."""
 
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +19,10 @@ from cifar_tui.runs.follow import Follower, Look
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.pace import longest_first
 from cifar_tui.runs.record import ENDED
-from cifar_tui.runs.steer import order, requeue
+from cifar_tui.runs.steer import by_signal, order, requeue
 from cifar_tui.settings import SETTINGS, make_spec, unknown_setting
 from cifar_tui.spec import RunSpec
+from cifar_tui.terminal import let_go
 
 LOOK_EVERY = 0.1
 
@@ -70,7 +72,8 @@ def train_all(
     """Train the specs; returns 1 if a run failed, else 0.
 
     Checks the images before a run folder is made. SIGINT and SIGTERM stop the current run
-    between two batches and drop the rest.
+    between two batches and drop the rest; the exit code is then 130 or 143. A terminal that is
+    gone stops nothing.
     """
     for where in dict.fromkeys(spec.data for spec in specs):
         note = find(where).note
@@ -89,7 +92,7 @@ def train_folders(
     printer: TrainPrinter,
     wish: Wish = ANY,
 ) -> int:
-    """Train queued runs as is wished; returns 1 if one failed, 130 after an interrupt, else 0."""
+    """Train queued runs as is wished; returns the exit code of `train`."""
     return _train(*make_backend(runs, wish), folders, runs, printer)
 
 
@@ -108,16 +111,21 @@ def _train(
     for folder in folders:
         worker.add(folder)
     worker.finish()
-    with _stopping(worker) as interrupted:
+    with _stopping(worker) as signals:
         worker.start()
-        statuses = _follow(runs, folders, worker, printer)
+        try:
+            statuses = _follow(runs, folders, worker, printer)
+        except OSError:  # what is said cannot be written any more, which is no reason to stop
+            let_go((1, 2))
+            worker.join()
+            statuses = [Runs(runs).get(folder.id).status for folder in folders]
         worker.join()
     if worker.problem and not ENDED.issuperset(statuses):
         raise UserError(worker.problem)
     if worker.outlives and not ENDED.issuperset(statuses):
         printer.note("The runs go on without this program; `cifar-tui runs stop RUN` stops one.")
-    if interrupted:
-        return 130
+    if signals:
+        return 128 + signals[0]
     return 1 if {"failed", "crashed"} & set(statuses) else 0
 
 
@@ -226,18 +234,22 @@ def _follow(
 
 
 @contextmanager
-def _stopping(worker: Backend) -> Iterator[list[bool]]:
-    """Let SIGINT and SIGTERM close the worker while the block runs; the list notes a SIGINT."""
-    interrupted: list[bool] = []
+def _stopping(worker: Backend) -> Iterator[list[int]]:
+    """Let SIGINT and SIGTERM close the worker while the block runs; the list notes which came.
+
+    When the terminal is closed, its end is no reason to stop, and what is printed goes nowhere.
+    """
+    stopped_by: list[int] = []
+    terminal = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
 
     def stop(number: int, _: object) -> None:
-        if number == signal.SIGINT:
-            interrupted.append(True)
-        worker.close()
+        stopped_by.append(number)
+        worker.close(by_signal(number))
 
     before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: let_go(terminal))
     try:
-        yield interrupted
+        yield stopped_by
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

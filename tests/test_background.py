@@ -151,9 +151,30 @@ def test_runs_on_one_device_take_turns_and_say_so(
     until(lambda: len(Runs(runs).all()) == 2 and "waits for cpu" in status_of(runs, "second"))
     assert "first" in status_of(runs, "second")
     first.send_signal(signal.SIGTERM)
-    assert first.wait(timeout=60) == 0
+    assert first.wait(timeout=60) == 143
+    assert status_of(runs, "first") == "stopped its program was ended by SIGTERM"
     assert second.wait(timeout=60) == 0
     assert Runs(runs).find("second").status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "reason"),
+    [
+        (signal.SIGTERM, 143, "its program was ended by SIGTERM"),
+        (signal.SIGINT, 130, "stopped by the user"),
+    ],
+)
+def test_runs_in_several_processes_say_who_stopped_them(
+    runs: Path, tiny_course: Path, tmp_path: Path, number: int, code: int, reason: str
+) -> None:
+    flags = ("--devices", "cpu:2", "--epochs", "100000", "--grid", "seed=0,1,2")
+    process = train(tmp_path, tiny_course, *flags)
+    until(lambda: runs.exists() and len(Runs(runs).all()) == 3)
+    until(lambda: all(run.summary.epochs_done for run in Runs(runs).all()[:2]))
+    process.send_signal(number)
+    assert process.wait(timeout=60) == code
+    ended = [(run.status, run.summary.reason) for run in Runs(runs).all()]
+    assert sorted(ended) == [("queued", ""), ("stopped", reason), ("stopped", reason)]
 
 
 def status_of(runs: Path, name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from cifar_tui.backends.nodes import Node
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.record import Progress, Worker, this_worker
+from cifar_tui.runs.steer import BY_USER
 from cifar_tui.spec import RunSpec
 
 
@@ -21,7 +22,8 @@ class Backend(ABC):
         self._queue: list[RunFolder] = []
         self._current: list[RunFolder] = []
         self._held = False
-        self._closing = False
+        self._closing = ""
+        """Why what is in training is to stop, once it is."""
         self._finishing = False
         self._problem = ""
         self._changed = threading.Condition()
@@ -144,10 +146,13 @@ class Backend(ABC):
             self._queue.insert(place + step, folder)
             return True
 
-    def close(self) -> None:
-        """Stop what is in training between two batches, start no other run, and end."""
+    def close(self, reason: str = BY_USER) -> None:
+        """Stop what is in training between two batches, start no other run, and end.
+
+        The runs say why; the first reason counts.
+        """
         with self._changed:
-            self._closing = True
+            self._closing = self._closing or reason
             self._changed.notify_all()
 
     def finish(self) -> None:

@@ -15,7 +15,7 @@ from cifar_tui.backends.slots import parse_slots, require_slot
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.steer import end, lost, requeue
+from cifar_tui.runs.steer import BY_USER, end, lost, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.process import as_started
 from cifar_tui.training.slot import Slot
@@ -79,10 +79,10 @@ class Child:
             if "problem" in answer:
                 self._say(str(answer["problem"]))
 
-    def stop(self) -> None:
+    def stop(self, reason: str) -> None:
         """Stop its run between two batches and end; a process that is gone needs no telling."""
         with contextlib.suppress(Died):
-            self._tell({"close": True})
+            self._tell({"close": reason})
 
     def end(self) -> None:
         """Let it end, and wait until it has."""
@@ -158,13 +158,13 @@ class Pool(Backend):
             if thread.ident is not None:
                 thread.join()
 
-    def close(self) -> None:
+    def close(self, reason: str = BY_USER) -> None:
         """Stop what is in training between two batches, start no other run, and end."""
-        super().close()
+        super().close(reason)
         with self._changed:
             children = list(self._children.values())
         for child in children:
-            child.stop()
+            child.stop(self._closing)
 
     def check(self, spec: RunSpec) -> None:
         """Raise UserError when the spec names a device that has no slot."""
@@ -227,7 +227,7 @@ class Pool(Backend):
         with self._changed:
             self._children[slot.name] = child
             if self._closing:
-                child.stop()
+                child.stop(self._closing)
         return child
 
     def _bury(self, slot: Slot, child: Child | None) -> None:

@@ -24,6 +24,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.files import read_small
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.steer import BY_USER
 from cifar_tui.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -275,10 +276,10 @@ class RayBackend(Backend):
                 self._order("move", run_id, step)
             return moved
 
-    def close(self) -> None:
+    def close(self, reason: str = BY_USER) -> None:
         """End here as soon as the dispatcher has all orders; the runs go on."""
         with self._changed:
-            super().close()
+            super().close(reason)
             if self._line is not None and not self._orders:
                 self._line.cut()
 

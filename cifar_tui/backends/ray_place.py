@@ -95,7 +95,7 @@ class Place:
             self._say(storage_reason(error))
         return True
 
-    def _train(self, folder: RunFolder, stopping: Callable[[], bool] = lambda: False) -> None:
+    def _train(self, folder: RunFolder, stopping: Callable[[], str] = lambda: "") -> None:
         """Carry a run out, once no process of a lost node holds it any more."""
         from cifar_tui.training.perform import perform
 
@@ -115,7 +115,7 @@ class Place:
         try:
             copy = Copy(path, self._borrow())
             with Courier(copy, Road(self._dispatcher, self._name)) as courier:
-                self._train(copy, lambda: courier.over)
+                self._train(copy, lambda: "given up by its home" if courier.over else "")
             return not courier.over
         finally:
             shutil.rmtree(path, ignore_errors=True)

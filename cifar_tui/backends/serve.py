@@ -20,19 +20,20 @@ DEVICE_LOST = 3
 def serve(runs: Path, orders: BinaryIO, say: Callable[[dict[str, Any]], None]) -> int:
     """Train what `orders` name, one JSON object a line, until they end; returns the exit code.
 
-    `{"train": ID}` is answered with `{"done": ID}`; `{"close": true}` stops the run in training.
+    `{"train": ID}` is answered with `{"done": ID}`; `{"close": REASON}` stops the run in training.
     When the orders end unasked, as their sender has died, the run in training is still ended.
     """
     settle()
     prepare_process()
     waiting: queue.Queue[str | None] = queue.Queue()
-    closing = threading.Event()
+    closing: list[str] = []
+    """The reason to stop, once there is one."""
 
     def listen() -> None:
         for line in orders:
             order = json.loads(line)
             if order.get("close"):
-                closing.set()
+                closing.append(str(order["close"]))
                 break
             waiting.put(str(order["train"]))
         waiting.put(None)
@@ -46,9 +47,11 @@ def serve(runs: Path, orders: BinaryIO, say: Callable[[dict[str, Any]], None]) -
     except (RuntimeError, AssertionError, AttributeError) as error:  # the last two: torch for CPUs
         say({"lost": f"it cannot be used ({str(error).splitlines()[0]})"})
         return DEVICE_LOST
-    while (run_id := waiting.get()) is not None and not closing.is_set():
+    while (run_id := waiting.get()) is not None and not closing:
         try:
-            perform(RunFolder(runs / run_id), closing.is_set, lambda p: say({"problem": p}))
+            perform(
+                RunFolder(runs / run_id), lambda: "".join(closing), lambda p: say({"problem": p})
+            )
         except DeviceLost as error:
             say({"lost": str(error)})
             return DEVICE_LOST

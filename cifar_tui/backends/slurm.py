@@ -213,7 +213,7 @@ class Slurm(Backend):
                 self._changed.notify_all()
 
     def _has_to_act(self) -> bool:
-        return self._closing or not (self._deaf or self._is_settled())
+        return bool(self._closing) or not (self._deaf or self._is_settled())
 
     def _go_round(self) -> bool:
         """Do once all there is to do; tells whether there will be more."""

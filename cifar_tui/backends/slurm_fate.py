@@ -9,7 +9,7 @@ from cifar_tui.backends import sbatch, squeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import Status
-from cifar_tui.runs.steer import end
+from cifar_tui.runs.steer import BY_USER, end
 
 NAME = "slurm"
 GAVE_WAY = ("BOOT_FAIL", "COMPLETED", "NODE_FAIL", "PREEMPTED", "TIMEOUT")
@@ -40,7 +40,7 @@ def cancel_waiting(folder: RunFolder, job: str) -> bool:
         gone = job not in squeue.standings()
     else:
         gone = False
-    return gone and end(folder, "stopped", "stopped by the user")
+    return gone and end(folder, "stopped", BY_USER)
 
 
 def cancel_all_waiting(jobs: Iterable[str]) -> None:

@@ -77,11 +77,11 @@ def _perform(folder: RunFolder, name: str, notices: list[int]) -> int | None:
     from cifar_tui.training.faults import DeviceLost, Preempted, Unwritable, storage_reason
     from cifar_tui.training.perform import perform
 
-    def stopping() -> bool:
+    def stopping() -> str:
         if not notices:
-            return False
+            return ""
         if is_cancelled(name):
-            return True
+            return f"its Slurm job {name} was cancelled"
         raise Preempted("gave way in Slurm; goes on from its last whole epoch")
 
     def say(problem: str) -> None:

@@ -1,5 +1,6 @@
 """What a person may ask of a run, from any process: stop, pause, go on, resume."""
 
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +10,15 @@ from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.record import ENDED, Status
+
+BY_USER = "stopped by the user"
+"""Why a run ended that a person ordered to stop: by a key, a command or Ctrl-C."""
+
+
+def by_signal(number: int) -> str:
+    """Why a run ends when its program gets this signal; SIGINT is Ctrl-C."""
+    name = signal.Signals(number).name
+    return BY_USER if number == signal.SIGINT else f"its program was ended by {name}"
 
 
 def order(run: Run, wanted: Order) -> None:

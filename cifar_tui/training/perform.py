@@ -17,6 +17,7 @@ from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import read_epochs, read_run
 from cifar_tui.runs.lock import Lock, Locks, device_lock
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
+from cifar_tui.runs.steer import BY_USER
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load, save
 from cifar_tui.training.device import check_precision, choose_device
@@ -34,7 +35,6 @@ from cifar_tui.training.rate import Rate
 from cifar_tui.training.slot import slot_name
 from cifar_tui.training.trainer import Event, Phase, train
 
-STOPPED: Event = {"event": "end", "status": "stopped", "reason": "stopped by the user"}
 BEAT = 0.25
 """Seconds between two looks at the control file and two writes of the progress file."""
 READING_BEAT = 1.0
@@ -74,13 +74,14 @@ def check_run(spec: RunSpec) -> Dataset:
 
 def perform(
     folder: RunFolder,
-    stopping: Callable[[], bool] = lambda: False,
+    stopping: Callable[[], str] = lambda: "",
     blocked: Callable[[str], None] = lambda reason: None,
 ) -> Summary:
     """Train the run of `folder` from its start, or from its last checkpoint where there is one.
 
     All it does is written into the folder; returns the last summary. A run that another process
-    trains, or that has ended, is left alone. While the folder cannot be written, training waits
+    trains, or that has ended, is left alone. Once `stopping` gives a reason, the run is stopped for
+    it. While the folder cannot be written, training waits
     and `blocked` is told why (and told "" when it goes on). Whatever else goes wrong ends the run
     as failed with its reason; where `stopping` raises Preempted, it waits as queued. Raises
     Unwritable when asked to stop while the folder cannot be written, OSError when it cannot even
@@ -101,13 +102,14 @@ class Performance:
         folder: RunFolder,
         summary: Summary,
         lock: Lock,
-        stopping: Callable[[], bool],
+        stopping: Callable[[], str],
         blocked: Callable[[str], None],
     ) -> None:
         self._folder = folder
         self.summary = summary
         self._lock = lock
         self._stopping = stopping
+        self._stopped_by = BY_USER
         self._blocked = blocked
         self._progress = Progress(worker=this_worker())
         self._next_beat = 0.0
@@ -128,7 +130,7 @@ class Performance:
                 for event in self._events(spec, device):
                     self.record(event)
         except Stopped:
-            self.record(STOPPED)
+            self.stop()
         except Preempted as error:
             self.give_back(str(error))
         except Unwritable:
@@ -154,6 +156,10 @@ class Performance:
         self.record({"event": "end", "status": "failed", "reason": reason, **trace})
         if is_device_lost(error):
             raise DeviceLost(reason) from error
+
+    def stop(self) -> None:
+        """Record that the run was stopped, and by whom."""
+        self.record({"event": "end", "status": "stopped", "reason": self._stopped_by})
 
     def give_back(self, reason: str) -> None:
         """Say that the run waits again, to go on from its last whole epoch."""
@@ -271,7 +277,11 @@ class Performance:
             self._store(lambda: self._folder.write_summary(self.summary))
 
     def _order(self) -> Order | None:
-        return "stop" if self._stopping() else self._folder.read_order()
+        reason = self._stopping()
+        if reason:
+            self._stopped_by = reason
+            return "stop"
+        return self._folder.read_order()
 
     def tick(self, phase: Phase, epoch: int, done: int, images: int) -> float:
         """Between two batches: beat a few times a second and obey; returns seconds held."""

@@ -10,7 +10,7 @@ from cifar_tui.runs.lock import Lock, device_lock
 from cifar_tui.runs.record import ENDED
 from cifar_tui.training.device import choose_device
 from cifar_tui.training.faults import DeviceLost, Stopped, Unwritable
-from cifar_tui.training.perform import IMAGES, STOPPED, Performance
+from cifar_tui.training.perform import IMAGES, Performance
 from cifar_tui.training.slot import slot_name
 from cifar_tui.training.together import Member, can_share, train_together
 from cifar_tui.training.trainer import Phase
@@ -28,7 +28,7 @@ def shares_with(first: RunFolder, other: RunFolder) -> bool:
 
 def perform_together(
     folders: Sequence[RunFolder],
-    stopping: Callable[[], bool] = lambda: False,
+    stopping: Callable[[], str] = lambda: "",
     blocked: Callable[[str], None] = lambda reason: None,
 ) -> None:
     """Train fresh runs that share from start to end; locks, orders and faults as in `perform`.
@@ -71,7 +71,7 @@ class _Group:
                     if number not in self._left:
                         self._runs[number].record(event)
         except Stopped:
-            self._end_all(lambda run: run.record(STOPPED))
+            self._end_all(Performance.stop)
         except (Unwritable, DeviceLost):
             raise
         except Exception as error:
@@ -92,7 +92,7 @@ class _Group:
             try:
                 held += run.tick(phase, epoch, done, images)
             except Stopped:
-                run.record(STOPPED)
+                run.stop()
                 self._left.add(number)
         if all(run.summary.status in ENDED for run in self._runs):
             raise Stopped

@@ -304,7 +304,7 @@ def train_apart(folder: RunFolder, node: Path, road: Near | None = None) -> None
     node.mkdir()
     copy = Copy(node / folder.id, road.home.lend())
     with Courier(copy, road) as courier:
-        perform(copy, lambda: courier.over)
+        perform(copy, lambda: "over" * courier.over)
     road.home.close()
 
 

@@ -1,10 +1,14 @@
 """The program in a real terminal: first paint, a dropped line, no terminal at all."""
 
+import fcntl
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
+import termios
+from functools import partial
 from pathlib import Path
 
 import pexpect
@@ -80,6 +84,31 @@ def test_a_dropped_line_ends_the_screen_and_not_the_training(
     assert run.summary.epochs_done == 150
     psutil.wait_procs([process], timeout=30)
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("controls", [True, False], ids=["hang-up", "no signal"])
+def test_train_goes_on_to_the_end_of_its_queue_when_its_terminal_is_closed(
+    tmp_path: Path, tiny_course: Path, controls: bool
+) -> None:
+    ours, theirs = pty.openpty()
+    flags = ["--data", str(tiny_course), "--epochs", "40", "--grid", "lr=0.05,0.01"]
+    process = subprocess.Popen(
+        [*COMMAND, "train", *flags],
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=partial(fcntl.ioctl, theirs, termios.TIOCSCTTY, 0) if controls else None,
+    )
+    os.close(theirs)
+    seen = b""
+    while b"epoch  1/40" not in seen:
+        seen += os.read(ours, 65536)
+    os.close(ours)
+    assert process.wait(timeout=120) == 0
+    ended = [(run.status, run.summary.reason) for run in Runs(tmp_path / "saved_model").all()]
+    assert ended == [("finished", "")] * 2
 
 
 def colours_sent(folder: Path, **environment: str) -> set[tuple[bytes, ...]]:
