@@ -1,8 +1,8 @@
 """`python -m cifar_tui` and the `cifar-tui` command."""
 
 import gc
+import os
 import sys
-from collections.abc import Sequence
 
 OPTIONS = {"--runs", "--data", "--devices"}
 
@@ -35,7 +35,7 @@ def main() -> None:
         sys.exit(2)
 
 
-def gives_options_only(arguments: Sequence[str]) -> bool:
+def gives_options_only(arguments: list[str]) -> bool:
     """Whether there is nothing but these options with their values, each at most once."""
     options, values = arguments[::2], arguments[1::2]
     return (
@@ -45,5 +45,19 @@ def gives_options_only(arguments: Sequence[str]) -> bool:
     )
 
 
+def leave_out_working_folder() -> None:
+    """Import nothing from the working folder, where a random.py may lie; `-m` puts it first.
+
+    A source tree that is not installed goes last, and processes started from here find it, too.
+    """
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if sys.flags.safe_path or sys.path.pop(0) != own:
+        return
+    sys.path.append(own)
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([before, own] if before else [own])
+
+
 if __name__ == "__main__":
+    leave_out_working_folder()
     main()

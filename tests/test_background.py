@@ -229,3 +229,21 @@ def test_a_read_only_folder_is_one_sentence(cifar: Command, tmp_path: Path) -> N
     done = cifar("train", "--epochs", "1")
     assert done.returncode == 2
     assert "Cannot write a run into saved_model" in done.stderr
+
+
+SHADOWED = ("random", "torch", "numpy", "queue", "statistics", "copy", "glob", "token")
+
+
+@pytest.mark.parametrize("how", ["foreground", "--detach", "--devices=cpu:1"])
+def test_files_in_the_working_folder_are_never_imported(
+    cifar: Command, runs: Path, tmp_path: Path, how: str
+) -> None:
+    for name in SHADOWED:
+        (tmp_path / f"{name}.py").write_text(
+            f"open({str(tmp_path / 'seen')!r}, 'a').write('{name}')"
+        )
+    way = () if how == "foreground" else (how,)
+    done = cifar("train", "--data", "demo", "--subset", "100", "--epochs", "1", *way)
+    assert done.returncode == 0, done.stderr
+    until(lambda: only(runs).status == "finished")
+    assert not (tmp_path / "seen").exists()

@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.backends.choices import ANY, Wish
 from cifar_tui.errors import UserError
-from cifar_tui.training.process import as_started
+from cifar_tui.training.process import as_started, program
 
 
 def start(runs: Path, run_ids: Sequence[str], wish: Wish = ANY) -> int:
@@ -17,8 +16,7 @@ def start(runs: Path, run_ids: Sequence[str], wish: Wish = ANY) -> int:
     It reads and writes the run folders only; what it could not write there is in
     `.background.log` beside them.
     """
-    command = [sys.executable, "-m", "cifar_tui", "worker", *run_ids, "--runs", str(runs)]
-    command += wish.arguments()
+    command = program("worker", *run_ids, "--runs", str(runs), *wish.arguments())
     try:
         with (runs / ".background.log").open("ab") as log:
             process = subprocess.Popen(

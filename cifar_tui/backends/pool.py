@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.steer import BY_USER, end, lost, requeue
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.process import as_started
+from cifar_tui.training.process import as_started, program
 from cifar_tui.training.slot import Slot
 
 if TYPE_CHECKING:
@@ -56,10 +55,9 @@ class Child:
 
     def __init__(self, runs: Path, slot: Slot, say: Callable[[str], None]) -> None:
         self._say = say
-        command = [sys.executable, "-m", "cifar_tui", "worker", "--serve", "--runs", str(runs)]
         with _open_log(runs) as log:
             self._process = subprocess.Popen(
-                command,
+                program("worker", "--serve", "--runs", str(runs)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

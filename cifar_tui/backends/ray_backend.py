@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.steer import BY_USER
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.process import program
 
 if TYPE_CHECKING:
     from cifar_tui.backends.choices import Wish
@@ -121,7 +121,8 @@ class Line:
         runs.mkdir(parents=True, exist_ok=True)
         with (runs / LOG).open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cifar_tui.backends.ray_line", json.dumps(config)],
+                program(json.dumps(config), module="cifar_tui.backends.ray_line"),
+                cwd="/",  # Ray has its workers import from the folder in which it is called
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

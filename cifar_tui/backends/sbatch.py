@@ -4,12 +4,12 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
+from cifar_tui.training.process import program
 
 WORD = r"[A-Za-z0-9_][\w.,:@+-]*"
 COUNT = r"[1-9]\d{0,5}"
@@ -121,7 +121,7 @@ def submit(run_ids: Sequence[str], runs: Path, options: Mapping[str, str]) -> li
 
 def script(run_ids: Sequence[str], runs: Path) -> str:
     """What each job of an array does: this program, on the run of its place."""
-    command = [sys.executable, "-m", "cifar_tui", "worker", "--in-slurm", "--runs", str(runs)]
+    command = program("worker", "--in-slurm", "--runs", str(runs))
     return (
         "#!/bin/sh\n"
         f"set -- {shlex.join(run_ids)}\n"

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from cifar_tui.errors import UserError
+from cifar_tui.training.process import program
 
 ESCAPES = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_].*?\x1b\\|.)"
@@ -41,7 +42,7 @@ class Terminal:
         environment["CIFAR_TUI_LOCKS"] = str(folder)
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cifar_tui", *arguments],
+            program(*arguments),
             cwd=folder,
             env=environment,
             stdin=theirs,

@@ -4,7 +4,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from cifar_tui.data import find
 from cifar_tui.errors import UserError
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.process import SPIN
+from cifar_tui.training.process import SPIN, program
 
 EPOCH = 45_000
 """Images in an epoch of the course's training split."""
@@ -141,7 +140,7 @@ def _part(part: str, spec: RunSpec, images: int) -> Figures:
     """Run one measurement as a process of its own."""
     asked = json.dumps({"part": part, "spec": spec.model_dump(mode="json"), "images": images})
     done = subprocess.run(
-        [sys.executable, "-m", "cifar_tui.bench.parts", asked],
+        program(asked, module="cifar_tui.bench.parts"),
         capture_output=True,
         text=True,
         timeout=TIMEOUT,

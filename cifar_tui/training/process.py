@@ -3,6 +3,7 @@
 import ctypes
 import math
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,6 +41,11 @@ def _set(wanted: Mapping[str, str]) -> None:
 def as_started(environ: Mapping[str, str]) -> dict[str, str]:
     """An environment without what this process has set for itself, for one with other cores."""
     return {name: value for name, value in environ.items() if OURS.get(name) != value}
+
+
+def program(*arguments: str, module: str = "cifar_tui") -> list[str]:
+    """The command that starts this program again, which imports nothing from the working folder."""
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
