@@ -15,6 +15,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.steer import BY_USER, end, lost, requeue
+from cifar_tui.runs.turns import locks_folder
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.process import as_started, program
 from cifar_tui.training.slot import Slot
@@ -38,6 +39,7 @@ def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
     """A process per device; raises UserError for a device that is not here."""
     if wish.together:
         raise UserError("--together trains on one device; leave out --devices.")
+    locks_folder()
     slots, notes = parse_slots(wish.devices or "all")
     return Pool(runs, slots), notes
 

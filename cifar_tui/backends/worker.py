@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cifar_tui.backends.backend import Backend
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.turns import locks_folder
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.process import prepare_process
 
@@ -21,9 +22,10 @@ def why_not(options: Mapping[str, str]) -> str:
 
 
 def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
-    """One thread, on the device that each run's spec names."""
+    """One thread, on the device that each run's spec names; raises UserError without turns."""
     if wish.devices:
         raise UserError("--devices needs --backend processes; a run alone takes --device.")
+    locks_folder()
     return Worker(together=wish.together), []
 
 

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Self
 
 from cifar_tui.runs.files import open_regular
 
-WORD_BYTES = 200
+WORD_BYTES = 1000
 PATIENCE = 10.0
 """Seconds to wait for another program that changes the same folder, which takes moments."""
 TRY_EVERY = 0.01
@@ -21,28 +20,32 @@ TRY_EVERY = 0.01
 class Lock:
     """A lock on a file; whoever holds it writes a word into it for others to read.
 
-    Those that share it hold it side by side, but not beside one that does not.
+    Those that share it hold it side by side, but not beside one that does not. With `own`, a file
+    of another user is refused, as that user could hold it for ever.
     """
 
-    def __init__(self, path: Path, *, shared: bool = False) -> None:
+    def __init__(self, path: Path, *, shared: bool = False, own: bool = False) -> None:
         self._path = path
         self._kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        self._own = own
         self._handle: int | None = None
 
-    def take(self, word: str = "") -> bool:
-        """Try to take the lock without waiting; tells whether it is held now."""
+    def take(self, word: str = "", *, within: float = 0.0) -> bool:
+        """Try to take the lock for so many seconds; tells whether it is held now."""
         if self._handle is not None:
             return True
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         handle = os.open(self._path, flags, 0o600)
         try:
-            fcntl.flock(handle, self._kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return False
+            if self._own and os.fstat(handle).st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, "it belongs to another user", str(self._path))
+            taken = _flock(handle, self._kind, within)
         except BaseException:
             os.close(handle)
             raise
+        if not taken:
+            os.close(handle)
+            return False
         self._handle = handle
         self.say(word)
         return True
@@ -74,33 +77,16 @@ class Lock:
         self.release()
 
 
-class Locks:
-    """Several locks that are taken all or none."""
+def is_held(path: Path) -> bool | None:
+    """Whether some process holds the lock; None without a file or the right to read it.
 
-    def __init__(self, *locks: Lock) -> None:
-        self._locks = locks
-
-    def take(self, word: str = "") -> bool:
-        """Try to take them without waiting; tells whether all are held now."""
-        if all(lock.take(word) for lock in self._locks):
-            return True
-        self.release()
-        return False
-
-    def word(self) -> str:
-        """What a holder said last."""
-        return next(filter(None, (lock.word() for lock in self._locks)), "")
-
-    def release(self) -> None:
-        """Give them back."""
-        for lock in self._locks:
-            lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
+    It is taken for an instant, beside others that ask; who wants it for long tries a little longer.
+    """
+    try:
+        with open_regular(path) as file:
+            return not _flock(file.fileno(), fcntl.LOCK_SH)
+    except OSError:
+        return None
 
 
 @contextlib.contextmanager
@@ -112,38 +98,28 @@ def changing(folder: Path) -> Iterator[None]:
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _wait_for(handle, folder)
+        if not _has_lock(handle):
+            what = "another program is changing it"
+            raise TimeoutError(errno.ETIMEDOUT, what, str(folder))
         yield
     finally:
         os.close(handle)
 
 
-def _wait_for(handle: int, folder: Path) -> None:
-    until = time.monotonic() + PATIENCE
+def _has_lock(handle: int) -> bool:
+    try:
+        return _flock(handle, fcntl.LOCK_EX, PATIENCE)
+    except OSError:
+        return True
+
+
+def _flock(handle: int, kind: int, within: float = 0.0) -> bool:
+    end = time.monotonic() + within
     while True:
         try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
-            if time.monotonic() > until:
-                what = "another program is changing it"
-                raise TimeoutError(errno.ETIMEDOUT, what, str(folder)) from None
-        except OSError:
-            return None
-        time.sleep(TRY_EVERY)
-
-
-def device_lock(device: str, slot: str = "") -> Locks:
-    """The lock that this user's runs on one device of this machine take turns by.
-
-    Runs in different slots of the CPU share its lock and take one of their own; a run without a
-    slot has the device for itself. It lies in $CIFAR_TUI_LOCKS, else in the folder for temporary
-    files, which outlives a login.
-    """
-    if slot in ("", device):
-        return Locks(_named_lock(device))
-    return Locks(_named_lock(slot), _named_lock(device, shared=True))
-
-
-def _named_lock(name: str, *, shared: bool = False) -> Lock:
-    folder = Path(os.environ.get("CIFAR_TUI_LOCKS") or tempfile.gettempdir())
-    return Lock(folder / f"cifar-tui-{os.getuid()}-{name.replace(':', '-')}.lock", shared=shared)
+            if time.monotonic() >= end:
+                return False
+            time.sleep(TRY_EVERY)

@@ -15,9 +15,10 @@ from cifar_tui.data.places import stamps
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import read_epochs, read_run
-from cifar_tui.runs.lock import Lock, Locks, device_lock
+from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.runs.steer import BY_USER
+from cifar_tui.runs.turns import Turn, device_turn
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load, save
 from cifar_tui.training.device import check_precision, choose_device
@@ -125,7 +126,7 @@ class Performance:
         try:
             spec = self.read_spec()
             device = choose_device(spec)
-            with device_lock(str(device), slot_name()) as turn:
+            with device_turn(str(device), slot_name()) as turn:
                 self.wait_for(turn, str(device))
                 for event in self._events(spec, device):
                     self.record(event)
@@ -167,11 +168,10 @@ class Performance:
         self._progress = Progress(worker=self._progress.worker, counter=self._progress.counter)
         self._beat()
 
-    def wait_for(self, turn: Locks, device: str) -> None:
+    def wait_for(self, turn: Turn, device: str) -> None:
         """Wait until no other run of this user trains on the device."""
         told = ""
-        while not turn.take(self._folder.id):
-            reason = f"waits for {device}, which {turn.word() or 'another run'} uses"
+        while reason := self._what_keeps(turn, device):
             if reason != told:
                 told = reason
                 self._update(status="queued", reason=reason)
@@ -180,6 +180,15 @@ class Performance:
                 raise Stopped
             time.sleep(BEAT)
         self.begin()
+
+    def _what_keeps(self, turn: Turn, device: str) -> str:
+        """Why the device cannot be had; empty once it is this run's."""
+        try:
+            if turn.take(self._folder.path, self.summary.name):
+                return ""
+            return f"waits for {device}, which {turn.holder(self._folder.path.parent)} uses"
+        except UserError as error:
+            return f"waits for {device}: {error}"
 
     def begin(self) -> None:
         """Say that the run is in training."""

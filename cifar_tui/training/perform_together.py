@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.lock import Lock, device_lock
+from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.record import ENDED
+from cifar_tui.runs.turns import device_turn
 from cifar_tui.training.device import choose_device
 from cifar_tui.training.faults import DeviceLost, Stopped, Unwritable
 from cifar_tui.training.perform import IMAGES, Performance
@@ -59,7 +60,7 @@ class _Group:
         try:
             specs = [run.read_spec() for run in self._runs]
             device = choose_device(specs[0])
-            with device_lock(str(device), slot_name()) as turn:
+            with device_turn(str(device), slot_name()) as turn:
                 self._runs[0].wait_for(turn, str(device))
                 dataset = IMAGES.open(specs[0].data)
                 for run in self._runs:

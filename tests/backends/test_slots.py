@@ -9,7 +9,7 @@ from cifar_tui.backends import slots as slots_module
 from cifar_tui.backends.slots import parse_slots, require_slot
 from cifar_tui.devices import Gpu, Process, Snapshot
 from cifar_tui.errors import UserError
-from cifar_tui.runs.lock import device_lock
+from cifar_tui.runs.turns import device_turn
 from cifar_tui.training.slot import Slot, this_slot
 
 
@@ -90,16 +90,18 @@ def test_slots_share_the_cpu_with_each_other_but_not_with_a_run_that_has_it_alon
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CIFAR_TUI_LOCKS", str(tmp_path))
-    first, second, same = (device_lock("cpu", slot) for slot in ("cpu:0", "cpu:1", "cpu:0"))
-    alone = device_lock("cpu")
+    run, runs = tmp_path / "runs" / "one", tmp_path / "runs"
+    first, second, same = (device_turn("cpu", slot) for slot in ("cpu:0", "cpu:1", "cpu:0"))
+    alone = device_turn("cpu")
     with first, second, same, alone:
-        assert first.take("run one") and second.take("run two")
-        assert not same.take() and same.word() == "run one"
-        assert not alone.take()
+        assert first.take(run) and second.take(runs / "two")
+        assert not same.take(run) and same.holder(runs) == "one"
+        assert same.holder(tmp_path) == f"one in {runs}"
+        assert not alone.take(run)
         first.release()
         second.release()
-        assert alone.take("alone")
-        assert not first.take()
+        assert alone.take(run)
+        assert not first.take(run)
 
 
 def test_a_gpu_that_tells_nothing_of_its_use_is_taken() -> None:
