@@ -53,7 +53,6 @@ class Resident:
 
     def __init__(self, images: Tensor) -> None:
         self._images = images
-        self.sizes = {len(images)}
 
     def cut(self, windows: Tensor) -> Tensor:
         """The same images whatever is asked for."""
@@ -67,7 +66,7 @@ def measure_limit(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict
     windows, labels = next(batches.epoch(1))
     images = batches.cut(windows)
     plain_step = Step(model, make_optimiser(model, spec, device), Resident(images), spec)
-    step, _ = make_step(plain_step)
+    step, _ = make_step(plain_step, [(windows, labels)])
 
     def once() -> None:
         if step is plain_step:

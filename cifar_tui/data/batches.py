@@ -63,12 +63,6 @@ class TrainBatches:
         return len(self._labels)
 
     @property
-    def sizes(self) -> set[int]:
-        """The batch sizes of an epoch: the spec's, and that of a smaller last batch."""
-        size = min(self._spec.batch_size, len(self))
-        return {size, len(self) % size or size}
-
-    @property
     def steps(self) -> int:
         """How many batches an epoch has."""
         return math.ceil(len(self) / self._spec.batch_size)

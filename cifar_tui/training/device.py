@@ -35,6 +35,12 @@ def choose_device(spec: RunSpec) -> torch.device:
     return device
 
 
+def make_current(device: torch.device) -> None:
+    """Let this thread's streams and events be the device's own; else they are those of `cuda:0`."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
 def check_precision(spec: RunSpec, device: torch.device) -> None:
     """Raise UserError where the device cannot compute in the spec's precision; changes nothing."""
     if spec.precision == "tf32" and device.type != "cuda":

@@ -45,10 +45,6 @@ class Means:
 class Cut(Protocol):
     """What a step needs of its batches."""
 
-    @property
-    def sizes(self) -> set[int]:
-        """The batch sizes of an epoch."""
-
     def cut(self, windows: Tensor) -> Tensor:
         """Images float (B,3,32,32) of these windows."""
 
@@ -58,16 +54,12 @@ class AnyStep(Protocol):
 
     model: nn.Module
     means: Means
-    batch_sizes: set[int]
 
     def __call__(self, windows: Tensor, labels: Tensor) -> None:
         """Cut the images, update the weights, count loss and hits; all on the device."""
 
     def tensors(self) -> list[Tensor]:
         """All that a step changes."""
-
-    def inputs(self, size: int) -> tuple[Tensor, Tensor]:
-        """Windows and labels of a batch of this size, for a capture."""
 
 
 class Step:
@@ -79,8 +71,6 @@ class Step:
         self.model = model
         self.optimiser = optimiser
         self.means = Means(next(model.parameters()).device)
-        self.batch_sizes = batches.sizes
-        """The batch sizes of an epoch: the spec's, and that of the last batch."""
         self._cut = batches.cut
         self._parameters = list(model.parameters())
         self._spec = spec
@@ -107,11 +97,6 @@ class Step:
         momentum = [s["momentum_buffer"] for s in states if s.get("momentum_buffer") is not None]
         counts = [self.means.loss, self.means.correct]
         return [*self.model.parameters(), *self.model.buffers(), *momentum, *counts]
-
-    def inputs(self, size: int) -> tuple[Tensor, Tensor]:
-        """Windows and labels of a batch of this size, for a capture."""
-        zeros = torch.zeros(size, dtype=torch.int64, device=self.means.loss.device)
-        return zeros, zeros.clone()
 
     @torch.no_grad()
     def _add_l1_gradient(self) -> None:

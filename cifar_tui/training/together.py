@@ -17,7 +17,7 @@ from cifar_tui.data.batches import PlainBatches, TrainBatches
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.course import Course, Event, Keep
-from cifar_tui.training.device import forward, set_precision
+from cifar_tui.training.device import forward, make_current, set_precision
 from cifar_tui.training.graphed import make_step
 from cifar_tui.training.optimiser import make_optimiser, set_lr, state_of
 from cifar_tui.training.step import AnyStep, Means
@@ -62,6 +62,7 @@ def train_together(
     specs = [member.spec for member in members]
     if not all(can_share(specs[0], spec) for spec in specs):
         raise ValueError("these specs cannot be trained together")
+    make_current(device)
     set_precision(specs[0], device)
     batches = TrainBatches(dataset.train, specs[0], device)
     validation = PlainBatches(dataset.val, specs[0], device)
@@ -76,13 +77,13 @@ def train_together(
     going = list(range(len(members)))
     step: AnyStep | None = None
     while going:
+        epoch = courses[going[0]].epoch
         if step is None:
-            step, remark = make_step(stack)
+            step, remark = make_step(stack, _draw(stack, batches, epoch))
             if remark:
                 yield from ((number, {"event": "remark", "text": remark}) for number in going)
         set_precision(specs[0], device)
         stack.set_lr([courses[number].lr for number in going])
-        epoch = courses[going[0]].epoch
         draws = _draw(stack, batches, epoch)
         seconds = run_epoch(step, draws, len(batches), epoch, tick)
         read = stack.means.read_each(len(batches))
@@ -115,7 +116,6 @@ class Stack:
         self.model = models[0]
         """The net's form; its own weights are not used."""
         self.specs = list(specs)
-        self.batch_sizes = batches.sizes
         self._rates = [spec.lr for spec in specs]
         self._cut = batches.cut
         self._names = [name for name, _ in models[0].named_parameters()]
@@ -148,12 +148,6 @@ class Stack:
         groups = (self.weights, self.statistics, self.velocity)
         found = [tensor for group in groups for tensor in group.values()]
         return [*found, self.means.loss, self.means.correct]
-
-    def inputs(self, size: int) -> tuple[Tensor, Tensor]:
-        """Windows and labels of a batch of this size, for a capture."""
-        device = self.means.loss.device
-        zeros = torch.zeros(len(self.specs), size, dtype=torch.int64, device=device)
-        return zeros, zeros.clone()
 
     def __call__(self, windows: Tensor, labels: Tensor) -> None:
         """Cut the images, update all runs' weights, count loss and hits; all on the device."""

@@ -14,7 +14,13 @@ from cifar_tui.models import build_model
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.course import Course, Event, Keep
-from cifar_tui.training.device import forward, make_reached, set_precision, synchronize
+from cifar_tui.training.device import (
+    forward,
+    make_current,
+    make_reached,
+    set_precision,
+    synchronize,
+)
 from cifar_tui.training.graphed import make_step
 from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, state_of
 from cifar_tui.training.step import AnyStep, Means, Step, evaluate
@@ -38,6 +44,7 @@ def train(
 
     The last event is `end`, with status finished or diverged and the reason.
     """
+    make_current(device)
     set_precision(spec, device)
     model = seeded_model(spec).to(device).to(memory_format=torch.channels_last)
     optimiser = make_optimiser(model, spec, device)
@@ -51,7 +58,7 @@ def train(
         model.load_state_dict(resume.state_dict)
         load_state(optimiser, resume.optimiser)
         yield from course.resume(resume)
-    step, remark = make_step(Step(model, optimiser, batches, spec))
+    step, remark = make_step(Step(model, optimiser, batches, spec), batches.epoch(course.epoch))
     if remark:
         yield {"event": "remark", "text": remark}
 

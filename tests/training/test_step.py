@@ -199,7 +199,7 @@ def test_a_checkpoints_momentum_moves_the_weights_it_belongs_to(stored: str, tra
 
 def test_a_cpu_takes_the_plain_step(dataset: Dataset) -> None:
     step = make(RunSpec(), dataset)
-    assert make_step(step) == (step, "")
+    assert make_step(step, []) == (step, "")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
