@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -89,6 +90,29 @@ def test_a_detached_run_is_watched_paused_resumed_and_stopped_from_any_shell(
     again = cifar("runs", "stop", "mine")
     assert again.returncode == 2
     assert "stopped; there is nothing to stop" in again.stderr
+
+
+def test_a_stop_is_obeyed_whatever_is_ordered_before_the_trainer_looks(
+    cifar: Command, runs: Path, tiny_course: Path
+) -> None:
+    training = train(runs.parent, tiny_course, "--epochs", "100000", "--name", "mine")
+    until(lambda: any(run.summary.epochs_done for run in Runs(runs).all()))
+    training.send_signal(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor() as pool:
+            words = ("pause", "stop", "pause", "stop", "pause", "pause")
+            list(pool.map(lambda word: cifar("runs", word, "mine"), words))
+        late = cifar("runs", "pause", "mine")
+        assert late.returncode == 2 and "was asked to stop" in late.stderr
+    finally:
+        training.send_signal(signal.SIGCONT)
+    training.wait(120)
+    assert only(runs).status == "stopped"
+    assert "goes on" in cifar("runs", "resume", "mine").stdout
+    done_epochs = only(runs).summary.epochs_done
+    until(lambda: only(runs).summary.epochs_done > done_epochs)
+    assert cifar("runs", "stop", "mine").returncode == 0
+    until(lambda: only(runs).status == "stopped")
 
 
 def test_a_killed_run_is_shown_as_crashed_and_resumes_to_the_same_numbers(

@@ -71,6 +71,9 @@ def put(*things: str | Text | Table) -> None:
         lines = thing.lines(width) if isinstance(thing, Table) else [thing]
         for line in lines:
             text = line if isinstance(line, Text) else Text(plain(line))
+            if text.no_wrap and not text.style:
+                print(text.plain)  # of 100,000 rows, at once
+                continue
             console.print(text, soft_wrap=width is None or bool(text.no_wrap))
 
 

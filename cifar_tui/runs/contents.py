@@ -14,7 +14,7 @@ PURPOSE = {
     "summary.json": "what lists show",
     "progress.json": "where it is inside its epoch",
     "notes.json": "your name, tags and note",
-    "control": "last order: stop, pause or go",
+    "control": "orders: stop, pause or go",
     "lock": "who trains it",
     "surface.json": "a slice of the loss surface",
     "evaluation-val.json": "the net's answers on val",

@@ -6,12 +6,12 @@ import json
 import math
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 MAX_JSON_BYTES = 16 * 2**20
-MAX_LINES_BYTES = 64 * 2**20
-"""Most that one look takes from a file of lines; the next look goes on from there."""
+"""Of a file, or of a line in a file of lines."""
 MAX_DEPTH = 20
 """Deepest nesting of lists and objects in JSON."""
 
@@ -31,6 +31,24 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def append_whole(path: Path, lines: bytes, *, durable: bool = False) -> None:
+    """Append lines to a file in one write, or nothing; `durable` waits for the disk.
+
+    What several programs append at the same time is all kept. Links are not followed.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(path, flags, 0o644)
+    try:
+        size = os.fstat(handle).st_size
+        if os.write(handle, lines) != len(lines):
+            os.ftruncate(handle, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if durable:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync_folder(folder: Path) -> None:
@@ -139,20 +157,35 @@ class LineReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
+        self._overlong = False
+        """Whether the offset lies in a line that is too long to be read."""
 
     def read(self) -> list[dict[str, Any]]:
         """The JSON objects on lines completed since the last call; other lines are passed over."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The same one after another, however large the file is."""
         try:
             with open_regular(self._path) as file:
                 if os.fstat(file.fileno()).st_size < self._offset:
-                    self._offset = 0
+                    self._offset, self._overlong = 0, False
                 file.seek(self._offset)
-                content = file.read(MAX_LINES_BYTES)
+                for line in self._lines(file):
+                    if (value := _object(line)) is not None:
+                        yield value
         except OSError:
-            return []
-        whole = content[: content.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return [value for line in whole.splitlines() if (value := _object(line)) is not None]
+            return
+
+    def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+        while line := file.readline(MAX_JSON_BYTES):
+            whole = line.endswith(b"\n")
+            if not whole and len(line) < MAX_JSON_BYTES:
+                return
+            self._offset += len(line)
+            if whole and not self._overlong:
+                yield line
+            self._overlong = not whole
 
 
 def _object(line: bytes) -> dict[str, Any] | None:

@@ -8,13 +8,20 @@ import os
 import shutil
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
-from cifar_tui.runs.files import dump_json, finite, read_small, write_atomic, write_json
+from cifar_tui.runs.files import (
+    append_whole,
+    dump_json,
+    finite,
+    read_small,
+    write_atomic,
+    write_json,
+)
 from cifar_tui.runs.record import Notes, Progress, Summary
 from cifar_tui.settings import SETTINGS, edited, make_spec
 from cifar_tui.spec import RunSpec
@@ -70,17 +77,7 @@ class RunFolder:
 
     def append_lines(self, lines: bytes, *, durable: bool = False) -> None:
         """Append whole lines of events in one write, or nothing; `durable` waits for the disk."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        handle = os.open(self.path / "events.jsonl", flags, 0o644)
-        try:
-            size = os.fstat(handle).st_size
-            if os.write(handle, lines) != len(lines):
-                os.ftruncate(handle, size)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if durable:
-                os.fsync(handle)
-        finally:
-            os.close(handle)
+        append_whole(self.path / "events.jsonl", lines, durable=durable)
 
     def mend_events(self) -> None:
         """End a line that a crash left half-written, so that the next event gets its own."""
@@ -115,22 +112,22 @@ class RunFolder:
         write_json(self.path / "notes.json", notes.model_dump(mode="json"))
 
     def write_order(self, order: Order) -> None:
-        """Ask whoever trains this run to stop, pause or go on."""
-        write_atomic(self.path / "control", order.encode(), durable=False)
+        """Ask whoever trains this run to stop, pause or go on; no other order gets lost by it."""
+        append_whole(self.path / "control", f"\n{order}\n".encode())
 
     def read_order(self) -> Order | None:
-        """The last order given, or None."""
+        """The order in force, if any: a stop until it is obeyed, else the last one given."""
         try:
-            word = read_small(self.path / "control").decode(errors="replace").strip()
+            words = read_small(self.path / "control").decode(errors="replace").split()
         except (OSError, ValueError):
             return None
-        for order in ("stop", "pause", "go"):
-            if word == order:
-                return order
-        return None
+        if "stop" in words:
+            return "stop"
+        last = [word for word in words if word in ("pause", "go")][-1:]
+        return cast(Order, last[0]) if last else None
 
     def clear_order(self) -> None:
-        """Forget the last order, so that a resumed run does not obey it again."""
+        """Forget all orders, so that a resumed run does not obey them again."""
         (self.path / "control").unlink(missing_ok=True)
 
 

@@ -30,7 +30,7 @@ class Follower:
     def look(self) -> Look:
         """Read the run's state first and its events after, so that an ended run is complete."""
         run = self._runs.get(self.run_id)
-        events = sound(self._lines.read())
+        events = list(sound(self._lines))
         if any(event.get("event") in ("epoch", "start", "resume") for event in events):
             self._epochs = epochs_of(events, self._epochs)
         return Look(run, events, self._epochs, run.progress or read_progress(run.path))

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -294,12 +294,12 @@ def read_meta(path: Path) -> dict[str, Any]:
 
 def read_epochs(path: Path) -> list[dict[str, Any]]:
     """The epoch events of the run as it stands, in order, as `epochs_of` has them."""
-    return epochs_of(LineReader(path / "events.jsonl").read())
+    return epochs_of(LineReader(path / "events.jsonl"))
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
     """All events in order, with epochs trained again after a resume."""
-    return sound(LineReader(path / "events.jsonl").read())
+    return list(sound(LineReader(path / "events.jsonl")))
 
 
 def epochs_of(
@@ -321,15 +321,13 @@ def epochs_of(
     return [found[epoch] for epoch in sorted(found)]
 
 
-def sound(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def sound(events: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The events without epochs that have no number; figures that are none become null."""
-    return [
-        {**event, **{k: None for k in FIGURES if not _is_figure(event.get(k))}}
-        if event.get("event") == "epoch"
-        else event
-        for event in events
-        if event.get("event") != "epoch" or _is_count(event.get("epoch"))
-    ]
+    for event in events:
+        if event.get("event") != "epoch":
+            yield event
+        elif _is_count(event.get("epoch")):
+            yield {**event, **{k: None for k in FIGURES if not _is_figure(event.get(k))}}
 
 
 def _is_count(value: Any) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run, read_run
-from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.lock import Lock, changing
 from cifar_tui.runs.record import ENDED, Status
 
 BY_USER = "stopped by the user"
@@ -22,12 +22,18 @@ def by_signal(number: int) -> str:
 
 
 def order(run: Run, wanted: Order) -> None:
-    """Leave an order in the run's control file; raises UserError when nobody would obey it."""
+    """Leave an order in the run's control file; raises UserError when nobody would obey it.
+
+    A stop stands until it is obeyed, whatever is ordered after it.
+    """
     obeyed = ("running", "paused", *(("queued", "stale") if wanted == "stop" else ()))
     if run.status not in obeyed:
         raise UserError(f"{run.name} is {run.status}; there is nothing to {wanted}.")
+    folder = RunFolder(run.path)
+    if wanted != "stop" and folder.read_order() == "stop":
+        raise UserError(f"{run.name} was asked to stop; `runs resume` lets it go on once it has.")
     try:
-        RunFolder(run.path).write_order(wanted)
+        folder.write_order(wanted)
     except OSError as error:
         raise UserError(f"Cannot leave an order in {run.path}: {error.strerror}.") from None
 
@@ -42,9 +48,10 @@ def is_taken(folder: RunFolder) -> bool:
 
 
 def requeue(run: Run, *, keep_order: bool = False) -> RunFolder:
-    """Mark an unfinished run as queued, to go on from its last whole epoch.
+    """Mark an unfinished run as queued, to go on from its last whole epoch; raises UserError.
 
-    With `keep_order`, what was ordered and not yet obeyed is obeyed then.
+    Of several that do so at the same time, one does. With `keep_order`, what was ordered and not
+    yet obeyed is obeyed then.
     """
     if run.status in ("running", "paused"):
         raise UserError(f"{run.name} is {run.status} already.")
@@ -55,10 +62,15 @@ def requeue(run: Run, *, keep_order: bool = False) -> RunFolder:
     if only_best(run):
         raise UserError(f"{run.name} kept only best.pt and cannot be resumed; train it anew.")
     folder = RunFolder(run.path)
+    died_as = ("running", "paused") if run.status in ("crashed", "stale") else ()
     try:
-        if not keep_order:
-            folder.clear_order()
-        folder.write_summary(run.summary.model_copy(update={"status": "queued", "reason": ""}))
+        with changing(run.path):
+            now = read_run(run.path)
+            if not keep_order:
+                if now.status not in (run.status, *died_as):
+                    raise UserError(f"{run.name} is {now.status} already.")
+                folder.clear_order()
+            folder.write_summary(now.summary.model_copy(update={"status": "queued", "reason": ""}))
     except OSError as error:
         raise UserError(f"Cannot write {run.path}: {error.strerror}.") from None
     return folder

@@ -11,7 +11,7 @@ import pytest
 from cifar_tui.errors import UserError
 from cifar_tui.runs.compare import differing
 from cifar_tui.runs.fields import FIELDS
-from cifar_tui.runs.files import LineReader, finite, write_atomic
+from cifar_tui.runs.files import MAX_JSON_BYTES, LineReader, finite, write_atomic
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.follow import Follower
 from cifar_tui.runs.groups import group_runs
@@ -156,6 +156,26 @@ def test_readers_take_whole_lines_only_and_pass_over_rubbish(tmp_path: Path) -> 
     assert reader.read() == []
 
 
+def test_events_are_read_to_the_end_however_many_bytes_they_are(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    with (folder.path / "events.jsonl").open("wb") as file:
+        for epoch in range(1, 71):
+            event = json.dumps({"event": "epoch", "epoch": epoch, "val_acc": 0.1})
+            file.write(event.ljust(2**20).encode() + b"\n")
+    assert [event["epoch"] for event in read_epochs(folder.path)] == list(range(1, 71))
+
+
+def test_a_line_without_an_end_takes_no_memory_and_hides_nothing_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    reader = LineReader(path)
+    path.write_bytes(b'{"event": "start"}\n' + b"x" * (2 * MAX_JSON_BYTES + 7))
+    assert reader.read() == [{"event": "start"}]
+    with path.open("ab") as file:
+        file.write(b'x\n{"event": "end"}\n')
+    assert reader.read() == [{"event": "end"}]
+    assert reader.read() == []
+
+
 def test_numbers_that_are_not_finite_are_null_and_flagged(tmp_path: Path) -> None:
     folder = make(tmp_path)
     folder.append({"event": "epoch", "epoch": 1, "train_loss": float("nan"), "val_acc": 0.1})
@@ -230,6 +250,16 @@ def test_trash_and_restore_move_the_whole_folder(tmp_path: Path) -> None:
     assert [run.id for run in runs.trashed()] == [folder.id]
     runs.restore(runs.trashed()[0])
     assert ids(tmp_path) == [folder.id]
+
+
+def test_of_two_that_resume_a_run_at_the_same_time_one_does(tmp_path: Path) -> None:
+    folder = make(tmp_path, status="stopped")
+    seen = read_run(folder.path)
+    requeue(seen)
+    folder.write_order("stop")
+    with pytest.raises(UserError, match="is queued already"):
+        requeue(seen)
+    assert folder.read_order() == "stop", "what was ordered since is not taken back"
 
 
 def test_a_running_run_is_not_deleted(tmp_path: Path) -> None:
