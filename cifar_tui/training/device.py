@@ -1,6 +1,5 @@
 """Where a run computes, and in which precision."""
 
-from collections import deque
 from collections.abc import Callable
 
 import torch
@@ -76,29 +75,6 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def make_reached(device: torch.device) -> Callable[[int], int]:
-    """What the device has really done, as a function of what it was given so far.
-
-    A GPU takes orders long before it carries them out; markers between them are asked, never
-    waited for. Elsewhere the two are the same.
-    """
-    if device.type != "cuda":
-        return lambda given: given
-    marks: deque[tuple[torch.cuda.Event, int]] = deque()
-    done = 0
-
-    def reached(given: int) -> int:
-        nonlocal done
-        mark = torch.cuda.Event()
-        mark.record()
-        marks.append((mark, given))
-        while marks and marks[0][0].query():
-            done = marks.popleft()[1]
-        return done
-
-    return reached
 
 
 def device_name(device: torch.device) -> str:

@@ -292,7 +292,9 @@ class Performance:
             return "stop"
         return self._folder.read_order()
 
-    def tick(self, phase: Phase, epoch: int, done: int, images: int) -> float:
+    def tick(
+        self, phase: Phase, epoch: int, done: int, images: int, settle: Callable[[], None]
+    ) -> float:
         """Between two batches: beat a few times a second and obey; returns seconds held."""
         now = time.monotonic()
         if now < self._next_beat:
@@ -309,7 +311,10 @@ class Performance:
         order = self._order()
         if order == "stop":
             raise Stopped
-        return self._pause(phase) if order == "pause" else 0.0
+        if order != "pause":
+            return 0.0
+        settle()
+        return self._pause(phase)
 
     def _pause(self, phase: Phase) -> float:
         began = time.monotonic()

@@ -84,14 +84,16 @@ class _Group:
             if run.summary.status not in ENDED:
                 end(run)
 
-    def _tick(self, phase: Phase, epoch: int, done: int, images: int) -> float:
+    def _tick(
+        self, phase: Phase, epoch: int, done: int, images: int, settle: Callable[[], None]
+    ) -> float:
         """Beat and obey for each run; raises Stopped once none is left."""
         held = 0.0
         for number, run in enumerate(self._runs):
             if run.summary.status in ENDED:
                 continue
             try:
-                held += run.tick(phase, epoch, done, images)
+                held += run.tick(phase, epoch, done, images, settle)
             except Stopped:
                 run.stop()
                 self._left.add(number)

@@ -17,7 +17,7 @@ from cifar_tui.data.batches import PlainBatches, TrainBatches
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.course import Course, Event, Keep
-from cifar_tui.training.device import forward, make_current, set_precision
+from cifar_tui.training.device import forward, make_current, set_precision, synchronize
 from cifar_tui.training.graphed import make_step
 from cifar_tui.training.optimiser import make_optimiser, set_lr, state_of
 from cifar_tui.training.step import AnyStep, Means
@@ -245,13 +245,14 @@ def _validate(
 ) -> list[dict[str, Any]]:
     """The validation figures of each run's epoch event."""
     stack.model.eval()
-    means = Means(stack.means.loss.device, stack.means.loss.shape)
+    device = stack.means.loss.device
+    means = Means(device, stack.means.loss.shape)
     done, held = 0, 0.0
     began = time.perf_counter()
     for images, labels in validation:
         stack.evaluate(images, labels, means)
         done += len(labels)
-        held += tick("val", epoch, done, len(validation))
+        held += tick("val", epoch, done, len(validation), lambda: synchronize(device))
     found = means.read_each(done)
     seconds = time.perf_counter() - began - held
     return [{"val_loss": f[0], "val_acc": f[1], "val_seconds": seconds} for f in found]

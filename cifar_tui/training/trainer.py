@@ -12,12 +12,12 @@ from cifar_tui.data.batches import PlainBatches, TrainBatches, epoch_seed
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.models import build_model
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.backlog import Backlog, Mark, marker
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.course import Course, Event, Keep
 from cifar_tui.training.device import (
     forward,
     make_current,
-    make_reached,
     set_precision,
     synchronize,
 )
@@ -26,9 +26,10 @@ from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, sta
 from cifar_tui.training.step import AnyStep, Means, Step, evaluate
 
 Phase = Literal["train", "val"]
-Tick = Callable[[Phase, int, int, int], float]
-"""Called between batches with (phase, epoch, images done, images in all); returns the seconds it
-held the trainer up, and may raise to end the run."""
+Tick = Callable[[Phase, int, int, int, Callable[[], None]], float]
+"""Called between batches with (phase, epoch, images done, images in all, settle); returns the
+seconds it held the trainer up, and may raise to end the run. `settle` waits until the device has
+done all it was given, to be called before time is taken that is not the trainer's."""
 INITIAL_IMAGES = 1000
 
 
@@ -107,19 +108,29 @@ def initial_loss(
 
 
 def run_epoch(
-    step: AnyStep, batches: Iterable[tuple[Tensor, Tensor]], images: int, epoch: int, tick: Tick
+    step: AnyStep,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    images: int,
+    epoch: int,
+    tick: Tick,
+    mark: Callable[[], Mark] | None = None,
 ) -> float:
-    """Train one epoch of so many images; returns its seconds without those that `tick` held it."""
+    """Train one epoch of so many images; returns its seconds without those that `tick` held it.
+
+    `mark` marks what the step's device was given, by default in that device's own way.
+    """
     step.model.train()
     step.means.clear()
     device = step.means.loss.device
-    reached = make_reached(device)
-    done, held = 0, 0.0
+    backlog = Backlog(mark or marker(device))
+    given, held = 0, 0.0
     began = time.perf_counter()
     for windows, labels in batches:
         step(windows, labels)
-        done += labels.shape[-1]
-        held += tick("train", epoch, reached(done), images)
+        given += labels.shape[-1]
+        held += tick("train", epoch, backlog.add(given), images, backlog.settle)
+    while backlog:
+        held += tick("train", epoch, backlog.wait(), images, backlog.settle)
     synchronize(device)
     return time.perf_counter() - began - held
 
@@ -146,7 +157,7 @@ def _validate(
 
     def count(done: int) -> None:
         nonlocal held
-        held += tick("val", epoch, done, len(validation))
+        held += tick("val", epoch, done, len(validation), lambda: synchronize(device))
 
     began = time.perf_counter()
     loss, accuracy = evaluate(model, validation, spec, device, count)

@@ -12,6 +12,7 @@ from cifar_tui.backends.worker import Worker
 from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
+from cifar_tui.runs.lock import Lock
 from cifar_tui.spec import RunSpec
 from cifar_tui.training import perform
 from cifar_tui.training.faults import explain, is_device_lost
@@ -166,3 +167,21 @@ def test_a_run_whose_images_take_long_to_be_read_is_not_silent(
     monkeypatch.setitem(perform.IMAGES.elsewhere, where, ("slow", read))
     assert perform.perform(folder).status == "finished"
     assert len(counters) == 3
+
+
+def test_a_pause_is_taken_once_the_device_has_done_what_it_was_given(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, RunSpec(data="demo"))
+    summary = read_run(folder.path).summary
+    run = perform.Performance(
+        folder, summary, Lock(folder.path / "lock"), lambda: "", lambda _: None
+    )
+    folder.write_order("pause")
+    seen: list[str] = []
+
+    def settle() -> None:
+        seen.append(read_run(folder.path).status)
+        folder.write_order("go")
+
+    run.tick("train", 1, 10, 100, settle)
+    assert seen == [summary.status]
+    assert read_run(folder.path).summary.status == "running"
