@@ -4,20 +4,26 @@ import io
 import os
 import pickle
 import zipfile
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from cifar_tui.data import official
 from cifar_tui.models import build_model
+from cifar_tui.models.stored import read_stored
+from cifar_tui.models.weights import read_weights
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.export import export_predictions
+from cifar_tui.training.foreign import import_checkpoint
 from cifar_tui.training.optimiser import make_optimiser
 from cifar_tui.training.perform import resume_point
 from tests.hostile import ESCAPES, POINT, a_folder, few, points, refusal, rubbish, values
@@ -176,3 +182,126 @@ def test_no_pickle_is_obeyed_and_no_bomb_inflated(tmp_path: Path) -> None:
         assert refusal(lambda: official.read(tmp_path))
     assert not victim.exists()
     assert not (tmp_path / "p.csv").exists()
+
+
+class Made:
+    """Pickles as a call."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def doubled(value: Any, make: Callable[..., Any]) -> Any:
+    """A trillion times the same, in some hundred bytes."""
+    for _ in range(40):
+        value = make((value, value))
+    return value
+
+
+def endless() -> list[Any]:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+WEIGHTS = CONTENT["state_dict"]
+ZERO = torch.zeros(1)
+GREEDY: dict[str, tuple[Any, str]] = {
+    "bytes": (Made(bytearray, 2 * 10**9), "holds __builtin__.bytearray"),
+    "tensor": (Made(torch.FloatTensor, 10**9), "holds torch.FloatTensor"),
+    "lists": (doubled("x", list), "repeats its values"),
+    "tuples": (doubled("x", tuple), "repeats its values"),
+    "keys": (Made(OrderedDict, [[doubled("x", tuple), 1]]), "holds collections.OrderedDict"),
+    "texts": (["x" * 10**6] * 10**5, "repeats its values"),
+    "endless": (endless(), "repeats its values"),
+    "float8": (torch.zeros(3, 3, dtype=torch.float8_e4m3fn), "holds torch"),
+    "names": ({f"layer1.{i}.conv1.weight": ZERO[:1] for i in range(50_000)}, "more values than"),
+}
+
+
+@pytest.mark.parametrize("what", GREEDY)
+@pytest.mark.parametrize("where", ["spec", "state_dict"])
+def test_what_would_take_more_than_its_bytes_is_refused_everywhere(
+    tmp_path: Path, what: str, where: str
+) -> None:
+    greedy, sentence = GREEDY[what]
+    field = CONTENT[where] | {"name": greedy, "fc4.weight": greedy}
+    torch.save(CONTENT | {where: greedy if what == "names" else field}, tmp_path / "x.pt")
+    run = RunFolder.create(tmp_path / "runs", SPEC)
+    run.best.write_bytes((tmp_path / "x.pt").read_bytes())
+    assert sentence in refusal(lambda: load(run.best))
+    assert sentence in refusal(lambda: read_weights(run.best))
+    assert sentence in refusal(
+        lambda: import_checkpoint(tmp_path / "x.pt", tmp_path / "imported", {"data": "demo"})
+    )
+    assert not (tmp_path / "imported").exists()
+
+
+def test_numbers_beyond_float32_are_not_finite(tmp_path: Path) -> None:
+    whole = {name: torch.full_like(w, 1e300, dtype=torch.float64) for name, w in WEIGHTS.items()}
+    torch.save({"state_dict": whole}, tmp_path / "x.pt")
+    assert "not finite" in refusal(lambda: read_weights(tmp_path / "x.pt"))
+
+
+def test_the_format_from_before_zips_is_named_with_the_way_out(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.pth", tmp_path / "new.pth"
+    torch.save(WEIGHTS, old, _use_new_zipfile_serialization=False)
+    sentence = refusal(lambda: import_checkpoint(old, tmp_path / "runs", {"data": "demo"}))
+    assert "before version 1.6" in sentence
+    assert "torch.save(torch.load(OLD, weights_only=True), NEW)" in sentence
+    torch.save(torch.load(old, weights_only=True), new)
+    assert read_stored(new).keys() == WEIGHTS.keys()
+
+
+class Net(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn = torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)
+        self.tied = self.conv
+
+
+def ordinary() -> list[Any]:
+    """What people save."""
+    net = Net()
+    adam = torch.optim.Adam([{"params": net.conv.parameters()}, {"params": net.bn.parameters()}])
+    rate = torch.optim.lr_scheduler.MultiStepLR(adam, [3, 5])
+    net.conv(torch.zeros(2, 3, 8, 8)).sum().backward()
+    adam.step()
+    history = [{"epoch": i, "train_loss": 1 / (i + 1), "val_acc": None} for i in range(500)]
+    whole = torch.arange(24.0).reshape(4, 6)
+    return [
+        CONTENT,
+        net.state_dict(),
+        dict(net.named_parameters()),
+        net.half().state_dict(),
+        net.bfloat16().state_dict(),
+        {"state_dict": WEIGHTS, "best": WEIGHTS, "history": history, "again": history},
+        {"optimizer": adam.state_dict(), "rate": rate.state_dict(), "counts": Counter("abba")},
+        {"pytorch-lightning_version": "2.4", "callbacks": {}, "loops": {"a": [{}]}, "x": {1, 2}},
+        {"rng": torch.get_rng_state(), "size": whole.size(), "device": torch.device("cuda:0")},
+        {"row": whole[1:3], "turned": whole.t(), "every": whole[:, ::2], "none": torch.zeros(0, 3)},
+        {"one": torch.tensor(True), "int": torch.arange(3), "byte": torch.zeros(3).byte()},
+        {"dtype": torch.float32, "text": "é\U0001f600", "big": 2**70, "less": -5, "none": None},
+    ]
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether both hold the same, tensors to the bit; sets and sizes come as lists and tuples."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        same = one.keys() == other.keys()
+        return same and all(equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other if isinstance(one, str | int | float | None) else other is not None
+
+
+@pytest.mark.parametrize("number", range(len(ordinary())))
+def test_what_people_save_is_read_as_torch_reads_it(tmp_path: Path, number: int) -> None:
+    torch.save(ordinary()[number], tmp_path / "x.pt")
+    expected = torch.load(tmp_path / "x.pt", weights_only=True)
+    assert equal(expected, read_stored(tmp_path / "x.pt"))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -93,7 +92,7 @@ def read_weights(path: Path) -> Weights:
     }
     if not layers:
         raise UserError(f"{path} holds no weights of convolutions or linear layers.")
-    if not all(bool(weight.isfinite().all()) for weight in layers.values()):
+    if not all(bool(weight.float().isfinite().all()) for weight in layers.values()):
         raise UserError(f"{path} holds weights that are not finite.")
     return Weights(layers)
 
@@ -142,16 +141,10 @@ def pictures(
 
 
 def _is_layer(weight: Any) -> bool:
-    """Whether it is a plain tensor with filters or neurons in its first dimension.
-
-    One that repeats its numbers would take more memory than its file has bytes.
-    """
-    if not isinstance(weight, Tensor) or weight.layout != torch.strided or weight.is_meta:
+    """Whether it is a tensor with filters or neurons in its first dimension."""
+    if not isinstance(weight, Tensor) or not weight.is_floating_point():
         return False
-    if not weight.is_floating_point():
-        return False
-    size = weight.numel() * weight.element_size()
-    return weight.dim() >= 2 and 0 < size <= weight.untyped_storage().nbytes()
+    return weight.dim() >= 2 and weight.numel() > 0
 
 
 def _described(name: str, shape: tuple[int, ...], values: Values) -> LayerWeights:

@@ -27,8 +27,6 @@ from cifar_tui.training.environment import describe_environment
 from cifar_tui.training.optimiser import make_optimiser
 from cifar_tui.training.step import evaluate
 
-LARGEST = 256 * 2**20
-"""Bytes; the largest network here, with its optimiser, has a tenth of that."""
 LARGEST_EPOCH, LARGEST_LR = 100_000, 100
 WEIGHTS = ("state_dict", "model_state_dict", "net_state_dict", "model", "net")
 """Where a dict may hold its state dict; the course's template has the first."""
@@ -114,8 +112,6 @@ def _read(file: Path) -> Mapping[str, Any]:
     try:
         if not file.is_file():
             raise UserError(f"There is no file {shown}.")
-        if file.stat().st_size > LARGEST:
-            raise UserError(f"{shown} is larger than any checkpoint of these networks.")
         content = read_stored(file)
     except OSError as error:
         raise UserError(f"Cannot read {shown}: {error.strerror}.") from None

@@ -127,15 +127,24 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Tensor]], Any], str]] = {
     "classes": (lambda w: w | {"fc3.bias": torch.zeros(100)}, r"fc3.bias is 100, not 10\.$"),
     "surplus": (lambda w: w | {"fc4.bias": torch.zeros(1)}, r"fc4.bias is unknown\.$"),
     "missing": (lambda w: {k: v for k, v in w.items() if k != "fc2.bias"}, "fc2.bias is missing"),
-    "bomb": (lambda w: w | {"fc1.bias": torch.zeros(1).expand(10**9, 10**6)}, "fc1.bias is 10000"),
-    "kind": (lambda w: w | {"fc1.bias": "\x1b[31m"}, "fc1.bias is no plain tensor"),
-    "sparse": (lambda w: w | {"fc1.bias": torch.zeros(120).to_sparse()}, "no plain tensor"),
+    "bomb": (
+        lambda w: w | {"fc1.bias": torch.zeros(1).expand(10**9, 10**6)},
+        "more numbers than its bytes",
+    ),
+    "kind": (lambda w: w | {"fc1.bias": "\x1b[31m"}, "fc1.bias is no tensor"),
+    "sparse": (
+        lambda w: w | {"fc1.bias": torch.zeros(120).to_sparse()},
+        "holds torch.serialization._get_layout",
+    ),
     "nan": (lambda w: w | {"fc1.bias": torch.full((120,), torch.nan)}, "not finite"),
     "depth": (lambda w: {"layer1.900.conv1.weight": torch.zeros(1)}, "depth must be"),
     "others": (lambda w: {"\x1b[31m": torch.zeros(1)}, r"\\x1b\[31m, \.\.\."),
     "numbers": (lambda w: {1: torch.zeros(1)}, "no named weights"),
     "list": (lambda w: [1], "no state dict"),
-    "module": (lambda w: nn.Linear(1, 1), r"safely; torch.save\(net.state_dict\(\), FILE\)"),
+    "module": (
+        lambda w: nn.Linear(1, 1),
+        r"safely: it holds torch.nn.modules.linear.Linear; torch.save\(net.state_dict\(\), FILE\)",
+    ),
 }
 
 
