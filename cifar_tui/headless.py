@@ -19,7 +19,7 @@ from cifar_tui.runs.follow import Follower, Look
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.pace import longest_first
 from cifar_tui.runs.record import ENDED
-from cifar_tui.runs.steer import by_signal, order, requeue
+from cifar_tui.runs.steer import by_signal, order, requeue, waits_unseen
 from cifar_tui.settings import SETTINGS, make_spec, unknown_setting
 from cifar_tui.spec import RunSpec
 from cifar_tui.terminal import let_go
@@ -169,7 +169,7 @@ def resume(run: Run, runs: Path, wish: Wish = ANY) -> str:
     if run.status == "paused":
         order(run, "go")
         return f"{run.name} goes on."
-    if run.status == "queued" and not run.left_behind:
+    if run.status == "queued" and not (run.left_behind or waits_unseen(run)):
         raise UserError(f"{run.name} is queued already; it starts when its turn comes.")
     backend, _ = make_backend(runs, wish)
     if run.spec is not None and wish != ANY:

@@ -21,7 +21,7 @@ from typing import Any, Protocol, Self
 from cifar_tui.runs.archive import LARGEST
 from cifar_tui.runs.files import open_regular, parse_json, write_atomic
 from cifar_tui.runs.folder import Order, RunFolder
-from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.lock import ASKED, Lock
 from cifar_tui.runs.record import ENDED
 
 LIMITS = {
@@ -104,7 +104,7 @@ class Home:
         """What a copy needs; refused with EAGAIN while another process trains the run."""
         try:
             with self._busy:
-                if self._closed or not self._lock.take():
+                if self._closed or not self._lock.take(within=ASKED):
                     return Lent(refused=errno.EAGAIN)
                 self._folder.sweep()
                 self._folder.mend_events()

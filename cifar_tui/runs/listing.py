@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,16 +11,13 @@ from pydantic import ValidationError
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
-from cifar_tui.runs.beat import QUEUE, Beats
 from cifar_tui.runs.files import LineReader, read_json
 from cifar_tui.runs.folder import TRASH, current_settings
+from cifar_tui.runs.liveness import Liveness
 from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.notes import read_notes
-from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, is_alive, is_gone
+from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary
 from cifar_tui.spec import RunSpec
-
-STALE_AFTER = 30.0
-"""Seconds without a heartbeat after which a run on another host counts as stale."""
 
 FIGURES = (
     *("lr", "train_loss", "train_acc", "val_loss", "val_acc"),
@@ -109,8 +105,7 @@ class Runs:
         self._reading = threading.Lock()
         """Two threads that look at all runs at once would each do the other's work."""
         self._known: dict[str, tuple[tuple[int, ...], Run]] = {}
-        self._beats: dict[str, tuple[int, float]] = {}
-        self._queue = Beats(folder)
+        self._liveness = Liveness(folder)
 
     def all(self) -> list[Run]:
         """Every run, oldest first; unreadable ones too, none of them hiding another."""
@@ -175,54 +170,17 @@ class Runs:
             return run
         progress = read_progress(run.path)
         if run.summary.status == "queued":
-            waits = progress is not None and not self._is_left(run.id, progress)
+            waits = progress is not None and not self._liveness.is_left(run.id, progress)
             return replace(run, progress=progress, left_behind=not waits)
         if progress is None:
             return _as(run, "crashed")
         run = replace(run, progress=progress)
-        alive = is_alive(progress.worker)
-        gone = alive is None and is_gone(progress.worker)
-        if gone or (alive is None and self._silent(run.id, progress.counter)):
-            return _as(run, "stale")
-        if alive is False:
-            return _as(run, "crashed")
+        lost = self._liveness.lost(run.id, progress)
+        if lost:
+            again = read_run(run.path)  # it may just have ended
+            return again if again.summary.status in ENDED else _as(run, lost)
         refused = plain(Lock(run.path / "lock").word())
         return _as(run, "paused", refused) if refused else run
-
-    def _is_left(self, run_id: str, progress: Progress) -> bool:
-        """Whether whoever queued a run is gone; elsewhere, one that has beaten and beats no more.
-
-        A cluster's job beats only once it has begun.
-        """
-        if progress.worker.job.startswith(QUEUE):
-            return self._is_queue_left(run_id, progress.worker.job)
-        alive, beats = is_alive(progress.worker), progress.counter and not progress.worker.job
-        return alive is False or bool(
-            alive is None and beats and self._silent(run_id, progress.counter)
-        )
-
-    def _is_queue_left(self, run_id: str, queue: str) -> bool:
-        """Whether a queue on a cluster, which beats for its runs, is kept no more.
-
-        Its process may be started anew, within the time that silence may last.
-        """
-        beat = self._queue.last()
-        if beat is None:
-            return self._silent(run_id, -1)
-        if queue != QUEUE + beat.queue:
-            return True
-        alive = is_alive(beat.worker)
-        if alive is None:
-            return self._silent(run_id, beat.counter)
-        return not alive and not 0 <= time.time() - beat.written < STALE_AFTER
-
-    def _silent(self, run_id: str, counter: int) -> bool:
-        now = time.monotonic()
-        seen, since = self._beats.get(run_id, (None, now))
-        if seen != counter:
-            self._beats[run_id] = (counter, now)
-            return False
-        return now - since > STALE_AFTER
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -15,6 +15,8 @@ WORD_BYTES = 1000
 PATIENCE = 10.0
 """Seconds to wait for another program that changes the same folder, which takes moments."""
 TRY_EVERY = 0.01
+ASKED = 0.2
+"""Seconds to try for a lock that others may hold for the instant in which they ask for it."""
 
 
 class Lock:

@@ -144,17 +144,32 @@ def waiting_job(job: str) -> Worker:
 def is_alive(worker: Worker) -> bool | None:
     """Whether that process still runs; None when it cannot be told.
 
-    A process on another host cannot be asked, and a cluster's job may start again.
+    A process on another host cannot be asked, one of another user may be hidden, and a cluster's
+    job may start again.
     """
     if worker.host != this_host() or (worker.job and is_gone(worker)):
         return None
-    return not is_gone(worker)
+    return None if _is_hidden(worker) else not is_gone(worker)
 
 
 def is_gone(worker: Worker) -> bool:
     """Whether that process has ended on this machine, whatever becomes of its cluster's job."""
-    here = worker.host == this_host()
-    return here and (worker.boot != boot_id() or _start_time(worker.pid) != worker.started)
+    if worker.host != this_host() or _is_hidden(worker):
+        return False
+    return worker.boot != boot_id() or _start_time(worker.pid) != worker.started
+
+
+def _is_hidden(worker: Worker) -> bool:
+    """Whether its pid is another user's process of which /proc shows nothing (hidepid)."""
+    if worker.boot != boot_id() or _start_time(worker.pid) is not None:
+        return False
+    try:
+        os.kill(worker.pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        pass
+    return False
 
 
 def _start_time(pid: int) -> float | None:

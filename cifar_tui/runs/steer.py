@@ -1,15 +1,18 @@
 """What a person may ask of a run, from any process: stop, pause, go on, resume."""
 
+import os
+import pwd
 import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run, read_run
-from cifar_tui.runs.lock import Lock, changing
-from cifar_tui.runs.record import ENDED, Status
+from cifar_tui.runs.lock import ASKED, Lock, changing, is_held
+from cifar_tui.runs.record import ENDED, Status, is_alive
 
 BY_USER = "stopped by the user"
 """Why a run ended that a person ordered to stop: by a key, a command or Ctrl-C."""
@@ -40,11 +43,7 @@ def order(run: Run, wanted: Order) -> None:
 
 def is_taken(folder: RunFolder) -> bool:
     """Whether some process trains the run."""
-    try:
-        with Lock(folder.path / "lock") as mine:
-            return not mine.take()
-    except OSError:
-        return False
+    return bool(is_held(folder.path / "lock"))
 
 
 def requeue(run: Run, *, keep_order: bool = False) -> RunFolder:
@@ -62,6 +61,9 @@ def requeue(run: Run, *, keep_order: bool = False) -> RunFolder:
     if only_best(run):
         raise UserError(f"{run.name} kept only best.pt and cannot be resumed; train it anew.")
     folder = RunFolder(run.path)
+    if run.status == "stale" and is_taken(folder):
+        raise UserError(f"{run.name} is silent, but a process still holds it; look on its host.")
+    _require_writable(run)
     died_as = ("running", "paused") if run.status in ("crashed", "stale") else ()
     try:
         with changing(run.path):
@@ -74,6 +76,24 @@ def requeue(run: Run, *, keep_order: bool = False) -> RunFolder:
     except OSError as error:
         raise UserError(f"Cannot write {run.path}: {error.strerror}.") from None
     return folder
+
+
+def _require_writable(run: Run) -> None:
+    """Raise UserError where this user may not train the run, as it is another's."""
+    for path in (run.path, run.path / "lock", run.path / "events.jsonl"):
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            raise UserError(
+                f"{run.name} cannot be resumed by you, as you may not write {path}, "
+                f"which belongs to {_owner(path)}."
+            )
+
+
+def _owner(path: Path) -> str:
+    owner = path.stat().st_uid
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"user {owner}"
 
 
 def edited_words(run: Run) -> str:
@@ -100,7 +120,7 @@ def end(folder: RunFolder, status: Status, reason: str) -> bool:
     """Record the end of a run that nobody trains; tells whether it was so."""
     with Lock(folder.path / "lock") as mine:
         run = read_run(folder.path)
-        if run.problem or run.status in ENDED or not mine.take():
+        if run.problem or run.status in ENDED or not mine.take(within=ASKED):
             return False
         summary = run.summary.model_copy(update={"status": status, "reason": reason})
         event = {"event": "end", "status": status, "reason": reason, "time": round(time.time(), 3)}
@@ -109,6 +129,12 @@ def end(folder: RunFolder, status: Status, reason: str) -> bool:
         folder.append({**event, "summary": summary.model_dump(mode="json")}, durable=True)
         folder.write_summary(summary)
         return True
+
+
+def waits_unseen(run: Run) -> bool:
+    """Whether a run waits in a process that cannot be asked, as of a container that is no more."""
+    worker = run.progress.worker if run.progress else None
+    return run.status == "queued" and bool(worker and not worker.job and is_alive(worker) is None)
 
 
 def left_behind(runs: Sequence[Run]) -> list[Run]:

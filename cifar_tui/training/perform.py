@@ -15,7 +15,7 @@ from cifar_tui.data.places import stamps
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import read_epochs, read_run
-from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.lock import ASKED, Lock
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.runs.steer import BY_USER
 from cifar_tui.runs.turns import Turn, device_turn
@@ -90,7 +90,7 @@ def perform(
     """
     with Lock(folder.path / "lock") as mine:
         summary = read_run(folder.path).summary
-        if summary.status in ENDED or not mine.take():
+        if summary.status in ENDED or not mine.take(within=ASKED):
             return summary
         return Performance(folder, summary, mine, stopping, blocked).carry_out()
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.lock import ASKED, Lock
 from cifar_tui.runs.record import ENDED
 from cifar_tui.runs.turns import device_turn
 from cifar_tui.training.device import choose_device
@@ -42,7 +42,7 @@ def perform_together(
         for folder in folders:
             lock = locks.enter_context(Lock(folder.path / "lock"))
             summary = read_run(folder.path).summary
-            if summary.status not in ENDED and lock.take():
+            if summary.status not in ENDED and lock.take(within=ASKED):
                 taken.append(Performance(folder, summary, lock, stopping, blocked))
         if taken:
             _Group(taken).carry_out()

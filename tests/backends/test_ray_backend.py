@@ -25,7 +25,7 @@ from cifar_tui.backends.ray_place import sweep
 from cifar_tui.backends.ray_store import Need
 from cifar_tui.data import describe, open_dataset
 from cifar_tui.errors import UserError
-from cifar_tui.runs import beat, listing, record
+from cifar_tui.runs import beat, liveness, record
 from cifar_tui.runs.files import write_atomic, write_json
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_progress
@@ -268,7 +268,7 @@ def test_runs_that_wait_share_a_heartbeat_and_those_in_training_have_their_own(
     a, b = bench.put(2)
     assert bench.take(bench.place()) == a
     elsewhere = Runs(bench.runs)
-    monkeypatch.setattr(listing, "STALE_AFTER", -1.0)
+    monkeypatch.setattr(liveness, "STALE_AFTER", -1.0)
     monkeypatch.setattr(beat, "READ_EVERY", 0.0)
     before = read_progress(bench.runs / b)
 
@@ -295,8 +295,8 @@ def test_runs_of_a_dispatcher_that_is_gone_are_known_on_its_head_at_a_single_loo
     gone = this_worker().model_copy(update={"pid": 2**22 - 1})
     for changes, left in (
         ({"worker": gone}, False),  # Ray may be starting another
-        ({"worker": gone, "written": last.written - listing.STALE_AFTER}, True),
-        ({"written": last.written - listing.STALE_AFTER}, False),
+        ({"worker": gone, "written": last.written - liveness.STALE_AFTER}, True),
+        ({"written": last.written - liveness.STALE_AFTER}, False),
         ({"queue": "another"}, True),
     ):
         beat.write_beat(bench.runs, last.model_copy(update=changes))

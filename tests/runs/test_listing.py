@@ -100,7 +100,7 @@ def test_a_run_elsewhere_is_stale_only_when_its_heartbeat_stops(
     elsewhere = Worker(host="elsewhere", boot="b", pid=1, started=1.0)
     runs = Runs(tmp_path)
     now = 1000.0
-    monkeypatch.setattr("cifar_tui.runs.listing.time.monotonic", lambda: now)
+    monkeypatch.setattr("cifar_tui.runs.liveness.time.monotonic", lambda: now)
     for counter in (1, 2):
         folder.write_progress(Progress(worker=elsewhere, counter=counter))
         assert runs.get(folder.id).status == "running"
@@ -119,7 +119,7 @@ def test_a_queue_elsewhere_is_left_behind_only_when_its_heartbeat_stops(
     elsewhere = Worker(host="elsewhere", boot="b", pid=1, started=1.0)
     runs = Runs(tmp_path)
     now = 1000.0
-    monkeypatch.setattr("cifar_tui.runs.listing.time.monotonic", lambda: now)
+    monkeypatch.setattr("cifar_tui.runs.liveness.time.monotonic", lambda: now)
     job = elsewhere.model_copy(update={"job": "slurm:1"})
     for never_beats in (Progress(worker=elsewhere), Progress(worker=job, counter=9)):
         folder.write_progress(never_beats)
