@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cifar_tui.errors import UserError
-from cifar_tui.settings import SETTINGS, errors_of, make_spec
+from cifar_tui.settings import SETTINGS, Setting, errors_of, make_spec
 from cifar_tui.spec import SHOWN_NAME_LENGTH, RunSpec
 from cifar_tui.wording import brief, format_value, model_name
 
@@ -15,7 +15,19 @@ WHOLE = ("data", "name", "tags")
 
 
 def alternatives(name: str, text: str) -> list[str]:
-    """The values written in one setting's text: at commas, for a list setting at semicolons."""
+    """The values written in one setting's text, each once: at commas, in a list at semicolons."""
+    parts = _parts(name, text)
+    return (
+        parts if len(parts) == 1 else list({_value(name, p): p for p in parts[::-1]}.values())[::-1]
+    )
+
+
+def has_repeats(texts: Mapping[str, str]) -> bool:
+    """Whether a value stands in a setting more than once."""
+    return any(len(_parts(*item)) > len(alternatives(*item)) for item in texts.items())
+
+
+def _parts(name: str, text: str) -> list[str]:
     setting = SETTINGS.get(name)
     if name in WHOLE or setting is None:
         return [text]
@@ -23,9 +35,37 @@ def alternatives(name: str, text: str) -> list[str]:
     return [part for part in parts if part] or [text]
 
 
+def _value(name: str, text: str) -> Any:
+    """What a text means, so that 0.1 and 0.10 are one value; the text itself where it is wrong."""
+    try:
+        return getattr(make_spec({name: text}), name)
+    except UserError:
+        return text
+
+
+def has_effect(setting: Setting, texts: Mapping[str, str]) -> bool:
+    """Whether a setting has an effect beside the others; in a grid, whether in some run."""
+    return all(
+        any(_value(name, part) in allowed for part in _parts(name, texts[name]))
+        for name, allowed in setting.extra["when"].items()
+        if name in texts
+    )
+
+
+def in_force(texts: Mapping[str, str]) -> dict[str, str]:
+    """The texts, but the default for what is wrong in a setting without effect."""
+    found = dict(texts)
+    for name, text in texts.items():
+        setting = SETTINGS.get(name)
+        if setting and not has_effect(setting, texts) and errors_of({name: text}).get(name):
+            found[name] = format_value(setting.default)
+    return found
+
+
 def grid_errors(texts: Mapping[str, str]) -> dict[str, str]:
     """One sentence per wrong setting of a grid; the key "" holds what is wrong between them."""
     found: dict[str, str] = {}
+    texts = in_force(texts)
     for name, text in texts.items():
         for value in alternatives(name, text):
             error = errors_of({name: value}).get(name)
@@ -49,6 +89,7 @@ def grid_size(texts: Mapping[str, str]) -> int:
 
 def make_grid(texts: Mapping[str, str]) -> list[RunSpec]:
     """The specs of all combinations, the last setting varying fastest; raises UserError."""
+    texts = in_force(texts)
     size = grid_size(texts)
     if size > MOST_RUNS:
         raise UserError(f"That grid has {size:,} runs; at most {MOST_RUNS:,} are launched at once.")

@@ -40,3 +40,19 @@ def test_a_grid_that_is_too_large_is_refused_with_its_size() -> None:
 def test_a_spec_survives_the_form() -> None:
     spec = RunSpec(model="resnet", lr=0.05, l2=0, milestones=(3, 9), tags=("a", "b"), flip=False)
     assert make_grid(as_texts(spec)) == [spec]
+
+
+def test_a_value_given_twice_makes_one_run() -> None:
+    texts = {"lr": "0.1, 0.10, 1e-1, 0.2", "schedule": "step,cosine,cosine", "augment": "no,off"}
+    assert grid_size(texts) == 4
+    specs = make_grid(texts)
+    assert [(spec.lr, spec.schedule) for spec in specs] == [
+        (lr, schedule) for lr in (0.1, 0.2) for schedule in ("step", "cosine")
+    ]
+
+
+def test_what_has_no_effect_may_be_wrong() -> None:
+    texts = {"schedule": "none, cosine", "decay_every": "cos", "lr": "0.1"}
+    assert grid_errors(texts) == {}
+    assert [spec.decay_every for spec in make_grid(texts)] == [RunSpec().decay_every] * 2
+    assert list(grid_errors({**texts, "schedule": "none, step"})) == ["decay_every"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from cifar_tui.data.places import ARCHIVE
@@ -44,9 +44,10 @@ def download(
             raise UserError(f"What came from {url} has the wrong MD5 and was deleted; try again.")
         part.replace(target)
     except (OSError, HTTPException) as error:
-        reason = str(error) or type(error).__name__
+        cause = error.reason if isinstance(error, URLError) else error
+        reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         raise UserError(
-            f"Getting {url} into {folder} failed ({reason}); run it again to resume."
+            f"Getting {url} into {folder} failed: {reason}. Another try goes on from what arrived."
         ) from None
 
 

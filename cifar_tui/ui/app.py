@@ -224,12 +224,13 @@ class CifarApp(KeystrokesApp):
         self.action_go("live")
 
     def new_from(self, run: Run) -> None:
-        """Fill the form with a run's settings."""
+        """Fill the form with a run's settings, without what it is called."""
         if run.spec is None:
             self.complain(UserError(f"{run.name} has no readable settings."))
             return
+        unnamed = run.spec.model_copy(update={"name": "", "tags": ()})
         self.action_go("new")
-        self.call_after_refresh(partial(self._fill_form, run.spec))
+        self.call_after_refresh(partial(self._fill_form, unnamed))
 
     def _fill_form(self, spec: RunSpec) -> None:
         if isinstance(self.screen, NewScreen):
@@ -300,27 +301,35 @@ class CifarApp(KeystrokesApp):
             self.exit()
 
     def _quit_question(self) -> str:
-        waiting, training = len(self.worker.queued), self.worker.training
+        own = [self.runs.get(run_id) for run_id in self.worker.training]
+        training = [run for run in own if run.status != "queued"]
+        waiting = len(self.worker.queued) + len(own) - len(training)
         parts = []
         if len(training) > 1:
             parts.append(
                 f"{len(training)} runs are in training. If stopped, their whole epochs are kept "
                 "and they can be resumed."
             )
-        for run in map(self.runs.get, training if len(training) == 1 else ()):
+        for run in training if len(training) == 1 else ():
             done, epochs = run.summary.epochs_done, run.summary.epochs
             parts.append(
                 f"{plain(run.name)} is in training. If stopped, {done} of {epochs} epochs are kept "
                 "and it can be resumed."
             )
         if waiting:
-            parts.append(f"{waiting} {'runs wait' if waiting > 1 else 'run waits'} in the queue.")
+            parts.append(f"{waiting} {'runs wait' if waiting > 1 else 'run waits'} to be trained.")
         return "\n".join(parts)
 
     def _leave(self, choice: str | None) -> None:
         if choice:
             self.keep_training = choice == "background"
             self.exit()
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C does not leave, as in a text field it copies; say what does."""
+        keys = self.screen.active_bindings.values()
+        leave = [k.binding for k in keys if k.binding.action == "app.quit" and k.binding.show]
+        self.notify(f"{leave[0].key_display if leave else 'q'} leaves the program.")
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: what applies on this screen, from the table of keys."""

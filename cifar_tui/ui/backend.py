@@ -95,6 +95,12 @@ class BackendDialog(ModalScreen[Wish | None]):
             options.replace_option_prompt(name, _line(name, reason or CHOICES[name].help))
             options.refresh()
 
+    @on(Input.Changed)
+    @on(OptionList.OptionHighlighted)
+    def _forget_problem(self) -> None:
+        """What was wrong is being mended."""
+        self.query_one("#problem", Static).update("")
+
     @on(OptionList.OptionHighlighted)
     def _show_options(self, event: OptionList.OptionHighlighted) -> None:
         options = CHOICES[str(event.option_id)].options

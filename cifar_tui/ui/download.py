@@ -48,7 +48,7 @@ class DownloadDialog(ModalScreen[bool]):
         def tick(done: int, total: int) -> None:
             nonlocal shown
             if worker.is_cancelled:
-                raise UserError("The download was left; running it again resumes it.")
+                raise UserError("The download was left; the next one resumes it.")
             if time.monotonic() - shown >= SHOW_EVERY or done == total:
                 shown = time.monotonic()
                 self.app.call_from_thread(self._show, done, total)
@@ -57,7 +57,7 @@ class DownloadDialog(ModalScreen[bool]):
             download(Path(self._folder), tick)
         except UserError as error:
             if not worker.is_cancelled:
-                self.app.call_from_thread(self._say, str(error))
+                self.app.call_from_thread(self._say, f"{error} Esc closes this.")
             return
         self._done = True
         self.app.call_from_thread(self._say, f"CIFAR-10 is in {self._folder}. Esc closes this.")

@@ -154,7 +154,7 @@ class LiveScreen(CifarScreen):
     def _footline(self, run: Run) -> Text:
         before = run.summary.initial_loss
         left = "" if before is None else f" before training: loss {loss(before)} (ln 10 = 2.3026)"
-        queued = self.cifar.worker.queued
+        queued = [run_id for run_id in self.cifar.worker.queued if run_id != run.id]
         if not queued:
             right = ""
         else:

@@ -11,9 +11,19 @@ from textual.widgets import Input, Static
 
 from cifar_tui.data import find
 from cifar_tui.errors import UserError
-from cifar_tui.grid import as_texts, grid_errors, grid_size, make_grid
-from cifar_tui.settings import GROUPS, SETTINGS, settings_in
+from cifar_tui.formats import plain
+from cifar_tui.grid import (
+    alternatives,
+    as_texts,
+    grid_errors,
+    grid_size,
+    has_effect,
+    has_repeats,
+    make_grid,
+)
+from cifar_tui.settings import GROUPS, SETTINGS, make_spec, settings_in
 from cifar_tui.spec import RunSpec
+from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.field import Field
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import EVERYWHERE, bindings, function_keys
@@ -100,9 +110,11 @@ class NewScreen(CifarScreen):
         texts = self._checked = self.texts()
         self._errors = grid_errors(texts)
         note = self._images_note(texts["data"])
+        self._check_device(texts)
         for field in self._fields.values():
             field.show_state(
-                self._errors.get(field.setting.name, ""), applies=_applies(field, texts)
+                self._errors.get(field.setting.name, ""),
+                applies=has_effect(field.setting, texts),
             )
         self.say("images", f" {note}")
         self._show_plan(texts)
@@ -123,6 +135,8 @@ class NewScreen(CifarScreen):
         wish = self.cifar.wish
         elsewhere = f"on {wish.devices or wish.name} (F11)"
         hint = "0.1, 0.01 in a field makes a grid" if wish.name == "thread" else elsewhere
+        if has_repeats(texts):
+            hint = "a value given twice counts once"
         plan.append(f"   {hint}", "dim not bold")
         self.say("plan", plan)
 
@@ -133,6 +147,23 @@ class NewScreen(CifarScreen):
         except UserError as error:
             self._errors.setdefault("data", str(error))
             return str(error)
+
+    def _check_device(self, texts: dict[str, str]) -> None:
+        """Say which device or precision this machine does not have, where the run is to be here."""
+        if self.cifar.wish.name != "thread" or not self.cifar.worker.ready.is_set():
+            return
+        from cifar_tui.training.device import check_precision, choose_device
+
+        for device in alternatives("device", texts["device"]):
+            for precision in alternatives("precision", texts["precision"]):
+                name = "device"
+                try:
+                    spec = make_spec({"device": device, "precision": precision})
+                    found = choose_device(spec)
+                    name = "precision"
+                    check_precision(spec, found)
+                except UserError as error:
+                    self._errors.setdefault(name, str(error))
 
     def _show_message(self) -> None:
         field = self._focused_field()
@@ -178,9 +209,13 @@ class NewScreen(CifarScreen):
 
     @on(Input.Submitted)
     def action_launch(self) -> None:
-        """Start the run or grid, or queue it behind the one in training."""
+        """Start the run or grid, or queue it; what is wrong is gone to first."""
+        self._check()
         if self._errors:
-            self.cifar.complain(UserError(next(iter(self._errors.values()))))
+            wrong = next(iter(self._errors))
+            if wrong in self._fields:
+                self._fields[wrong].input.focus()
+            self.app.bell()
         else:
             self.cifar.launch(make_grid(self.texts()))
 
@@ -195,19 +230,15 @@ class NewScreen(CifarScreen):
         self.fill(RunSpec(data=self.cifar.data))
 
     def action_get_data(self) -> None:
-        """Download the official images into the data folder."""
+        """Download the official images into the data folder, after asking."""
         from cifar_tui.ui.download import DownloadDialog
 
         where = self.texts()["data"]
         folder = "data" if where == "demo" else where
-        self.app.push_screen(DownloadDialog(folder), lambda done: self._check())
 
+        def get(sure: bool | None) -> None:
+            if sure:
+                self.app.push_screen(DownloadDialog(folder), lambda done: self._check())
 
-def _applies(field: Field, texts: dict[str, str]) -> bool:
-    """Whether a field has an effect; in a grid, whether it has one in some run."""
-    for name, allowed in field.setting.extra["when"].items():
-        words = {word.strip().lower() for word in texts[name].split(",")}
-        yes = {"yes", "true", "on", "1"}
-        if not any((bool(words & yes) if value is True else value in words) for value in allowed):
-            return False
-    return True
+        question = f"Download CIFAR-10 (170 MB) into {plain(folder)}?"
+        self.app.push_screen(Ask(question, yes="download"), get)

@@ -127,9 +127,11 @@ class PanelsScreen(CifarScreen):
 
     def _words(self) -> str:
         many = len(self._looks)
-        waiting = len(self.cifar.worker.queued)
-        parts = [f"{many} run{'' if many == 1 else 's'} in training"]
-        parts += [f"{waiting} queued"] if waiting else []
+        waiting = sum(look.run.status == "queued" for look in self._looks)
+        training, queued = many - waiting, len(self.cifar.worker.queued)
+        parts = [f"{training} run{'' if training == 1 else 's'} in training"]
+        parts += [f"{waiting} waiting for a device"] if waiting else []
+        parts += [f"{queued} queued"] if queued else []
         hidden = many - self._columns() * self._rows()
         parts += [f"{hidden} more than fit here"] if hidden > 0 else []
         if self.cifar.worker.problem:

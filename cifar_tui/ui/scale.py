@@ -50,6 +50,10 @@ class ScaleDialog(ModalScreen[Scale | None]):
             yield Static("", id="problem", classes="error", markup=False)
             yield Static("Enter takes it   Tab next field   Esc cancels", markup=False)
 
+    def on_input_changed(self) -> None:
+        """What was wrong is being mended."""
+        self.query_one("#problem", Static).update("")
+
     def on_input_submitted(self) -> None:
         """Close with the scale, or say what is wrong."""
         texts = {str(field.id): field.value.strip() for field in self.query(Input)}

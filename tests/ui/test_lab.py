@@ -174,6 +174,7 @@ async def test_the_scale_is_chosen_in_a_dialog_that_refuses_nonsense(
         await pilot.press("enter")
         await wait_for(pilot, lambda: "seeds must be a whole number" in screen_text(app))
         app.screen.query_one("#seeds", Input).value = "2"
+        await wait_for(pilot, lambda: "seeds must be a whole number" not in screen_text(app))
         await pilot.press("enter")
         await wait_for(pilot, lambda: isinstance(app.screen, LabScreen))
         assert app.lab_scale == Scale(epochs=3, seeds=2)

@@ -10,8 +10,10 @@ from textual.widgets import Static
 from cifar_tui.backends import sbatch
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs, read_run
+from cifar_tui.runs.lock import device_lock
 from cifar_tui.runs.record import Progress, this_worker, waiting_job
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.slot import slot_name
 from cifar_tui.ui.app import CifarApp
 from cifar_tui.ui.dialogs import Ask, AskToLeave
 from cifar_tui.ui.epochs import EpochTable
@@ -128,6 +130,28 @@ async def test_stop_asks_with_the_consequence_and_holds_the_queue(
         assert status(app, 1) == "queued"
         await pilot.press("p")
         await wait_for(pilot, lambda: status(app, 1) == "running")
+
+
+async def test_a_run_that_waits_is_neither_next_to_itself_nor_in_training(
+    make_app: MakeApp, tiny_course: Path
+) -> None:
+    app = make_app()
+    with device_lock("cpu", slot_name()) as others:
+        assert others.take("another run")
+        async with app.run_test(size=SMALL) as pilot:
+            specs = [
+                long_spec(tiny_course, name=name, device="cpu") for name in ("first", "second")
+            ]
+            app.launch(specs)
+            await wait_for(pilot, lambda: "waits for cpu" in screen_text(app))
+            await pilot.press("q")
+            await wait_for(pilot, lambda: isinstance(app.screen, AskToLeave))
+            question = str(app.screen.query(Static).first().render())
+            assert question == "2 runs wait to be trained."
+            await pilot.press("escape", "right_square_bracket")
+            await wait_for(pilot, lambda: "second" in shown(app, "run"))
+            assert "next:" not in shown(app, "foot")
+            app.worker.close()
 
 
 async def test_skip_goes_on_with_the_next_run(make_app: MakeApp, tiny_course: Path) -> None:

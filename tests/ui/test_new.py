@@ -76,10 +76,73 @@ async def test_nothing_is_launched_while_something_is_wrong(make_app: MakeApp) -
     app = make_app()
     async with app.run_test(size=SMALL, notifications=True) as pilot:
         await type_into(app, pilot, "lr", "fast")
-        await pilot.press("enter")
+        await pilot.press("tab", "enter")
         await pilot.pause()
         assert isinstance(app.screen, NewScreen)
         assert app.runs.all() == []
+        assert app.focused is form(app).query_one("#field-lr", Field).input
+        form(app).query_one("#field-lr", Field).text = "0.1"
+        await pilot.pause()
+        assert "lr must be" not in screen_text(app), "no message outlives what it is about"
+
+
+async def test_a_device_or_precision_that_is_not_here_is_refused_before_a_run_is_made(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await wait_for(pilot, app.worker.ready.is_set)
+        for name, text in (("device", "cuda:99"), ("device", "cpu,cuda:99"), ("precision", "tf32")):
+            form(app).action_reset()
+            form(app).query_one("#field-device", Field).text = "cpu"
+            form(app).query_one(f"#field-{name}", Field).text = text
+            await pilot.press("enter")
+            await pilot.pause()
+            assert form(app).query_one(f"#field-{name}", Field).has_class("wrong")
+        assert app.runs.all() == []
+
+
+async def test_what_is_dimmed_blocks_no_launch_and_what_is_given_twice_is_said(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await type_into(app, pilot, "decay_every", "cos")
+        await pilot.pause()
+        assert not form(app).query_one("#field-decay_every", Field).has_class("wrong")
+        assert "Enter launches 1 run" in shown(app, "plan")
+        await type_into(app, pilot, "seed", "0,1,1")
+        await pilot.pause()
+        assert "grid of 2 runs" in shown(app, "plan")
+        assert "given twice" in shown(app, "plan")
+
+
+async def test_the_real_images_are_fetched_only_after_a_yes(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setattr("torchvision.datasets.CIFAR10.url", "http://127.0.0.1:1/archive")
+    app = make_app(data=str(tmp_path / "data"))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("f8")
+        await wait_for(pilot, lambda: "(170 MB)" in str(app.screen.query(Static).first().render()))
+        assert not (tmp_path / "data").exists()
+        await pilot.press("y")
+        await wait_for(pilot, lambda: "Connection refused" in screen_text(app))
+        text = " ".join(screen_text(app).split())
+        assert "urlopen" not in text
+        assert "Esc closes this." in text
+
+
+async def test_ctrl_c_says_how_to_leave_as_the_key_line_does(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        app.screen.set_focus(None)
+        for key, told in (("f2", "F10 leaves"), ("f3", "q leaves")):
+            await pilot.press(key)
+            await pilot.pause()
+            app.clear_notifications()
+            await pilot.press("ctrl+c")
+            await wait_for(pilot, lambda told=told: told in screen_text(app))
 
 
 async def test_several_values_make_a_grid_and_its_size_is_shown(make_app: MakeApp) -> None:
