@@ -10,7 +10,7 @@ from cifar_tui.bench.plain import plain_model
 from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.data.batches import TrainBatches
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.graphed import GraphedStep, make_step, preserved
+from cifar_tui.training.graphed import make_step, preserved
 from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, state_of
 from cifar_tui.training.schedule import lr_at
 from cifar_tui.training.step import Step
@@ -200,26 +200,3 @@ def test_a_checkpoints_momentum_moves_the_weights_it_belongs_to(stored: str, tra
 def test_a_cpu_takes_the_plain_step(dataset: Dataset) -> None:
     step = make(RunSpec(), dataset)
     assert make_step(step, []) == (step, "")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-@pytest.mark.parametrize("name", SPECS)
-def test_a_graphed_step_gives_the_plain_steps_numbers(name: str, dataset: Dataset) -> None:
-    gpu = torch.device("cuda", 0)
-    spec = SPECS[name].model_copy(update={"augment": True})
-    steps = []
-    for _ in range(2):
-        model = seeded_model(spec).to(gpu).to(memory_format=torch.channels_last).train()
-        batches = TrainBatches(dataset.train, spec, gpu)
-        steps.append(Step(model, make_optimiser(model, spec, gpu), batches, spec))
-    plain, (graphed, remark) = steps[0], make_step(steps[1])
-    assert isinstance(graphed, GraphedStep)
-    assert remark == ""
-    for epoch, windows, _, labels in draws(spec, dataset):
-        for step in (plain, graphed):
-            set_lr(steps[0].optimiser, lr_at(spec, epoch))
-            set_lr(steps[1].optimiser, lr_at(spec, epoch))
-            step(windows.to(gpu), labels.to(gpu))
-    for key, value in plain.model.state_dict().items():
-        torch.testing.assert_close(graphed.model.state_dict()[key], value, rtol=1e-4, atol=1e-4)
-    assert graphed.means.read(1) == pytest.approx(plain.means.read(1), rel=1e-4)
