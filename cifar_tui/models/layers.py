@@ -50,6 +50,14 @@ class ActivationAndPool(nn.Module):
         return self.layers(x)
 
 
+class GlobalAveragePool(nn.Module):
+    """The mean over height and width, which unlike torch's own layer can be mapped over runs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, 1, 1)."""
+        return x.mean((2, 3), keepdim=True)
+
+
 class PaddedShortcut(nn.Module):
     """Shortcut A, an identity without parameters (He et al. 2016, sections 3.3 and 4.2).
 

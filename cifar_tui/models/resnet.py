@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from cifar_tui.models.layers import PaddedShortcut
+from cifar_tui.models.layers import GlobalAveragePool, PaddedShortcut
 from cifar_tui.models.layers import activation as make_activation
 
 
@@ -43,7 +43,7 @@ class ResNet(nn.Module):
         self.layer1 = _stage(blocks, 16, 16, shortcut, activation)
         self.layer2 = _stage(blocks, 16, 32, shortcut, activation)
         self.layer3 = _stage(blocks, 32, 64, shortcut, activation)
-        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.pool = GlobalAveragePool()
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(64, classes)
         self.apply(_initialise)

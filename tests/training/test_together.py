@@ -77,6 +77,7 @@ GROUPS = {
 }
 
 
+@pytest.mark.filterwarnings("error:There is a performance drop")
 @pytest.mark.parametrize("name", GROUPS)
 def test_each_run_is_as_if_trained_alone(name: str, dataset: Dataset) -> None:
     """Losses to 1e-3, weights to 1e-4, momentum to a tenth: sums in another order, no more."""
