@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
 
@@ -80,7 +80,7 @@ class Answer:
         """What the trend says of the figures so far; None while nothing can be compared."""
         measure = self.lab.measure
         values = {row.arm.label: row.values for row in self.rows if row.values}
-        return self.lab.trend(Figures(values, measure.seed_sd, measure.show))
+        return self.lab.trend(Figures(values, self.lab.seed_sds, measure.show))
 
     @property
     def wanted(self) -> int:
@@ -132,7 +132,7 @@ class Answer:
         usual = "as" if found.holds == self.lab.expected else "not as"
         parts = [f"{start}, {usual} expected: {found.why}."]
         if all(len(row.values) < 2 for row in self.rows):
-            parts.append(f"One seed each: seeds are taken to vary by {self._usual_spread}.")
+            parts.append(f"One seed each: {self._assumed}.")
         if self.scaled:
             parts.append(f"Scaled: {self.scaled}.")
         if self.images.synthetic:
@@ -140,9 +140,15 @@ class Answer:
         return " ".join(parts)
 
     @property
-    def _usual_spread(self) -> str:
-        sd = self.lab.measure.seed_sd
-        return "about a point" if sd == 0.01 else f"about {self.lab.measure.show(sd)}"
+    def _assumed(self) -> str:
+        """What runs with other seeds are taken to vary by, where there are none."""
+        usual, show = self.lab.measure.seed_sd, self.lab.measure.show
+        if usual is None:
+            return "how far seeds vary is not known for this measure, so it takes more to settle it"
+        words = "a point" if usual == 0.01 else show(usual)
+        far = [(arm.label, arm.seed_sd) for arm in self.lab.arms if arm.seed_sd is not None]
+        more = "".join(f", {label} by {show(sd)}" for label, sd in far)
+        return f"seeds are taken to vary by about {words}{more}"
 
     @property
     def best(self) -> Run | None:
@@ -197,7 +203,7 @@ class Answer:
             "expected": self.lab.expected,
             "ours": {row.arm.label: row.mean for row in self.rows},
             "report": {arm.label: arm.report for arm in self.lab.arms},
-            "others": {arm.label: list(arm.others) for arm in self.lab.arms},
+            "others": {arm.label: _others(arm) for arm in self.lab.arms},
             "bar": self.lab.bar,
             "bar_reached": self.bar_reached,
             "best_val_acc": None if best is None else best.best_val_acc,
@@ -213,6 +219,10 @@ class Answer:
         }
 
 
+def _others(arm: Arm) -> dict[str, Any] | None:
+    return None if arm.others is None else asdict(arm.others)
+
+
 def _row_dict(row: Row) -> dict[str, Any]:
     return {
         "setting": row.arm.label,
@@ -221,7 +231,7 @@ def _row_dict(row: Row) -> dict[str, Any]:
         "n": len(row.values),
         "values": list(row.values),
         "report": row.arm.report,
-        "others": list(row.arm.others),
+        "others": _others(row.arm),
         "initial_loss": row.initial_loss,
         "device": row.devices,
         "runs": [

@@ -51,10 +51,10 @@ def _band(axes: Any, points: Mapping[int, Spread], colour: Any) -> None:
 def _points(axes: Any, answer: Answer) -> None:
     """Ours with the standard deviation over seeds, the report's, and the others' range."""
     rows = list(enumerate(answer.rows))
-    others = [(i, row.arm.others) for i, row in rows if row.arm.others]
-    for i, figures in others:
+    others = [(i, row.arm.others) for i, row in rows if row.arm.others is not None]
+    for i, found in others:
         label = "other students" if i == others[0][0] else None
-        axes.plot([i, i], [min(figures), max(figures)], color="0.75", linewidth=6, label=label)
+        axes.plot([i, i], [found.low, found.high], color="0.75", linewidth=6, label=label)
     report = [(i, row.arm.report) for i, row in rows if row.arm.report is not None]
     if report:
         places, figures = zip(*report, strict=True)

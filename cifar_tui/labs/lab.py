@@ -43,14 +43,29 @@ def make_scale(
 
 
 @dataclass(frozen=True)
+class Others:
+    """Lowest and highest of `n` other students' figures."""
+
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        """`0.714-0.738 (5)`."""
+        span = [self.low] if self.low == self.high else [self.low, self.high]
+        return f"{'-'.join(f'{figure:.3f}' for figure in span)} ({self.n})"
+
+
+@dataclass(frozen=True)
 class Arm:
     """One of the settings that an experiment compares, with the figures known for it."""
 
     label: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     report: float | None = None
-    others: tuple[float, ...] = ()
-    """Lowest and highest figure of other students, or the only one."""
+    others: Others | None = None
+    seed_sd: float | None = None
+    """What runs that differ in nothing but the seed are taken to vary by; None for as usual."""
 
     @property
     def epochs(self) -> int:
@@ -59,8 +74,8 @@ class Arm:
 
     @property
     def others_words(self) -> str:
-        """`0.714-0.740`, or `-`."""
-        return "-".join(f"{figure:.3f}" for figure in self.others) or "-"
+        """`0.714-0.738 (5)`: the others' range and how many they are, or `-`."""
+        return "-" if self.others is None else str(self.others)
 
     def spec(self, lab: str, scale: Scale, seed: int = 0, **where: Any) -> RunSpec:
         """The run of this setting with this seed; `where` names images and device.
@@ -109,3 +124,9 @@ class Lab:
     bar: float | None = None
     """The validation accuracy that the assignment asks for."""
     note: str = ""
+
+    @property
+    def seed_sds(self) -> dict[str, float | None]:
+        """What each setting's runs are taken to vary by, until some are there; None: not known."""
+        usual = self.measure.seed_sd
+        return {a.label: usual if a.seed_sd is None else a.seed_sd for a in self.arms}

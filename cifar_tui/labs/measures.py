@@ -20,8 +20,11 @@ class Measure:
 
     name: str
     of: Callable[[Run], float | None]
-    seed_sd: float = 0.01
-    """What runs that differ in nothing but the seed are taken to vary by, until some are there."""
+    seed_sd: float | None = None
+    """What runs that differ in nothing but the seed are taken to vary by, until some are there.
+
+    None where nobody has measured it: then only repeated runs settle anything.
+    """
     show: Callable[[float | None], str] = accuracy
     best: Callable[[Iterable[float]], float] = max
 
@@ -61,8 +64,10 @@ def _count(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-VAL_ACC = Measure("best val_acc", _best_val_acc)
+VAL_ACC = Measure("best val_acc", _best_val_acc, seed_sd=0.01)
+"""Eleven students' baselines, 0.6414 to 0.6634, have a standard deviation of 0.006."""
 EPOCHS_TO_GOAL = Measure(
     f"epochs to {GOAL:.2f}", _epochs_to_goal, seed_sd=1.0, show=_count, best=min
 )
+"""The spread is the measure's own step, an epoch."""
 SMALL_WEIGHTS = Measure("|w| < 1e-3", _small_weights)

@@ -68,8 +68,10 @@ def _introduction(answers: Sequence[Answer]) -> list[str]:
         "Figures are means over seeds, ± their standard deviation, of the best val_acc of each run "
         "unless a table's head says otherwise. A verdict is settled when the difference lies "
         "outside its 95 % confidence interval (Student's t, variance pooled over the settings "
-        "compared); with one seed each, runs are taken to vary by a standard deviation of 0.01. "
-        "The report's and other students' figures come from runs without a fixed seed.",
+        "compared); with one seed each, runs are taken to vary by the standard deviation that the "
+        "verdict names. "
+        "The report's and other students' figures come from runs without a fixed seed; how many "
+        "others there are stands in brackets.",
     ]
 
 

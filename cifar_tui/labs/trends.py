@@ -2,9 +2,11 @@
 
 A comparison is settled when it lies further from its threshold than the half width of its 95 %
 confidence interval (Student's t, variance pooled over the settings compared). With fewer than two
-repeated runs there is no variance to pool, and the measure's assumed one stands in for it.
+repeated runs there is no variance to pool, and what each setting is taken to vary by stands in for
+it; where that is not known, nothing is settled.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,7 +20,8 @@ class Figures:
     """What was measured: each setting's label with one figure per seed, in the lab's order."""
 
     values: Mapping[str, Sequence[float]]
-    seed_sd: float
+    seed_sd: Mapping[str, float | None]
+    """What each setting's runs are taken to vary by; None: not known."""
     show: Callable[[float | None], str]
 
     def has(self, *labels: str) -> bool:
@@ -34,13 +37,16 @@ class Figures:
         groups = [self.values[label] for label in weights]
         freedom = sum(len(group) - 1 for group in groups)
         if freedom < 2:
-            quantile, spread = NORMAL, self.seed_sd**2
+            quantile = NORMAL
+            known = [self.seed_sd.get(label) for label in weights]
+            spreads = [math.inf if sd is None else sd**2 for sd in known]
         else:
             quantile = student(freedom)
             repeated = [group for group in groups if len(group) > 1]
-            spread = sum((len(g) - 1) * variance(g) for g in repeated) / freedom
-        shares = zip(weights.values(), groups, strict=True)
-        return quantile * float(spread * sum(w**2 / len(group) for w, group in shares)) ** 0.5
+            pooled = sum((len(g) - 1) * variance(g) for g in repeated) / freedom
+            spreads = [pooled] * len(groups)
+        shares = zip(weights.values(), spreads, groups, strict=True)
+        return quantile * float(sum(w**2 * spread / len(g) for w, spread, g in shares)) ** 0.5
 
     def words(self, label: str) -> str:
         """`bn 0.7224`."""
@@ -84,7 +90,9 @@ class Contrast:
             return None
         distance = sum(w * figures.mean(label) for label, w in self.weights.items()) - self.above
         margin = figures.margin(self.weights)
-        why = f"{self.tell(figures)} (±{figures.show(margin)})"
+        why = self.tell(figures)
+        if math.isfinite(margin):
+            why += f" (±{figures.show(margin)})"
         return Finding(distance > 0, abs(distance) > margin, why)
 
 

@@ -36,10 +36,10 @@ from cifar_tui.ui.weights import WeightsScreen
 SETTING_WIDTH = 16
 OTHER_COLUMNS = (
     TableColumn("report", 7, right=True),
-    TableColumn("others", 13, right=True),
+    TableColumn("others", 17, right=True),
     TableColumn("loss 0", 7, right=True),
 )
-RUNS_WIDTH = 18
+RUNS_WIDTH = 16
 SIDE_BY_SIDE = 4
 """So many runs' weights or loss surfaces fit on the screen."""
 

@@ -26,7 +26,7 @@ def test_a_section_has_table_caption_verdict_and_notes(save: Save, ask: Ask) -> 
     )
     assert "## lab1-decay" in text
     assert "Does lr decay help (x0.1 every 10 epochs)? **Yes, as expected: decay 0.6720" in text
-    assert "| decay | 0.6720 ± 0.0028 | 2 | 0.6978 | 0.675-0.679 | 2.3100 |" in text
+    assert "| decay | 0.6720 ± 0.0028 | 2 | 0.6978 | 0.675-0.680 (3) | 2.3100 |" in text
     assert "![lab1-decay](figures/lab1-decay.png)" in text
     assert "[SVG](figures/lab1-decay.svg)" in text
     caption = next(line for line in text.splitlines() if line.startswith("*lab1-decay"))

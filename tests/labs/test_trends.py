@@ -22,7 +22,7 @@ from cifar_tui.labs.trends import (
 
 
 def find(trend: Trend, **values: Sequence[float]) -> Finding | None:
-    return trend(Figures(values, 0.01, accuracy))
+    return trend(Figures(values, dict.fromkeys(values, 0.01), accuracy))
 
 
 def holds(trend: Trend, **values: Sequence[float]) -> tuple[bool, bool]:
@@ -36,15 +36,15 @@ def holds(trend: Trend, **values: Sequence[float]) -> tuple[bool, bool]:
 )
 def test_every_trend_holds_for_the_figures_of_the_report(lab: Lab) -> None:
     figures = {arm.label: (arm.report,) for arm in lab.arms if arm.report is not None}
-    found = lab.trend(Figures(figures, lab.measure.seed_sd, lab.measure.show))
+    found = lab.trend(Figures(figures, lab.seed_sds, lab.measure.show))
     assert found is not None and found.holds == lab.expected, found
 
 
 @pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
 def test_a_trend_names_settings_that_exist_and_is_open_without_figures(lab: Lab) -> None:
-    assert lab.trend(Figures({}, 0.01, accuracy)) is None
+    assert lab.trend(Figures({}, {}, accuracy)) is None
     every = {arm.label: (0.5,) for arm in lab.arms}
-    assert lab.trend(Figures(every, 0.01, accuracy)) is not None
+    assert lab.trend(Figures(every, lab.seed_sds, accuracy)) is not None
 
 
 def test_one_seed_each_settles_only_what_a_point_of_spread_cannot_explain() -> None:
@@ -61,7 +61,7 @@ def test_with_more_seeds_their_own_spread_decides() -> None:
     assert holds(trend, **close) == (True, True)
     assert holds(trend, **wide) == (True, False)
     # Student's t for 4 degrees of freedom, by hand: 2.776 * 0.001 * sqrt(2 / 3).
-    margin = Figures(close, 0.01, accuracy).margin({"a": 1, "b": -1})
+    margin = Figures(close, {}, accuracy).margin({"a": 1, "b": -1})
     assert margin == pytest.approx(2.776 * 0.001 * (2 / 3) ** 0.5, rel=1e-3)
 
 

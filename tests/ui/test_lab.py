@@ -101,7 +101,7 @@ async def test_an_experiment_shows_table_curves_and_verdict(
     async with app.run_test(size=size) as pilot:
         table = await open_experiment(app, pilot, tiny_course, "lab2-bn")
         await wait_for(pilot, lambda: "0.7450 ± 0.0071" in cells(table, 1))
-        row = ["x bn", "0.7450 ± 0.0071", "0.7224", "0.714-0.740", "2.3034", "2/1 done"]
+        row = ["x bn", "0.7450 ± 0.0071", "0.7224", "0.714-0.738 (5)", "2.3034", "2/1 done"]
         assert cells(table, 1) == row
         curves = app.screen.query_one(Curves)
         await wait_for(pilot, lambda: str(curves.content).startswith("val_acc  o no bn  x bn"))
