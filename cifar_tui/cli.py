@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 
 from cifar_tui import __version__
 from cifar_tui.backends.choices import ANY, Wish
@@ -49,6 +49,8 @@ app = App(
     help="Set up, launch, watch, compare and hand in CIFAR-10 training runs.\n\n"
     "Without a command it opens the app.",
 )
+OTHER_NAMES = {"--learning-rate": "--lr", "--weight-decay": "--l2", "--wd": "--l2"}
+"""What others call some flags."""
 data_app = App(name="data", help="Show the images that would be used; `download` gets CIFAR-10.")
 app.command(runs_app)
 app.command(data_app)
@@ -82,6 +84,11 @@ def run(arguments: Sequence[str]) -> int:
     except UnusedCliTokensError as error:
         unused = " ".join(error.unused_tokens or [])
         complain(f"'{unused}' is not understood here. See `cifar-tui --help`.")
+    except UnknownOptionError as error:
+        flag = error.token.keyword or ""
+        meant = OTHER_NAMES.get(flag)
+        hint = f"Unknown option: {flag}. Did you mean {meant}?" if meant else str(error)
+        complain(f"{printing.one_line(hint)} See `cifar-tui --help`.")
     except CycloptsError as error:
         complain(f"{printing.one_line(str(error))} See `cifar-tui --help`.")
     except UserError as error:

@@ -5,12 +5,16 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cifar_tui import cli
+from cifar_tui.runs.folder import RunFolder
 from tests.conftest import Command, json_lines
+from tests.ui.conftest import save_run as save_run
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +214,28 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert not (tmp_path / "saved_model").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [("--weight-decay", "--l2"), ("--learning-rate", "--lr"), ("--wd", "--l2")],
+)
+def test_what_others_call_a_flag_is_answered_with_ours(
+    flag: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["train", flag, "5e-4"]) == 2
+    assert f"Did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_note_says_what_it_changed(
+    save_run: Callable[..., RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_run(name="mine")
+    where = ("--runs", str(tmp_path / "runs"))
+    assert cli.run(["runs", "note", "mine", "--tags", "a,b", *where]) == 0
+    assert capsys.readouterr().out == f"{folder.id} has the tags a, b.\n"
+    assert cli.run(["runs", "note", "mine", "--name", "new", "--pin", *where]) == 0
+    assert capsys.readouterr().out == f"{folder.id} is called new, is pinned.\n"
 
 
 def test_damaged_images_fail_before_a_run_folder_is_made(

@@ -16,8 +16,9 @@ from cifar_tui.runs.listing import Runs
 
 lab_app = App(name="lab", help="The assignment's experiments: list, show, run and report them.")
 
-LabName = Annotated[
-    str, Parameter(name="NAME", help="An experiment, the beginning of some, like lab2, or all.")
+LabNames = Annotated[
+    tuple[str, ...],
+    Parameter(name="NAME", help="Experiments, the beginning of some, like lab2, or all."),
 ]
 SomeData = Annotated[
     str | None,
@@ -66,7 +67,7 @@ def lab_list(
 
 @lab_app.command(name="show")
 def lab_show(
-    name: LabName,
+    names: LabNames,
     /,
     *,
     scale: ScaleFlags = FULL,
@@ -75,13 +76,13 @@ def lab_show(
     runs: RunsDir = RUNS,
 ) -> None:
     """Show experiments: the question, our figures beside the report's, and the verdict."""
-    found = _read(find_labs(name), scale.checked(), data, runs)
+    found = _read(find_labs(*names), scale.checked(), data, runs)
     _print(found, json)
 
 
 @lab_app.command(name="run")
 def lab_run(
-    name: LabName,
+    names: LabNames,
     /,
     *,
     scale: ScaleFlags = FULL,
@@ -100,7 +101,7 @@ def lab_run(
     from cifar_tui.commands.progress import train_printer
     from cifar_tui.labs.launch import lacking, queue
 
-    labs, wanted = find_labs(name), scale.checked()
+    labs, wanted = find_labs(*names), scale.checked()
     where: dict[str, Any] = {"data": data, "device": device}
     printer = train_printer(json)
     images = _open_images(labs[0], wanted, where, printer.note)
@@ -113,7 +114,9 @@ def lab_run(
     if detach:
         ids = headless.detach_folders(folders, runs, on.wish())
         trains = f"In the background: {', '.join(ids)}." if ids else "Nothing is missing."
-        printing.say({"runs": ids}, f"{trains}\n`cifar-tui lab show {name}` shows them.", json)
+        printing.say(
+            {"runs": ids}, f"{trains}\n`cifar-tui lab show {' '.join(names)}` shows them.", json
+        )
         return 0
     code = 0
     if folders:
@@ -129,7 +132,7 @@ def lab_run(
 
 @lab_app.command(name="report")
 def lab_report(
-    name: LabName,
+    names: LabNames,
     /,
     *,
     output: Annotated[Path, Parameter(help="Folder for the report and its figures.")],
@@ -141,7 +144,7 @@ def lab_report(
     """Write Markdown with tables and figures (PNG and SVG) from the runs that are there."""
     from cifar_tui.labs.report import write_report
 
-    path = write_report(_read(find_labs(name), scale.checked(), data, runs), output)
+    path = write_report(_read(find_labs(*names), scale.checked(), data, runs), output)
     printing.say({"report": str(path)}, f"The report is in {path}.", json)
 
 

@@ -243,7 +243,7 @@ def print_labs(answers: Sequence["LabAnswer"]) -> None:
     )
     table = Table(*columns, right=["ours", "report", "bar"], drop=["bar", "report"])
     for found in answers:
-        show = found.lab.measure.show
+        show = found.lab.measure.show_with_unit
         figures = (show(found.ours), show(found.reported), accuracy(found.lab.bar))
         table.add(found.lab.name, found.state, *figures, found.word, found.lab.question)
     scaled = [f"Scaled: {answers[0].scaled}."] if answers[0].scaled else []

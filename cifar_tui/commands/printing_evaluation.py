@@ -53,9 +53,9 @@ def _print_pictures(found: Evaluation, count: int) -> None:
     colours, each = shows_colours(console), SIDE + 8
     names = findings.names_of(found)
     shown = range(min(count, len(found.pictures), len(found.worst)))
+    told = findings.captions(found.worst[: len(shown)], names, each - 1)
     for start in shown[::ACROSS]:
         some = shown[start : start + ACROSS]
         drawn = [picture(found.pixels(place), colours=colours) for place in some]
-        captions = [findings.caption(found.worst[place], names, each - 1) for place in some]
-        for line in gallery(drawn, captions, each):
+        for line in gallery(drawn, [told[place] for place in some], each):
             console.print(Segments([*line, Segment.line()]), end="")

@@ -106,7 +106,15 @@ def runs_note(
 
     known = Runs(runs)
     found = known.find(run)
-    pinned = {} if pin is None else {"pinned": pin}
-    annotate(found.path, **clean_notes(name=name, tags=tags, note=note), **pinned)
+    changes = clean_notes(name=name, tags=tags, note=note)
+    changes |= {} if pin is None else {"pinned": pin}
+    annotate(found.path, **changes)
     changed = known.get(found.id)
-    printing.say(changed.to_dict(), f"{changed.id} is now {changed.name}.", json)
+    told = {
+        "name": f"is called {changed.name}",
+        "tags": f"has the tags {', '.join(changed.tags)}" if changed.tags else "has no tags",
+        "note": f"has the note '{changed.notes.note}'" if changed.notes.note else "has no note",
+        "pinned": "is pinned" if changed.notes.pinned else "is not pinned",
+    }
+    words = [words for name, words in told.items() if name in changes] or ["is as it was"]
+    printing.say(changed.to_dict(), f"{changed.id} {', '.join(words)}.", json)

@@ -239,13 +239,18 @@ LABS: tuple[Lab, ...] = (
 BY_NAME = {lab.name: lab for lab in LABS}
 
 
-def find_labs(wanted: str) -> list[Lab]:
-    """The experiment of that name, all for `all`, or those that begin so; else UserError."""
-    if wanted == "all":
-        return list(LABS)
-    found = [BY_NAME[wanted]] if wanted in BY_NAME else []
-    found = found or [lab for lab in LABS if lab.name.startswith(wanted)]
-    if not found:
-        names = ", ".join(BY_NAME)
-        raise UserError(f"There is no lab '{wanted}'; there are {names}, or all.")
-    return found
+def find_labs(*wanted: str) -> list[Lab]:
+    """The experiments of these names, or that begin so, each once; all for `all`; else UserError.
+
+    They come in the order of the lab book.
+    """
+    names = ", ".join(BY_NAME)
+    if not wanted:
+        raise UserError(f"Name a lab; there are {names}, or all.")
+    found = []
+    for word in wanted:
+        some = [word] if word in BY_NAME else [n for n in BY_NAME if n.startswith(word)]
+        if not some and word != "all":
+            raise UserError(f"There is no lab '{word}'; there are {names}, or all.")
+        found += list(BY_NAME) if word == "all" else some
+    return [lab for lab in LABS if lab.name in found]

@@ -27,6 +27,12 @@ class Measure:
     """
     show: Callable[[float | None], str] = accuracy
     best: Callable[[Iterable[float]], float] = max
+    unit: str = ""
+    """What stands behind a figure among others' that are accuracies."""
+
+    def show_with_unit(self, value: float | None) -> str:
+        """A figure that can stand among accuracies."""
+        return self.show(value) + (self.unit if value is not None else "")
 
 
 def _best_val_acc(run: Run) -> float | None:
@@ -67,7 +73,7 @@ def _count(value: float | None) -> str:
 VAL_ACC = Measure("best val_acc", _best_val_acc, seed_sd=0.01)
 """Eleven students' baselines, 0.6414 to 0.6634, have a standard deviation of 0.006."""
 EPOCHS_TO_GOAL = Measure(
-    f"epochs to {GOAL:.2f}", _epochs_to_goal, seed_sd=1.0, show=_count, best=min
+    f"epochs to {GOAL:.2f}", _epochs_to_goal, seed_sd=1.0, show=_count, best=min, unit=" ep"
 )
 """The spread is the measure's own step, an epoch."""
 SMALL_WEIGHTS = Measure("|w| < 1e-3", _small_weights)

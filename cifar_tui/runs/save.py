@@ -36,11 +36,17 @@ class Saved:
     synthetic: bool
     text: str | None = field(default=None, repr=False)
     rows: int | None = None
+    images: tuple[str, ...] = ()
+    """Which images the runs were on."""
 
     def to_dict(self) -> dict[str, Any]:
         """The same for programs, without the text."""
         told = {"what": self.what, "format": self.format, "output": str(self.path)}
-        return told | {"runs": self.runs, "rows": self.rows, "synthetic": self.synthetic}
+        return (
+            told
+            | {"runs": self.runs, "rows": self.rows, "synthetic": self.synthetic}
+            | {"images": list(self.images)}
+        )
 
     def sentence(self) -> str:
         """What was written and where, for people."""
@@ -48,6 +54,8 @@ class Saved:
         told = f"{self.what.capitalize()} of {runs} in {plain(str(self.path))}."
         if self.format == BOARD:
             told += f" `tensorboard --logdir {self.path}` shows them."
+        if len(self.images) > 1:
+            told += f" Its runs are on different images: {', '.join(self.images)}."
         return told + (" Some images were the demo set's (synthetic)." if self.synthetic else "")
 
 
@@ -87,10 +95,11 @@ def save_runs(
     Nothing is written where something is in the way, unless `overwrite` says so.
     """
     synthetic = any(run.synthetic for run in runs)
+    images = tuple(dict.fromkeys(run.summary.source for run in runs if run.summary.source))
     path = default_path(what, format, synthetic) if output is None else at_home(output)
     if format == BOARD:
         _save_events(runs, path, overwrite)
-        return Saved(what, format, path, len(runs), synthetic)
+        return Saved(what, format, path, len(runs), synthetic, images=images)
     if path.is_dir():
         path /= default_path(what, format, synthetic)
     check_output(path, overwrite, str(default_path(what, format, synthetic)))
@@ -99,11 +108,11 @@ def save_runs(
 
         require_matplotlib()
         write_output(path, draw_runs(runs, format))
-        return Saved(what, format, path, len(runs), synthetic)
+        return Saved(what, format, path, len(runs), synthetic, images=images)
     table = run_table(runs, columns) if what == "table" else curve_table(runs, columns)
     text = render(table, format)
     write_output(path, text.encode())
-    return Saved(what, format, path, len(runs), synthetic, text, len(table.rows))
+    return Saved(what, format, path, len(runs), synthetic, text, len(table.rows), images)
 
 
 def _save_events(runs: Sequence[Run], folder: Path, overwrite: bool) -> None:

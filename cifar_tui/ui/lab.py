@@ -143,6 +143,6 @@ class LabScreen(CifarScreen):
 
 
 def _texts(answer: Answer) -> tuple[str, ...]:
-    lab, show = answer.lab, answer.lab.measure.show
+    lab, show = answer.lab, answer.lab.measure.show_with_unit
     figures = (show(answer.ours), show(answer.reported), accuracy(lab.bar))
     return (lab.name, answer.state, *figures, answer.word, lab.question)

@@ -36,6 +36,11 @@ def test_labs_are_found_by_name_by_beginning_and_all() -> None:
     assert [lab.name for lab in find_labs("lab2-bn")] == ["lab2-bn"]
     assert {lab.name[:4] for lab in find_labs("lab3")} == {"lab3"}
     assert len(find_labs("all")) == len(LABS)
+    assert [lab.name[:4] for lab in find_labs("lab3-best", "lab1", "lab3-best")] == [
+        "lab1",
+        "lab1",
+        "lab3",
+    ]
     with pytest.raises(UserError, match="lab1-baseline"):
         find_labs("lab9")
 

@@ -12,6 +12,7 @@ import pytest
 from cifar_tui.errors import UserError
 from cifar_tui.runs.board import event_bytes, file_name
 from cifar_tui.runs.figure import titles
+from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.record import Summary
@@ -176,6 +177,10 @@ def test_a_figure_has_a_curve_per_run(runs: list[Run], tmp_path: Path) -> None:
     assert "<!-- high -->" in drawn and "<!-- synthetic demo images -->" not in drawn
     save_runs(runs, "figure", "png", tmp_path)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    mixed = save_runs(
+        [runs[0], as_demo(RunFolder(runs[1].path))], "figure", "svg", tmp_path / "m.svg"
+    )
+    assert "on different images: course, demo." in mixed.sentence()
 
 
 def test_runs_of_one_name_are_told_apart_by_what_differs(save_run: SaveRun) -> None:
