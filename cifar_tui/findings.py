@@ -1,5 +1,7 @@
 """An evaluation in lines of text, the same in commands and screens; at most 80 cells wide."""
 
+from collections.abc import Sequence
+
 from cifar_tui.formats import accuracy, loss, plain
 from cifar_tui.runs.evaluation import Bin, ClassFigures, Evaluation, Mistake
 
@@ -134,13 +136,25 @@ def filled(share: float, width: int) -> str:
     return f"{'█' * whole}{EIGHTHS[part] if part else ''}".ljust(width)
 
 
-def caption(mistake: Mistake, names: list[str], room: int) -> str:
-    """What a wrong image is and what it was taken for, in so many cells."""
-    true, said, sure = names[mistake.true], names[mistake.predicted], mistake.probability
-    texts = (
-        f"#{mistake.image} true {true}, predicted {said} at {sure:.2f}",
-        f"true {true}, predicted {said} at {sure:.2f}",
-        f"{true} taken for {said} {sure:.2f}",
-        f"{sure:.2f} {true}>{said}",
+def captions(mistakes: Sequence[Mistake], names: list[str], room: int) -> list[str]:
+    """What wrong images are and what they were taken for: in one form, of which all have room."""
+    forms = (
+        "#{image} true {true}, predicted {said} at {sure:.2f}",
+        "true {true}, predicted {said} at {sure:.2f}",
+        "{true} taken for {said} {sure:.2f}",
+        "{sure:.2f} {true}>{said}",
     )
-    return next((text for text in texts if len(text) <= room), texts[-1][:room])
+    texts: list[str] = []
+    for form in forms:
+        texts = [
+            form.format(
+                image=one.image,
+                true=names[one.true],
+                said=names[one.predicted],
+                sure=one.probability,
+            )
+            for one in mistakes
+        ]
+        if all(len(text) <= room for text in texts):
+            return texts
+    return [text[:room] for text in texts]

@@ -1,7 +1,7 @@
 """Comparison of runs: the settings that differ, repetitions, and figures beside a baseline's."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,10 @@ def telling(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 
 def labels(runs: Sequence[Run], aside: Sequence[str] = ()) -> list[str]:
-    """A short label per run that tells them apart: what differs, else the names, else numbers."""
+    """A short label per run that tells them apart: what differs, else the names, else numbers.
+
+    Of what differs, those settings are named that tell most, and only as many as are needed.
+    """
     names = [run.name for run in runs]
     settings = _settings_labels(runs, aside)
     either = [text or name for text, name in zip(settings, names, strict=True)]
@@ -79,6 +82,19 @@ def labels(runs: Sequence[Run], aside: Sequence[str] = ()) -> list[str]:
 
 def _settings_labels(runs: Sequence[Run], aside: Sequence[str]) -> list[str]:
     different = telling(runs)
+    few: dict[str, Sequence[Any]] = {}
+    found = [""] * len(runs)
+    for name, values in different.items():
+        more = _words(runs, {**few, name: values}, aside)
+        if len(set(more)) > len(set(found)):
+            few[name], found = values, more
+    return found
+
+
+def _words(
+    runs: Sequence[Run], different: Mapping[str, Sequence[Any]], aside: Sequence[str]
+) -> list[str]:
+    """Each run's values of these settings, in words."""
     found = []
     for i, run in enumerate(runs):
         values = {

@@ -11,6 +11,8 @@ from cifar_tui.ui.table import TableColumn
 
 LEAST = 18
 """Cells that a column gets which takes what the others leave."""
+MOST = 60
+"""Cells that it takes at most; then texts of the others get what is left."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Look:
     width: int
     text: Callable[[Run, datetime], str]
     right: bool = False
+    grows: bool = False
+    """Whether its texts may be longer, and are shown so where there is room."""
 
 
 def _epochs(run: Run, now: datetime) -> str:
@@ -37,14 +41,15 @@ LOOKS = {
     "epochs_done": Look("done", 8, _epochs, right=True),
     "started": Look("age", 5, lambda run, now: age(FIELDS["started"].value(run), now), right=True),
     "status": Look("status", 14, _status),
-    "tag": Look("tags", 12, lambda run, _: ", ".join(run.tags)),
+    "tag": Look("tags", 12, lambda run, _: ", ".join(run.tags), grows=True),
 }
 """Where the list says more, or the same shorter, than the field's own text."""
 
 
 def look_of(asked: Field) -> Look:
     """How a field looks in the list."""
-    plainly = Look(asked.name, asked.width, lambda run, _: asked.text(run), asked.kind == "number")
+    number, long = asked.kind == "number", asked.name in ("id", "note")
+    plainly = Look(asked.name, asked.width, lambda run, _: asked.text(run), number, long)
     return LOOKS.get(asked.name, plainly)
 
 
@@ -57,17 +62,14 @@ def fitting(fields: Iterable[Field], room: int) -> list[tuple[Look, TableColumn]
             break
         looks.append(look)
         room -= need
-    wide = [look for look in looks if not look.width]
-    found = []
-    for look in looks:
-        width = look.width
-        if not width:
-            share = max(0, room) // len(wide)
-            wide.pop()
-            room -= share
-            width = LEAST + share
-        found.append((look, TableColumn(look.header, width, look.right)))
-    return found
+    widths = {look.header: look.width or LEAST for look in looks}
+    for growing in ([look for look in looks if not look.width], [k for k in looks if k.grows]):
+        for place, look in enumerate(growing):
+            more = max(0, room) // (len(growing) - place)
+            more = min(more, MOST - widths[look.header])
+            widths[look.header] += more
+            room -= more
+    return [(look, TableColumn(look.header, widths[look.header], look.right)) for look in looks]
 
 
 def best_words(run: Run, room: int) -> str:

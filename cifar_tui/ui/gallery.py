@@ -6,7 +6,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cifar_tui.drawing.pictures import SIDE, Line, gallery, picture, shows_colours
-from cifar_tui.findings import caption, names_of
+from cifar_tui.findings import captions, names_of
 from cifar_tui.runs.evaluation import Evaluation
 
 GAP = 2
@@ -80,12 +80,12 @@ class WorstImages(Widget):
     def _pictures(self, found: Evaluation, colours: bool) -> list[Line]:
         across, _, shrink = self._grid()
         each, names = self.size.width // across, names_of(found)
+        told = captions(found.worst[: self.count], names, each - 1)
         lines: list[Line] = []
         for start in self.places[::across]:
             some = [place for place in range(start, start + across) if place in self.places]
             drawn = [picture(found.pixels(p), colours=colours, shrink=shrink) for p in some]
-            captions = [caption(found.worst[place], names, each - 1) for place in some]
-            lines += gallery(drawn, captions, each)
+            lines += gallery(drawn, [told[place] for place in some], each)
         return lines
 
     def render_line(self, y: int) -> Strip:

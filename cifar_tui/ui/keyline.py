@@ -5,6 +5,10 @@ from textual.screen import Screen
 from textual.style import Style
 from textual.widgets import Static
 
+SHARE = 4
+"""The keys take a line of so many at most; in a small window help lists those without room."""
+LAST = ("app.help", "app.quit")
+
 
 class KeyLine(Static):
     """Keys and labels from the active bindings; a click runs the action."""
@@ -22,7 +26,7 @@ class KeyLine(Static):
 
     def __init__(self) -> None:
         super().__init__("")
-        self._shown: tuple[object, int] = ((), 0)
+        self._shown: tuple[object, ...] = ()
 
     def on_mount(self) -> None:
         """Follow what the focus and the screen allow."""
@@ -39,10 +43,13 @@ class KeyLine(Static):
     def _draw(self) -> None:
         if not self.is_attached or not self.size.width:
             return
-        items = self._items()
-        if (items, self.size.width) != self._shown:
-            self._shown = (items, self.size.width)
+        items, most = self._items(), max(1, self.screen.size.height // SHARE)
+        if (items, self.size.width, most) != self._shown:
+            self._shown = (items, self.size.width, most)
             content = _wrapped(items, self.size.width)
+            while content.plain.count("\n") >= most and len(items) > len(LAST):
+                items.remove([item for item in items if item[2] not in LAST][-1])
+                content = _wrapped(items, self.size.width)
             self.styles.height = content.plain.count("\n") + 1
             self.update(content)
 

@@ -17,7 +17,7 @@ from cifar_tui.runs.curves import thinned
 
 MARKS = "ox+*#@%&$ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """The i-th curve's mark, so that curves are told apart without colour."""
-COLOURS = ("primary", "warning", "success", "error", "accent", "secondary")
+COLOURS = ("primary", "warning", "success", "error", "foreground", "primary-lighten-3")
 LEAST_WIDTH, LEAST_HEIGHT = 16, 5
 LEAST_LABEL = 9
 """Cells to which labels in the legend are cut at most."""

@@ -18,6 +18,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.formats import at_epoch, plain
 from cifar_tui.runs.contents import contents
 from cifar_tui.runs.evaluation import SPLITS, Evaluation, SplitName, kept_evaluation
+from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, labelled
 from cifar_tui.ui import runpages
 from cifar_tui.ui.gallery import WorstImages
@@ -252,8 +253,9 @@ class RunScreen(CifarScreen):
             )
         elif found:
             self._reveal("cell")
-            self.say("answer", f" No evaluation on {self._split} images; s takes another split.")
-            self.say("cell", f"\n {found}")
+            self.say("answer", f" {found}")
+            other = RunFolder(self._run.path).best.exists()
+            self.say("cell", f"\n {found}" + "\n\n s takes another split." * other)
         else:
             self._reveal()
             self.say("answer", f" Reading net and {self._split} images ...")

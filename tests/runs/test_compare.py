@@ -133,3 +133,15 @@ def test_what_programs_get(saved: Callable[..., Run]) -> None:
     assert [point["epoch"] for point in first] == [1, 2]
     assert first[1]["raw"] == pytest.approx(1.4)
     assert first[1]["y"] == pytest.approx((0.25 * 1.5 + 0.5 * 1.4) / 0.75)
+
+
+def test_a_label_names_first_what_tells_most_and_no_more_than_is_needed(
+    saved: Callable[..., Run],
+) -> None:
+    settings = [
+        {"lr": lr, "subset": subset, "epochs": epochs, "batch_norm": True}
+        for lr, subset, epochs in ((0.1, 0, 30), (0.01, 2000, 3), (0.001, 2000, 3), (0.5, 0, 3))
+    ]
+    runs = [saved((), **each) for each in settings]
+    assert labels(runs) == ["lr 0.1", "lr 0.01", "lr 0.001", "lr 0.5"]
+    assert labels([*runs, saved((), **{**settings[0], "epochs": 3})])[0] == "lr 0.1 epochs 30"

@@ -79,11 +79,16 @@ def test_the_worst_image_is_the_surest_wrong_one() -> None:
     ]
     assert worst[0].probability == 0.98
     assert worst[0].probability_of_true == pytest.approx(0.01)
-    assert findings.caption(worst[0], list("0123456789"), 40) == "#5 true 2, predicted 1 at 0.98"
-    assert (
-        findings.caption(worst[0], ["automobile"] * 10, 36)
-        == "automobile taken for automobile 0.98"
-    )
+    said = findings.captions(worst, list("0123456789"), 40)
+    assert said[0] == "#5 true 2, predicted 1 at 0.98"
+    said = findings.captions(worst, ["automobile"] * 10, 36)
+    assert said[0] == "automobile taken for automobile 0.98"
+
+
+def test_the_captions_of_wrong_images_have_one_form() -> None:
+    names = ["cat", "a cross", "automobile"] + ["x"] * 7
+    said = findings.captions(evaluation().worst, names, 34)
+    assert all(" taken for " in text for text in said), "one of them has no room for more"
 
 
 def test_classes_without_names_are_numbers_and_all_lines_fit() -> None:

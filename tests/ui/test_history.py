@@ -567,3 +567,31 @@ async def test_a_folder_that_vanishes_takes_its_row_and_mark_along(
         await look_again(pilot)
         await wait_for(pilot, lambda: names(table) == ["c", "b"])
         assert summary(pilot) == "2 runs, by age"
+
+
+async def test_the_smallest_window_has_runs_before_keys(
+    make_app: MakeApp, three: list[RunFolder]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(30, 8)) as pilot:
+        table = await open_history(pilot, 3)
+        await wait_for(pilot, lambda: all(f" {name} " in screen_text(app) for name in "abc"))
+        assert table.size.height >= 4
+        assert "? help" in screen_text(app)
+
+
+async def test_tags_have_the_room_that_names_do_not_need(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    save_run(name="a", tags=("lab2-augment", "slow", "try again", "figure 3"))
+    app = make_app()
+    async with app.run_test(size=(300, 80)) as pilot:
+        await open_history(pilot, 1)
+        await wait_for(pilot, lambda: "lab2-augment, slow, try again, figure 3" in screen_text(app))
+
+
+async def test_the_first_line_has_a_space_before_the_device(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.press("f4")
+        await wait_for(pilot, lambda: "Devices cpu" in screen_text(app).splitlines()[0])

@@ -1,5 +1,6 @@
 """Curves in the terminal: limits, gaps, remarks, legend and the cursor."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -148,3 +149,20 @@ async def test_marks_lie_on_their_lines(y: float) -> None:
         rows = {i for i, line in enumerate(lines[1:]) if any("⠀" < c <= "⣿" for c in line[20:])}
         marks = {i for i, line in enumerate(lines[1:]) if "x" in line[20:]}
         assert marks == rows and len(rows) == 1
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
+async def test_six_curves_have_six_colours(theme: str) -> None:
+    app = PlotApp()
+    async with app.run_test(size=(120, 14)) as pilot:
+        app.theme = theme
+        await drawn(pilot, [falling(f"curve {i}", 30 + i) for i in range(6)])
+        strip = app.screen._compositor.render_strips()[0]
+        seen = {}
+        for segment in strip:
+            if segment.text.strip().endswith(tuple("012345")) and segment.style:
+                assert segment.style.color and segment.style.color.triplet
+                seen[segment.text.strip()[-1]] = segment.style.color.triplet
+        assert len(seen) == 6
+        for a, b in itertools.combinations(seen.values(), 2):
+            assert max(abs(x - y) for x, y in zip(a, b, strict=True)) > 40

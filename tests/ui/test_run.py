@@ -269,9 +269,10 @@ async def test_what_cannot_be_evaluated_is_one_sentence(
         await open_run(pilot, run)
         await pilot.press("6")
         await wait_for(pilot, lambda: "There is no checkpoint" in text(pilot, "cell"))
-        assert "No evaluation on val images" in text(pilot, "answer")
+        assert "There is no checkpoint" in text(pilot, "answer")
+        assert "another split" not in screen_text(app)
         await pilot.press("s")
-        await wait_for(pilot, lambda: "No evaluation on train images" in text(pilot, "answer"))
+        await wait_for(pilot, lambda: "There is no checkpoint" in text(pilot, "answer"))
         await pilot.press("1")
         await wait_for(pilot, lambda: "changed (*)" in text(pilot, "answer"))
 
