@@ -1,13 +1,34 @@
 """`python -m cifar_tui` and the `cifar-tui` command."""
 
+import contextlib
 import gc
+import io
 import os
 import sys
+
+from cifar_tui.terminal import let_go
 
 OPTIONS = {"--runs", "--data", "--devices"}
 
 
 def main() -> None:
+    """Do what the command line says; what the system refuses is one sentence and exit code 2."""
+    prepare_streams()
+    try:
+        start()
+    except Exception as error:
+        from cifar_tui.errors import refusal
+
+        sentence = refusal(error)
+        if sentence is None:
+            raise
+        with contextlib.suppress(OSError):
+            print(f"cifar-tui: {sentence}", file=sys.stderr)
+        let_go((1,))
+        sys.exit(2)
+
+
+def start() -> None:
     """Open the app where no command is given; else let the commands be parsed.
 
     The app needs little of what the commands import, and a person waits for its first screen.
@@ -33,6 +54,22 @@ def main() -> None:
     except UserError as error:
         print(f"cifar-tui: {plain(str(error))}", file=sys.stderr)
         sys.exit(2)
+
+
+def prepare_streams() -> None:
+    """Let nothing that is printed end the program by itself.
+
+    Standard descriptors that are closed lead nowhere, lest the next file that is opened takes
+    their place; what the output's encoding lacks becomes a question mark.
+    """
+    while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(nowhere)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def gives_options_only(arguments: list[str]) -> bool:

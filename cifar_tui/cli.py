@@ -41,6 +41,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
+from cifar_tui.terminal import let_go
 from cifar_tui.wording import read_toml
 
 app = App(
@@ -80,6 +81,7 @@ def run(arguments: Sequence[str]) -> int:
             print_error=False,
             result_action="return_value",
         )
+        sys.stdout.flush()
         return int(code or 0)
     except UnusedCliTokensError as error:
         unused = " ".join(error.unused_tokens or [])
@@ -94,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
     except UserError as error:
         complain(str(error))
     except BrokenPipeError:
-        sys.stderr.close()
+        let_go((1,))
         return 1
     except KeyboardInterrupt:
         return 130

@@ -1,5 +1,6 @@
 """Training without the app: plans the runs, hands them to the worker, and follows their folders."""
 
+import errno
 import os
 import signal
 import time
@@ -111,12 +112,19 @@ def _train(
     for folder in folders:
         worker.add(folder)
     worker.finish()
+    unsaid = ""
     with _stopping(worker) as signals:
-        worker.start()
+        try:
+            worker.start()
+        except BaseException:
+            worker.close()
+            raise
         try:
             statuses = _follow(runs, folders, worker, printer)
-        except OSError:  # what is said cannot be written any more, which is no reason to stop
-            let_go((1, 2))
+        except OSError as error:  # what is said cannot be written: no reason to stop training
+            gone = isinstance(error, BrokenPipeError) or error.errno == errno.EIO
+            unsaid = "" if gone else str(error.strerror)
+            let_go((1, 2) if gone else (1,))
             worker.join()
             statuses = [Runs(runs).get(folder.id).status for folder in folders]
         worker.join()
@@ -124,6 +132,8 @@ def _train(
         raise UserError(worker.problem)
     if worker.outlives and not ENDED.issuperset(statuses):
         printer.note("The runs go on without this program; `cifar-tui runs stop RUN` stops one.")
+    if unsaid:
+        raise UserError(f"Cannot write the output: {unsaid}; `cifar-tui runs show RUN` shows it.")
     if signals:
         return 128 + signals[0]
     return 1 if {"failed", "crashed"} & set(statuses) else 0
