@@ -268,7 +268,7 @@ def test_sigterm_stops_between_two_batches_and_keeps_the_run(
             process.send_signal(signal.SIGTERM)
             break
     rest = json_lines(process.stdout.read())
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=60) == 143
     assert rest[-1]["event"] == "end"
     assert rest[-1]["summary"]["status"] == "stopped"
     assert rest[-1]["summary"]["epochs_done"] >= 1
