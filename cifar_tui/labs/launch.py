@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.labs.answer import Answer
-from cifar_tui.labs.curves import training_seconds
 from cifar_tui.runs.compare import identity
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
+from cifar_tui.runs.pace import seconds_left
 from cifar_tui.runs.steer import requeue
 from cifar_tui.spec import RunSpec
 
@@ -32,25 +32,12 @@ def queue(answers: Sequence[Answer], runs: Path) -> list[RunFolder]:
 
 
 def seconds_needed(answers: Sequence[Answer], known: Sequence[Run]) -> float | None:
-    """About how long all that is lacking takes, by the time of like runs; None without any.
-
-    Alike are runs of one model on these images at one precision; the newest sets the pace.
-    """
+    """About how long all that is lacking takes, by the time of like runs; None without any."""
     resumed, specs = lacking(answers)
     known = [run for run in known if answers[0].images.are_of(run)]
     wanted = [(run.spec, run.summary.epochs_done) for run in resumed if run.spec]
-    total = 0.0
-    for spec, done in (*wanted, *((spec, 0) for spec in specs)):
-        pace = next((p for run in reversed(known) if (p := _seconds_per_epoch(run, spec))), None)
-        if pace is None:
-            return None
-        total += pace * (spec.epochs - done)
-    return total
-
-
-def _seconds_per_epoch(run: Run, spec: RunSpec) -> float | None:
-    like = ("model", "depth", "precision", "subset")
-    if run.spec is None or any(getattr(run.spec, n) != getattr(spec, n) for n in like):
-        return None
-    done = run.summary.epochs_done
-    return training_seconds(run) / done if done else None
+    left = [
+        seconds_left(spec, done, known) for spec, done in (*wanted, *((spec, 0) for spec in specs))
+    ]
+    times = [seconds for seconds in left if seconds is not None]
+    return sum(times) if len(times) == len(left) else None

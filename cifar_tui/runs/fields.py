@@ -148,7 +148,16 @@ _OWN = (
         width=12,
         falling=True,
     ),
-    Field("time", "number", "Seconds from start to end", _seconds, clock, 9, True, unit="s"),
+    Field(
+        "time",
+        "number",
+        "Seconds in training, without waiting for a device and pauses",
+        _seconds,
+        clock,
+        9,
+        True,
+        unit="s",
+    ),
     Field("epoch_time", "number", "Seconds per epoch", _speed, "{:.1f}".format, 11, unit="s"),
     Field(
         "parameters",

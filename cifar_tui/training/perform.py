@@ -117,8 +117,9 @@ class Performance:
         self._rate = Rate()
         self._spec: RunSpec | None = None
         self._kept: dict[str, Any] = {}
-        self._began = time.monotonic()
-        self._seconds_before = summary.seconds
+        self._seconds = summary.seconds
+        """In training up to `_since`: without waiting for the device, pauses, and a full disk."""
+        self._since: float | None = None
 
     def carry_out(self) -> Summary:
         """Run the trainer to its end and record how it ended."""
@@ -164,6 +165,7 @@ class Performance:
 
     def give_back(self, reason: str) -> None:
         """Say that the run waits again, to go on from its last whole epoch."""
+        self._count_time(False)
         self._update(status="queued", reason=reason)
         self._progress = Progress(worker=self._progress.worker, counter=self._progress.counter)
         self._beat()
@@ -191,7 +193,8 @@ class Performance:
             return f"waits for {device}: {error}"
 
     def begin(self) -> None:
-        """Say that the run is in training."""
+        """Say that the run is in training, and count its time from here on."""
+        self._count_time(True)
         self._update(status="running", reason="")
 
     def _events(self, spec: RunSpec, device: torch.device) -> Iterator[Event]:
@@ -252,8 +255,15 @@ class Performance:
         return next((point for point in known if point and point.epoch == epoch), None)
 
     def _changed(self, changes: dict[str, Any]) -> Summary:
-        seconds = self._seconds_before + time.monotonic() - self._began
-        return self.summary.model_copy(update={**changes, "seconds": seconds})
+        self._count_time(self._since is not None)
+        return self.summary.model_copy(update={**changes, "seconds": self._seconds})
+
+    def _count_time(self, going: bool) -> bool:
+        """Let the time from here on count or not; returns whether it did until here."""
+        now, since = time.monotonic(), self._since
+        self._seconds += 0.0 if since is None else now - since
+        self._since = now if going else None
+        return since is not None
 
     def _update(self, **changes: Any) -> None:
         self.summary = self._changed(changes)
@@ -261,7 +271,7 @@ class Performance:
 
     def _store(self, write: Callable[[], object]) -> None:
         """Do one write; where the folder refuses it, wait until it does not, and say why."""
-        told = ""
+        told, counted = "", False
         while True:
             try:
                 write()
@@ -271,6 +281,7 @@ class Performance:
                 if self._order() == "stop":
                     raise Unwritable(reason) from None
             if reason != told:
+                counted = self._count_time(False) if not told else counted
                 told = reason
                 self._blocked(reason)
                 self._lock.say(reason)
@@ -280,6 +291,7 @@ class Performance:
             self._beat_paused()
             time.sleep(TRY_AGAIN)
         if told:
+            self._count_time(counted)
             self._blocked("")
             self._lock.say("")
             self._rate.forget()
@@ -318,12 +330,14 @@ class Performance:
 
     def _pause(self, phase: Phase) -> float:
         began = time.monotonic()
+        self._count_time(False)
         self._update(status="paused")
         while (order := self._order()) == "pause":
             self._beat_paused()
             time.sleep(BEAT)
         if order == "stop":
             raise Stopped
+        self._count_time(True)
         self._update(status="running")
         self._beat(phase=phase)
         self._rate.forget()

@@ -11,7 +11,8 @@ from cifar_tui.labs.images import Images, choose_images
 from cifar_tui.labs.lab import Scale
 from cifar_tui.labs.launch import lacking, queue, seconds_needed
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs
+from cifar_tui.runs.listing import Runs, read_run
+from cifar_tui.runs.pace import seconds_left
 from cifar_tui.runs.record import Progress, Worker, this_worker
 from cifar_tui.spec import RunSpec
 from tests.labs.conftest import FINGERPRINT, Ask, Save, specs
@@ -222,6 +223,17 @@ def test_the_time_left_is_guessed_from_like_runs(save: Save, ask: Ask, tmp_path:
     save(RunSpec(epochs=2), 0.5)  # 10 s per epoch
     runs = Runs(tmp_path / "runs").all()
     assert seconds_needed([answer], runs) == pytest.approx(2 * 30 * 10.0)
+    specs = [arm.spec("lab2-bn", answer.scale, data="data") for arm in answer.lab.arms]
+    known = [run for run in runs if run.spec and run.spec.data == "data"]
+    queued = [seconds_left(spec, 0, known) for spec in specs]
+    assert queued == [300.0, 300.0], "the queue and the lab estimate alike"
+
+
+def test_an_imported_run_sets_no_pace(save: Save, tmp_path: Path) -> None:
+    save(RunSpec(epochs=2), 0.5)
+    net = save(RunSpec(epochs=100, tags=("imported",)), 0.5)
+    net.write_summary(read_run(net.path).summary.model_copy(update={"seconds": 0.0}))
+    assert seconds_left(RunSpec(epochs=30), 0, Runs(tmp_path / "runs").all()) == 300.0
 
 
 def test_epochs_to_the_goal_are_counted_from_the_curve(save: Save, ask: Ask) -> None:

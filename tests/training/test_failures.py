@@ -13,9 +13,11 @@ from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.turns import device_turn
 from cifar_tui.spec import RunSpec
 from cifar_tui.training import perform
 from cifar_tui.training.faults import explain, is_device_lost
+from cifar_tui.training.slot import slot_name
 
 Fail = Callable[[Exception], None]
 
@@ -185,3 +187,39 @@ def test_a_pause_is_taken_once_the_device_has_done_what_it_was_given(tmp_path: P
     run.tick("train", 1, 10, 100, settle)
     assert seen == [summary.status]
     assert read_run(folder.path).summary.status == "running"
+
+
+def test_waiting_for_the_device_counts_in_no_time(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "runs", RunSpec(data="demo"))
+    summary = read_run(folder.path).summary
+    folder.write_summary(summary.model_copy(update={"seconds": 12.5}))
+    looks: list[float] = []
+
+    def stopping() -> str:
+        found = read_run(folder.path).summary
+        if "waits for cpu" in found.reason:
+            looks.append(found.seconds)
+        return "stopped by the test" if len(looks) > 1 else ""
+
+    with device_turn("cpu", slot_name()) as other:
+        assert other.take(tmp_path / "elsewhere" / "other")
+        ended = perform.perform(folder, stopping)
+    assert looks == [12.5, 12.5]
+    assert (ended.status, ended.seconds) == ("stopped", 12.5)
+
+
+def test_a_pause_counts_in_no_time(tmp_path: Path, tiny_course: Path) -> None:
+    folder = RunFolder.create(tmp_path, RunSpec(data=str(tiny_course), epochs=10_000))
+    folder.write_order("pause")
+    looks: list[float] = []
+
+    def stopping() -> str:
+        found = read_run(folder.path).summary
+        if found.status == "paused":
+            looks.append(found.seconds)
+        return "stopped by the test" if len(looks) > 1 else ""
+
+    ended = perform.perform(folder, stopping)
+    assert ended.status == "stopped"
+    assert looks[0] > 0
+    assert ended.seconds == looks[0]
