@@ -51,14 +51,14 @@ def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
 def telling(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """The settings that differ, but for defaults that are merely not in force in all runs.
 
-    What has the most values comes first: it tells most of the runs apart.
+    What has the most values comes first: it tells most of the runs apart; of equals, no seed.
     """
     found = {
         name: values
         for name, values in differing(runs).items()
         if any(value not in (None, SETTINGS[name].default) for value in values)
     }
-    return dict(sorted(found.items(), key=lambda item: -len(set(item[1]))))
+    return dict(sorted(found.items(), key=lambda item: (-len(set(item[1])), item[0] == "seed")))
 
 
 def labels(runs: Sequence[Run], aside: Sequence[str] = ()) -> list[str]:

@@ -127,16 +127,15 @@ class NewScreen(CifarScreen):
             text = f" {wrong} {'fields need' if wrong > 1 else 'thing needs'} mending first"
         else:
             size = grid_size(texts)
-            what = model_name(texts) if size == 1 else f"grid of {size} runs"
+            what = "1 run" if size == 1 else f"grid of {size} runs"
             verb = "queues" if self.cifar.worker.current else "launches"
-            text = f" Enter {verb} {'1 run' if size == 1 else what}: "
+            once = " (equal ones made once)" if has_repeats(texts) else ""
+            text = f" Enter {verb} {what}{once}: "
             text += f"{model_name(texts)}, {texts['epochs']} epochs, lr {texts['lr']}"
         plan = Text(text, "bold", no_wrap=True)
         wish = self.cifar.wish
         elsewhere = f"on {wish.devices or wish.name} (F11)"
         hint = "0.1, 0.01 in a field makes a grid" if wish.name == "thread" else elsewhere
-        if has_repeats(texts):
-            hint = "a value given twice counts once"
         plan.append(f"   {hint}", "dim not bold")
         self.say("plan", plan)
 

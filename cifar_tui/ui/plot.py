@@ -303,10 +303,11 @@ def _telling_cells(texts: Sequence[str]) -> int:
     """The least width to which texts can be cut without becoming the same."""
     longest = max(map(len, texts), default=0)
     kinds = len(set(texts))
-    widths = range(longest + 1)
-    return next(
+    widths = range(1, longest + 1)
+    telling = (
         n for n in widths if len({t if len(t) <= n else t[: n - 1] + "…" for t in texts}) == kinds
     )
+    return next(telling, longest)
 
 
 def _placed(

@@ -113,8 +113,7 @@ async def test_what_is_dimmed_blocks_no_launch_and_what_is_given_twice_is_said(
         assert "Enter launches 1 run" in shown(app, "plan")
         await type_into(app, pilot, "seed", "0,1,1")
         await pilot.pause()
-        assert "grid of 2 runs" in shown(app, "plan")
-        assert "given twice" in shown(app, "plan")
+        assert "grid of 2 runs (equal ones made once)" in shown(app, "plan")
 
 
 async def test_the_real_images_are_fetched_only_after_a_yes(

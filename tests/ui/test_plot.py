@@ -166,3 +166,10 @@ async def test_six_curves_have_six_colours(theme: str) -> None:
         assert len(seen) == 6
         for a, b in itertools.combinations(seen.values(), 2):
             assert max(abs(x - y) for x, y in zip(a, b, strict=True)) > 40
+
+
+async def test_labels_are_not_cut_to_the_same() -> None:
+    curves = [falling(f"momentum {m} lr {lr}") for m in ("0.9", "0.5") for lr in ("0.1", "0.2")]
+    async with PlotApp().run_test(size=(60, 14)) as pilot:
+        legend = (await drawn(pilot, curves))[0].rstrip()
+        assert "o momentum 0.9 lr 0.1  x momentum 0.9 lr 0.2" in legend
