@@ -185,7 +185,8 @@ def resume(run: Run, runs: Path, wish: Wish = ANY) -> str:
     if run.spec is not None and wish != ANY:
         backend.check(run.spec)
     detach_folders([requeue(run)], runs, wish)
-    return f"{run.name} goes on in the background from epoch {run.summary.epochs_done}."
+    images = ", on the demo set (synthetic)" if run.synthetic else ""
+    return f"{run.name} goes on in the background from epoch {run.summary.epochs_done}{images}."
 
 
 def watch(run: Run, runs: Path, printer: TrainPrinter) -> int:

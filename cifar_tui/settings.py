@@ -174,7 +174,7 @@ def edited(trained: RunSpec, now: RunSpec) -> str:
         and old[name] != new[name]
         and (setting.applies(old) or setting.applies(new))
     ]
-    then, says = (", ".join(f"{n} {format_value(v[n])}" for n in names) for v in (old, new))
+    then, says = (", ".join(f"{n} {format_value(v[n])[:40]}" for n in names) for v in (old, new))
     return f"trained with {then}, and spec.toml says {says}" if names else ""
 
 

@@ -19,13 +19,15 @@ from cifar_tui.models import build_model
 from cifar_tui.models.stored import read_stored
 from cifar_tui.models.weights import read_weights
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs
+from cifar_tui.runs.listing import Runs, read_run
+from cifar_tui.runs.origin import origin_of
+from cifar_tui.settings import edited
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.export import export_predictions
 from cifar_tui.training.foreign import import_checkpoint
 from cifar_tui.training.optimiser import make_optimiser
-from cifar_tui.training.perform import resume_point
+from cifar_tui.training.resume import resume_point
 from tests.hostile import ESCAPES, POINT, a_folder, few, points, refusal, rubbish, values
 
 SPEC = RunSpec(data="demo", epochs=3)
@@ -94,9 +96,14 @@ def check_checkpoints(folder: Path, data: bytes) -> None:
     run.last.write_bytes(data)
     run.best.write_bytes(data)
     refused = refusal(lambda: load(run.last))
-    assert bool(refusal(lambda: resume_point(run))) == bool(refused)
-    if not refused:
+    known = read_run(run.path)
+    resumed = not refusal(lambda: resume_point(known, SPEC, origin_of(known)))
+    if refused:
+        assert not resumed
+    else:
         found = load(run.last)
+        own = found.run in ("", run.id) and not edited(found.spec, SPEC)
+        assert resumed == own
         model = build_model(found.spec)
         model.load_state_dict(found.state_dict)
         assert all(torch.isfinite(p).all() for p in model.parameters())

@@ -28,7 +28,7 @@ LIMITS = {
     name: LARGEST.get(name, 2**20) for name in ("meta.json", "best.pt", "last.pt", "summary.json")
 }
 """What comes home beside the events, in the order in which it is written, and its most bytes."""
-LENT = ("spec.toml", "summary.json", "best.pt", "last.pt")
+LENT = ("spec.toml", "meta.json", "summary.json", "best.pt", "last.pt")
 """What the copy begins with."""
 EVENTS, PROGRESS = "events.jsonl", "progress.json"
 LARGEST_GREETING = 2**16

@@ -59,6 +59,22 @@ def _find_in(folder: Path) -> Found:
     )
 
 
+def lasting(where: str) -> str:
+    """The same images by a name that means them from every folder: an absolute path, or `demo`."""
+    if where == DEMO:
+        return where
+    try:
+        if find(where).path is None:
+            return DEMO
+    except UserError:
+        pass  # whoever reads them says why they cannot be read
+    try:
+        path = str(Path(where).expanduser().absolute())
+    except RuntimeError:
+        return where
+    return path if path.isprintable() else where
+
+
 def _shown(path: Path) -> str:
     return str(path) if path.is_absolute() else f"./{path}"
 

@@ -56,16 +56,28 @@ class Dataset:
         """The splits by name."""
         return dict(zip(NAMES, (self.train, self.val, self.test), strict=True))
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """First 16 hex digits of a sha256 over the shapes and bytes of all arrays."""
+        return self.fingerprints[0]
+
+    @cached_property
+    def fingerprints(self) -> tuple[str, str]:
+        """Its fingerprint, and the one it has without test images, which may be added later."""
         digest = hashlib.sha256()
-        for name, split in self.splits.items():
-            for array in (split.images, split.labels):
-                digest.update(f"{name} {None if array is None else array.shape}\n".encode())
-                if array is not None:
-                    digest.update(array.data)
-        return digest.hexdigest()[:16]
+        _add("train", self.train, digest)
+        _add("val", self.val, digest)
+        without = digest.copy()
+        _add("test", self.test, digest)
+        _add("test", empty_split(), without)
+        return digest.hexdigest()[:16], without.hexdigest()[:16]
+
+
+def _add(name: str, split: Split, digest: "hashlib._Hash") -> None:
+    for array in (split.images, split.labels):
+        digest.update(f"{name} {None if array is None else array.shape}\n".encode())
+        if array is not None:
+            digest.update(array.data)
 
 
 def empty_split() -> Split:

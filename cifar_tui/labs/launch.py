@@ -8,7 +8,7 @@ from cifar_tui.runs.compare import identity
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.pace import seconds_left
-from cifar_tui.runs.steer import requeue
+from cifar_tui.runs.steer import requeue, require_resumable
 from cifar_tui.spec import RunSpec
 
 
@@ -23,8 +23,10 @@ def lacking(answers: Sequence[Answer]) -> tuple[list[Run], list[RunSpec]]:
 
 
 def queue(answers: Sequence[Answer], runs: Path) -> list[RunFolder]:
-    """Queue all that is lacking; raises UserError where a folder cannot be made."""
+    """Queue all that is lacking; raises UserError where a run cannot go on or be made."""
     resumed, specs = lacking(answers)
+    for run in resumed:
+        require_resumable(run)
     return [
         *(requeue(run) for run in resumed),
         *(RunFolder.create(runs, spec) for spec in specs),

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
+from cifar_tui.data import lasting
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.files import (
@@ -46,7 +47,11 @@ class RunFolder:
 
     @classmethod
     def create(cls, runs: Path, spec: RunSpec) -> "RunFolder":
-        """Make a queued run's folder; raises UserError where none can be made."""
+        """Make a queued run's folder; raises UserError where none can be made.
+
+        A relative data folder is kept as an absolute one: the run goes on from anywhere.
+        """
+        spec = spec.model_copy(update={"data": lasting(spec.data)})
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
         try:
             runs.mkdir(parents=True, exist_ok=True)

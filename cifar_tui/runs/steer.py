@@ -12,6 +12,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.lock import ASKED, Lock, changing, is_held
+from cifar_tui.runs.origin import require_images
 from cifar_tui.runs.record import ENDED, Status, is_alive
 
 BY_USER = "stopped by the user"
@@ -52,14 +53,7 @@ def requeue(run: Run, *, keep_order: bool = False) -> RunFolder:
     Of several that do so at the same time, one does. With `keep_order`, what was ordered and not
     yet obeyed is obeyed then.
     """
-    if run.status in ("running", "paused"):
-        raise UserError(f"{run.name} is {run.status} already.")
-    if run.status in ("finished", "diverged", "unreadable"):
-        raise UserError(f"{run.name} is {run.status}; there is nothing to resume.")
-    if run.edited:
-        raise UserError(edited_words(run))
-    if only_best(run):
-        raise UserError(f"{run.name} kept only best.pt and cannot be resumed; train it anew.")
+    require_resumable(run, anywhere=keep_order)
     folder = RunFolder(run.path)
     if run.status == "stale" and is_taken(folder):
         raise UserError(f"{run.name} is silent, but a process still holds it; look on its host.")
@@ -96,10 +90,32 @@ def _owner(path: Path) -> str:
         return f"user {owner}"
 
 
-def edited_words(run: Run) -> str:
+def require_resumable(run: Run, *, anywhere: bool = False) -> None:
+    """Raise UserError for a run that cannot go on, as far as is known without reading images.
+
+    With `anywhere`, its images are not looked for: they may be where it is trained.
+    """
+    if run.status in ("running", "paused"):
+        raise UserError(f"{run.name} is {run.status} already.")
+    if run.status in ("finished", "diverged", "unreadable"):
+        raise UserError(f"{run.name} is {run.status}; there is nothing to resume.")
+    if run.edited:
+        raise UserError(edited_words(run, run.edited))
+    if only_best(run):
+        raise UserError(only_best_words(run))
+    if not anywhere:
+        require_images(run)
+
+
+def only_best_words(run: Run) -> str:
+    """Why a run without last.pt cannot go on."""
+    return f"{run.name} kept only best.pt and cannot be resumed; train it anew."
+
+
+def edited_words(run: Run, edited: str) -> str:
     """Why a run whose settings were changed after epochs were trained cannot go on."""
     return (
-        f"{run.name} was {run.edited}; put the old values back to resume it, or train a new run "
+        f"{run.name} was {edited}; put the old values back to resume it, or train a new run "
         f"with `cifar-tui train --spec {run.path / 'spec.toml'}`."
     )
 

@@ -40,6 +40,10 @@ class Checkpoint:
     step: int
     spec: RunSpec
     best: dict[str, Any] | None
+    run: str = ""
+    """The run that trained it, by the id it was begun with; empty where that is not known."""
+    fingerprint: str = ""
+    """Of the images it was trained on."""
 
     def content(self) -> dict[str, Any]:
         """What the file holds: plain types, and tensors on the CPU wherever the run trains."""
@@ -52,6 +56,8 @@ class Checkpoint:
             "step": self.step,
             "spec": self.spec.model_dump(mode="json"),
             "best": self.best,
+            "run": self.run,
+            "fingerprint": self.fingerprint,
         }
         return {name: _on_cpu(value) for name, value in fields.items()}
 
@@ -124,7 +130,10 @@ def _checked(content: dict[str, Any]) -> Checkpoint:
         _require(all(best[k] is None or _is_finite(best[k]) for k in BEST[2:-1]))
         _require(type(best["epoch"]) is int and 1 <= best["epoch"] <= epoch)
         _require(0 <= best["val_acc"] <= 1)
-    return Checkpoint(content["state_dict"], epoch, lr, content["optimiser"], step, spec, best)
+    run, images = content.get("run", ""), content.get("fingerprint", "")
+    _require(isinstance(run, str) and isinstance(images, str))
+    weights, optimiser = content["state_dict"], content["optimiser"]
+    return Checkpoint(weights, epoch, lr, optimiser, step, spec, best, run, images)
 
 
 def _require_fitting(spec: RunSpec, weights: dict[str, Any], optimiser: dict[str, Any]) -> None:

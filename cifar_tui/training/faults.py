@@ -34,6 +34,10 @@ class Stopped(Exception):
     """The run was asked to stop."""
 
 
+class Mismatch(UserError):
+    """What a run would go on with is not its own: other images, settings or another's weights."""
+
+
 class Preempted(Exception):
     """The run has to give way and is to go on later; says why."""
 

@@ -4,7 +4,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -228,8 +228,9 @@ def _save(
         | {"parameters": sum(p.numel() for p in model.parameters())}
     )
     try:
+        checkpoint = replace(checkpoint, run=folder.id, fingerprint=found.dataset.fingerprint)
         save(folder.best, checkpoint.to_bytes())
-        meta = describe_environment(found.dataset, CPU)
+        meta = {"run": folder.id, **describe_environment(found.dataset, CPU)}
         folder.write_meta({**meta, "imported": origin["file"]})
         folder.write_notes(Notes(note=origin["note"]))
         for event in _events(summary, spec, found.seconds):

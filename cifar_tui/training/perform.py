@@ -5,6 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,19 @@ from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.data.places import stamps
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
-from cifar_tui.runs.listing import read_epochs, read_run
+from cifar_tui.runs.listing import read_epochs, read_events, read_run
 from cifar_tui.runs.lock import ASKED, Lock
+from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.runs.steer import BY_USER
 from cifar_tui.runs.turns import Turn, device_turn
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.checkpoint import Checkpoint, load, save
+from cifar_tui.training.checkpoint import Checkpoint, save
 from cifar_tui.training.device import check_precision, choose_device
 from cifar_tui.training.environment import describe_environment
 from cifar_tui.training.faults import (
     DeviceLost,
+    Mismatch,
     Preempted,
     Stopped,
     Unwritable,
@@ -33,6 +36,7 @@ from cifar_tui.training.faults import (
     storage_reason,
 )
 from cifar_tui.training.rate import Rate
+from cifar_tui.training.resume import own_images, resume_point
 from cifar_tui.training.slot import slot_name
 from cifar_tui.training.trainer import Event, Phase, train
 
@@ -117,6 +121,8 @@ class Performance:
         self._rate = Rate()
         self._spec: RunSpec | None = None
         self._kept: dict[str, Any] = {}
+        self._belongs = ("", "")
+        """The id and the fingerprint that its checkpoints carry."""
         self._seconds = summary.seconds
         """In training up to `_since`: without waiting for the device, pauses, and a full disk."""
         self._since: float | None = None
@@ -137,6 +143,8 @@ class Performance:
             self.give_back(str(error))
         except Unwritable:
             raise
+        except Mismatch as error:
+            self.refuse(str(error))
         except Exception as error:
             self.fail(error)
         return self.summary
@@ -151,6 +159,14 @@ class Performance:
         self._beat()
         self._folder.sweep()
         self._store(self._folder.mend_events)
+
+    def refuse(self, reason: str) -> None:
+        """Leave a run that cannot go on with the status it had, and say why."""
+        kinds = ("start", "resume", "end")
+        told = [e for e in read_events(self._folder.path) if e.get("event") in kinds]
+        status = told[-1].get("status") if told else "stopped"
+        ended = status if status in ENDED else "crashed"
+        self.record({"event": "end", "status": ended, "reason": reason})
 
     def fail(self, error: Exception) -> None:
         """Record what ended the run; raises DeviceLost when the device is of no more use."""
@@ -198,23 +214,34 @@ class Performance:
         self._update(status="running", reason="")
 
     def _events(self, spec: RunSpec, device: torch.device) -> Iterator[Event]:
+        run = read_run(self._folder.path)
+        origin = origin_of(run)
+        checkpoint, remark = resume_point(run, spec, origin)
         with self._beating():
-            dataset = IMAGES.open(spec.data)
-        self.describe(dataset, device)
-        checkpoint, remark = resume_point(self._folder)
+            if checkpoint is None:
+                dataset = IMAGES.open(spec.data)
+            else:
+                where = spec.data
+                if where not in IMAGES.elsewhere:
+                    where = origin.where(where, checkpoint.spec.data)
+                dataset = own_images(run, origin, checkpoint, where, IMAGES.open)
+        self.describe(dataset, device, origin.run if checkpoint else "")
         if remark:
             self.record({"event": "remark", "text": remark})
         return train(spec, dataset, device, self.tick, self.keep, checkpoint)
 
-    def describe(self, dataset: Dataset, device: torch.device) -> None:
-        """Write down where and with what the run is made."""
-        meta = describe_environment(dataset, device)
+    def describe(self, dataset: Dataset, device: torch.device, begun_as: str = "") -> None:
+        """Write down where and with what the run is made, and the id it was begun with."""
+        begun_as = begun_as or self._folder.id
+        self._belongs = (begun_as, dataset.fingerprint)
+        meta = {"run": begun_as, **describe_environment(dataset, device)}
         self._store(lambda: self._folder.write_meta(meta))
         self._update(device=str(device), source=dataset.source, **self._kept)
 
     def keep(self, checkpoint: Checkpoint, is_best: bool) -> None:
         """Write best.pt before last.pt: a crash in between repeats this epoch and writes both."""
-        content = checkpoint.to_bytes()
+        run, fingerprint = self._belongs
+        content = replace(checkpoint, run=run, fingerprint=fingerprint).to_bytes()
         if is_best:
             self._store(lambda: save(self._folder.best, content))
         self._store(lambda: save(self._folder.last, content))
@@ -373,22 +400,6 @@ class Performance:
         with contextlib.suppress(OSError):
             self._folder.write_progress(self._progress)
         self._next_beat = time.monotonic() + BEAT
-
-
-def resume_point(folder: RunFolder) -> tuple[Checkpoint | None, str]:
-    """The checkpoint to go on from, if any, and a remark when it is not last.pt.
-
-    Raises UserError when there are checkpoints and none can be read.
-    """
-    if not folder.last.exists():
-        return None, ""
-    try:
-        return load(folder.last), ""
-    except UserError as error:
-        if not folder.best.exists():
-            raise
-        checkpoint = load(folder.best)
-        return checkpoint, f"{error} Resumed from best.pt of epoch {checkpoint.epoch} instead."
 
 
 def _better(point: Point, best: Point | None) -> bool:

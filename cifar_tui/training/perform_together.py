@@ -19,7 +19,7 @@ from cifar_tui.training.trainer import Phase
 
 def shares_with(first: RunFolder, other: RunFolder) -> bool:
     """Whether two queued runs can be trained together: both fresh, and alike but for numbers."""
-    if first.last.exists() or other.last.exists():
+    if any(folder.last.exists() or folder.best.exists() for folder in (first, other)):
         return False
     try:
         return can_share(first.spec(), other.spec())

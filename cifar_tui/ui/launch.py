@@ -64,7 +64,13 @@ def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), wish: Wish = 
 def _hand_over(folder: Path, run_ids: Sequence[str], wish: Wish) -> None:
     """Let a process of its own train on; a run in training goes on from its last whole epoch."""
     runs = Runs(folder)
-    ids = [requeue(run).id for run in map(runs.get, run_ids) if run.status in ("queued", "stopped")]
+    ids = []
+    for run in map(runs.get, run_ids):
+        if run.status in ("queued", "stopped"):
+            try:
+                ids.append(requeue(run).id)
+            except UserError as error:
+                print(error)
     if ids:
         start(folder, ids, wish)
         many = "1 run trains" if len(ids) == 1 else f"{len(ids)} runs train"

@@ -20,10 +20,11 @@ from cifar_tui.data import open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.follow import Follower
-from cifar_tui.runs.listing import Runs
+from cifar_tui.runs.listing import Runs, read_run
+from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import Notes
 from cifar_tui.training.checkpoint import load
-from cifar_tui.training.perform import resume_point
+from cifar_tui.training.resume import resume_point
 from tests.faults.rig import Bench, Result, fork, kill, reap, same, write_course
 
 HANG = 5.0
@@ -198,7 +199,9 @@ def _read_checkpoint(path: Path, whole: Path) -> None:
     checkpoint = _read_or_refuse(lambda: load(path))
     if checkpoint is not None and not same(vars(checkpoint), vars(load(whole))):
         raise ValueError(f"{path.name} was read with other content than was written")
-    point, remark = resume_point(RunFolder(path.parent))
+    run = read_run(path.parent)
+    assert run.spec is not None
+    point, remark = resume_point(run, run.spec, origin_of(run))
     if point is None:
         raise ValueError("there is nothing to resume from")
     if remark:
