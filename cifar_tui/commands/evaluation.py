@@ -9,6 +9,7 @@ from cifar_tui.commands.flags import RUNS, Json, RunsDir, Which
 from cifar_tui.errors import UserError
 from cifar_tui.runs.evaluation import SplitName, kept_evaluation
 from cifar_tui.runs.listing import Runs
+from cifar_tui.runs.origin import origin_of
 
 
 def register(app: App) -> None:
@@ -45,7 +46,8 @@ def inspect(
         with printing.progress(f"evaluating {split}", json) as tick:
             evaluation = evaluation_of(found, split, data=data, redo=redo, tick=tick)
     if json:
-        printing.print_json({"id": found.id, "name": found.name} | evaluation.figures(worst))
+        told = {"id": found.id, "name": found.name} | evaluation.figures(worst)
+        printing.print_json(told | {"remark": origin_of(found).remark(evaluation.data)})
         return
     from cifar_tui.commands.printing_evaluation import print_evaluation
 

@@ -11,6 +11,7 @@ from cifar_tui.commands.keep import unarchive_file
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, labelled
+from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.surface import Slice, make_slice
 
 MOST_RUNS = 4
@@ -123,12 +124,16 @@ def surface(
     for one in found:
         with printing.progress(one.name, json) as tick:
             surfaces.append(surface_of(one, wanted, data=data, redo=redo, tick=tick))
+    remarks = [origin_of(one).remark(each.data) for one, each in zip(found, surfaces, strict=True)]
     if not json:
         printing.print_surfaces(labelled(found), surfaces)
+        printing.put(*dict.fromkeys(filter(None, remarks)))
         return
     told = [
-        {"id": one.id, "name": one.name} | slice_.model_dump(mode="json") | slice_.figures()
-        for one, slice_ in zip(found, surfaces, strict=True)
+        {"id": one.id, "name": one.name, "remark": remark}
+        | slice_.model_dump(mode="json")
+        | slice_.figures()
+        for one, slice_, remark in zip(found, surfaces, remarks, strict=True)
     ]
     printing.print_json({"runs": told})
 

@@ -10,6 +10,7 @@ from cifar_tui.drawing.pictures import SIDE, gallery, picture, shows_colours
 from cifar_tui.formats import accuracy, plain
 from cifar_tui.runs.evaluation import Evaluation
 from cifar_tui.runs.listing import Run
+from cifar_tui.runs.origin import origin_of
 
 ACROSS = 2
 """Pictures side by side."""
@@ -20,7 +21,7 @@ def print_evaluation(run: Run, found: Evaluation, worst: int, *, pictures: bool)
     tables = (findings.class_lines(found), findings.reliability_lines(found))
     lines = [
         f"{run.name}  {findings.headline(found)}",
-        *([found.remark()] if found.remark() else []),
+        *filter(None, (origin_of(run).remark(found.data), found.remark())),
         findings.confused_line(found),
         "",
         *findings.matrix_lines(found),

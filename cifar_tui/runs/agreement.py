@@ -52,6 +52,8 @@ class Agreement:
     """Where the true labels are known."""
     classes: tuple[str, ...] = ()
     synthetic: bool = False
+    remark: str = ""
+    """That the images are not those the runs were trained on."""
 
     @property
     def share(self) -> float:
@@ -70,6 +72,7 @@ class Agreement:
             f"B  {shortened(self.b)}{self._acc('only_b')}",
             f"equal labels on {self.split}{synthetic}: {self.equal:,} of {self.images:,}, "
             f"{accuracy(self.share)}",
+            *filter(None, [self.remark]),
         ]
         if self.right is not None:
             right = self.right
@@ -119,6 +122,7 @@ def agree(
     *,
     classes: tuple[str, ...] = (),
     synthetic: bool = False,
+    remark: str = "",
 ) -> Agreement:
     """Lay two predictions over each other; raises UserError where they are of unlike length."""
     a, b = labels
@@ -142,6 +146,7 @@ def agree(
         right=None if truth is None else _rightness(a, b, truth),
         classes=classes,
         synthetic=synthetic,
+        remark=remark,
     )
 
 

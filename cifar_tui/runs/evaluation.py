@@ -17,7 +17,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cifar_tui.runs.files import dump_json, fingerprint, read_json, write_atomic
-from cifar_tui.runs.listing import LARGEST_FIGURE, Run, read_meta
+from cifar_tui.runs.listing import LARGEST_FIGURE, Run
+from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import Count, Line
 from cifar_tui.runs.surface import SYNTHETIC
 from cifar_tui.spec import CLASSES
@@ -294,9 +295,7 @@ def read_evaluation(run: Path, split: SplitName, data: str | None = None) -> Eva
 
 def kept_evaluation(run: Run, split: SplitName) -> Evaluation | None:
     """The evaluation kept with a run, if it is about the images the run was trained on."""
-    dataset = read_meta(run.path).get("dataset")
-    data = dataset.get("fingerprint") if isinstance(dataset, dict) else None
-    return read_evaluation(run.path, split, data if isinstance(data, str) else None)
+    return read_evaluation(run.path, split, origin_of(run).fingerprint or None)
 
 
 def write_evaluation(run: Path, evaluation: Evaluation) -> None:

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cifar_tui.errors import UserError
 from cifar_tui.formats import loss as loss_text
 from cifar_tui.runs.files import fingerprint, read_json, write_json
+from cifar_tui.runs.listing import Run
+from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import Count, Line
 
 FILE = "surface.json"
@@ -57,6 +59,8 @@ class Surface(BaseModel):
     """First 16 hex digits of the checkpoint file's sha256."""
     epoch: Count
     source: Line
+    data: Line = ""
+    """The images' fingerprint; empty where it was not noted."""
     centre: Loss
     """Loss at the weights themselves, also where no point of the grid lies on them."""
     seconds: float
@@ -110,14 +114,18 @@ class Surface(BaseModel):
         }
 
 
-def read_surface(run: Path, wanted: Slice) -> Surface | None:
-    """The slice kept with a run; None when there is none of this kind for its best weights."""
+def read_surface(run: Run, wanted: Slice, data: str | None = None) -> Surface | None:
+    """The slice kept with a run; None when there is none of this kind for its best weights.
+
+    `data` is the fingerprint of the images it must be about, by default the run's own.
+    """
     try:
-        found = Surface.model_validate(read_json(run / FILE))
-        current = found.slice == wanted and found.weights == fingerprint(run / "best.pt")
+        found = Surface.model_validate(read_json(run.path / FILE))
+        current = found.slice == wanted and found.weights == fingerprint(run.path / "best.pt")
     except (OSError, ValueError):
         return None
-    return found if current else None
+    remark = origin_of(run).remark(found.data) if data is None else data != found.data
+    return found if current and not remark else None
 
 
 def write_surface(run: Path, surface: Surface) -> None:

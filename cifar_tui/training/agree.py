@@ -8,13 +8,11 @@ from cifar_tui.data.dataset import Split, empty_split
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.agreement import Agreement, agree
-from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.predictions import read_predictions
-from cifar_tui.training.checkpoint import load
 from cifar_tui.training.ensemble import counter, same_images
 from cifar_tui.training.export import CPU, model_of
-from cifar_tui.training.images import images_of
+from cifar_tui.training.images import best_of, images_of, remark_on
 from cifar_tui.training.step import predict
 
 Tick = Callable[[int, int], None]
@@ -53,11 +51,12 @@ def agreement(
         None if truth is None else truth.tolist(),
         classes=dataset.classes if dataset else (),
         synthetic=bool(dataset and dataset.synthetic),
+        remark=remark_on(runs[0], dataset) if dataset else "",
     )
 
 
 def _labels(run: Run, split: Split, tick: Callable[[int], None]) -> list[int]:
-    model, spec = model_of(load(RunFolder(run.path).best))
+    model, spec = model_of(best_of(run)[0])
     return predict(model, PlainBatches(split, spec, CPU), spec, tick)
 
 

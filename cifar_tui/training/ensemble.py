@@ -21,13 +21,13 @@ from cifar_tui.data.dataset import Split
 from cifar_tui.errors import UserError
 from cifar_tui.formats import accuracy, plain, shortened
 from cifar_tui.runs.files import write_json
-from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, read_meta
+from cifar_tui.runs.listing import Run
+from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.predictions import output_path, write_predictions
 from cifar_tui.runs.provenance import check_outputs, record_path
-from cifar_tui.training.checkpoint import Checkpoint, load
+from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.export import CPU, counts_of, model_of
-from cifar_tui.training.images import images_of
+from cifar_tui.training.images import best_of, images_of, remark_on
 from cifar_tui.training.step import probabilities
 
 Tick = Callable[[int, int], None]
@@ -54,7 +54,7 @@ class Ensemble:
         """Read the checkpoints and the images; raises UserError, also for runs of unlike images."""
         self.runs = list(runs)
         self.fingerprint = same_images(runs)
-        self.checkpoints = [load(RunFolder(run.path).best) for run in runs]
+        self.checkpoints = [best_of(run)[0] for run in runs]
         self.dataset = images_of(runs[0], data, "test", "export")
         self.choices: list[Choice] = []
 
@@ -140,8 +140,8 @@ class Exported:
             f"{record['rows']:,} predictions are in {plain(record['output'])}, "
             f"how they were made in {plain(record['record'])}."
         )
-        if record["images"]["trained_on"] not in (None, record["images"]["fingerprint"]):
-            told += "\nThe runs were trained on other files: the fingerprints differ."
+        if record["images"]["remark"]:
+            told += f"\n{record['images']['remark']}"
         if record["synthetic"]:
             told += "\nThat is the demo set (synthetic): nothing to hand in."
         return told
@@ -212,6 +212,7 @@ def _record(ensemble: Ensemble, path: Path, labels: list[int]) -> dict[str, Any]
             "fingerprint": dataset.fingerprint,
             "trained_on": ensemble.fingerprint,
             "classes": list(dataset.classes),
+            "remark": remark_on(ensemble.runs[0], dataset),
         },
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "version": __version__,
@@ -234,11 +235,10 @@ def same_images(runs: Sequence[Run]) -> str | None:
     """
     found = []
     for run in runs:
-        dataset = read_meta(run.path).get("dataset")
-        known = dataset if isinstance(dataset, dict) else {}
-        found.append((run.summary.source, known.get("fingerprint"), known.get("classes") or []))
+        origin = origin_of(run)
+        found.append((origin.source, origin.fingerprint, origin.classes))
     for run, (_, fingerprint, _) in zip(runs, found, strict=True):
-        if not isinstance(fingerprint, str) and len(runs) > 1:
+        if not fingerprint and len(runs) > 1:
             raise UserError(f"{run.id} does not say which images it was trained on.")
     for run, images in zip(runs, found, strict=True):
         if images != found[0]:
@@ -246,8 +246,7 @@ def same_images(runs: Sequence[Run]) -> str | None:
                 f"{runs[0].id} and {run.id} were trained on different images, or on other classes; "
                 "only runs of the same images can be combined or compared."
             )
-    fingerprint = found[0][1]
-    return fingerprint if isinstance(fingerprint, str) else None
+    return found[0][1] or None
 
 
 def _probabilities(

@@ -19,11 +19,11 @@ from cifar_tui.runs.evaluation import (
     read_evaluation,
     write_evaluation,
 )
-from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
-from cifar_tui.training.checkpoint import Checkpoint, load_known
+from cifar_tui.runs.origin import origin_of
+from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import forward
-from cifar_tui.training.images import images_of
+from cifar_tui.training.images import best_of, images_of
 
 BATCH = 250
 """Images per batch; changes no result."""
@@ -44,16 +44,18 @@ def evaluation_of(
     images done and in all; what it raises ends the work with nothing written. Raises UserError,
     also for a split without labels.
     """
+    origin = origin_of(run)
     dataset = None if data is None else images_of(run, data, split, "inspect")
     if dataset is None:
         kept = kept_evaluation(run, split)
     else:
-        kept = read_evaluation(run.path, split, dataset.fingerprint)
+        kept = read_evaluation(run.path, split, origin.known_as(dataset.fingerprints))
     if kept is not None and not redo:
         return kept
-    checkpoint, weights = load_known(RunFolder(run.path).best)
+    checkpoint, weights = best_of(run)
     dataset = dataset or images_of(run, None, split, "inspect")
     found = _evaluate(checkpoint, dataset, split, weights, tick)
+    found = found.model_copy(update={"data": origin.known_as(dataset.fingerprints)})
     try:
         write_evaluation(run.path, found)
     except OSError as error:

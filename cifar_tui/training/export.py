@@ -13,13 +13,12 @@ from cifar_tui.data import Dataset
 from cifar_tui.data.batches import PlainBatches
 from cifar_tui.formats import accuracy, plain
 from cifar_tui.models import build_model
-from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.predictions import check_output, output_path, write_predictions
 from cifar_tui.runs.provenance import drop_record
 from cifar_tui.spec import CLASSES, RunSpec
-from cifar_tui.training.checkpoint import Checkpoint, load
-from cifar_tui.training.images import images_of
+from cifar_tui.training.checkpoint import Checkpoint
+from cifar_tui.training.images import best_of, images_of, remark_on
 from cifar_tui.training.step import predict
 
 BATCH = 250
@@ -42,6 +41,8 @@ class Export:
     counts: dict[str, int]
     classes: tuple[str, ...]
     synthetic: bool
+    remark: str = ""
+    """That the images are not those the run was trained on."""
 
     def to_dict(self) -> dict[str, Any]:
         """The same for programs."""
@@ -53,6 +54,8 @@ class Export:
             f"{self.rows:,} predictions are in {plain(self.output)}.",
             f"best val_acc {accuracy(self.val_acc)} @ {self.epoch}",
         ]
+        if self.remark:
+            lines.append(self.remark)
         if self.synthetic:
             lines.append("That is the demo set (synthetic): nothing to hand in.")
         return "\n".join([*lines, "", "label counts", *self._count_lines()])
@@ -84,7 +87,7 @@ def export_predictions(
     """
     path = output_path(output, run.synthetic)
     check_output(path, overwrite)
-    checkpoint = load(RunFolder(run.path).best)
+    checkpoint, _ = best_of(run)
     dataset = images_of(run, data, "test", "export")
     labels = _labels(checkpoint, dataset, tick)
     drop_record(path)
@@ -98,6 +101,7 @@ def export_predictions(
         counts=counts_of(labels),
         classes=dataset.classes,
         synthetic=dataset.synthetic,
+        remark=remark_on(run, dataset),
     )
 
 

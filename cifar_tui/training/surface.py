@@ -18,11 +18,11 @@ from cifar_tui.data.batches import PlainBatches
 from cifar_tui.data.dataset import Dataset, Split
 from cifar_tui.errors import UserError
 from cifar_tui.models import build_model
-from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
+from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.surface import Slice, Surface, read_surface, write_surface
-from cifar_tui.training.checkpoint import Checkpoint, load_known
-from cifar_tui.training.images import images_of
+from cifar_tui.training.checkpoint import Checkpoint
+from cifar_tui.training.images import best_of, images_of
 
 BATCH = 100
 """Images per batch; so few stay in a CPU's cache."""
@@ -45,12 +45,16 @@ def surface_of(
     `tick` is told the points done and in all; what it raises ends the work with nothing written.
     Raises UserError.
     """
-    kept = None if redo else read_surface(run.path, wanted)
+    origin = origin_of(run)
+    dataset = None if data is None else images_of(run, data, "val", "surface")
+    known_as = origin.known_as(dataset.fingerprints) if dataset else None
+    kept = None if redo else read_surface(run, wanted, known_as)
     if kept is not None:
         return kept
-    checkpoint, weights = load_known(RunFolder(run.path).best)
-    dataset = images_of(run, data, "val", "surface")
+    checkpoint, weights = best_of(run)
+    dataset = dataset or images_of(run, None, "val", "surface")
     found = compute(checkpoint, dataset, wanted, weights, tick)
+    found = found.model_copy(update={"data": origin.known_as(dataset.fingerprints)})
     try:
         write_surface(run.path, found)
     except OSError as error:
@@ -80,6 +84,7 @@ def compute(
         weights=weights,
         epoch=checkpoint.epoch,
         source=dataset.source,
+        data=dataset.fingerprint,
         centre=centre,
         seconds=time.perf_counter() - began,
         losses=tuple(tuple(losses[i : i + size]) for i in range(0, size**2, size)),

@@ -72,7 +72,7 @@ class SurfaceScreen(CifarScreen):
         worker, app = get_current_worker(), self.app
         self._working = True
         problem = ""
-        kept = {} if redo else {r.id: read_surface(r.path, self._slice) for r in self._runs}
+        kept = {} if redo else {r.id: read_surface(r, self._slice) for r in self._runs}
         try:
             for run in self._runs:
                 found = kept.get(run.id) or self._compute(run, redo)

@@ -8,6 +8,8 @@ import pytest
 from cifar_tui.drawing.charts import CENTRE, shaded, slice_pictures
 from cifar_tui.errors import UserError
 from cifar_tui.runs.files import fingerprint
+from cifar_tui.runs.listing import Run
+from cifar_tui.runs.record import Summary
 from cifar_tui.runs.surface import (
     FILE,
     Slice,
@@ -27,6 +29,10 @@ def surface(weights: str = "x") -> Surface:
     )
 
 
+def as_run(path: Path) -> Run:
+    return Run(path, Summary(id=path.name))
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     (tmp_path / "best.pt").write_bytes(b"weights")
@@ -35,7 +41,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_it_is_read_back_whole(run: Path) -> None:
-    found = read_surface(run, WANTED)
+    found = read_surface(as_run(run), WANTED)
     assert found is not None
     assert found.losses == BOWL
     assert (found.lowest, found.highest) == (0.1, 9.0)
@@ -43,9 +49,9 @@ def test_it_is_read_back_whole(run: Path) -> None:
 
 
 def test_other_weights_or_another_slice_are_computed_anew(run: Path) -> None:
-    assert read_surface(run, Slice(size=3, seed=1)) is None
+    assert read_surface(as_run(run), Slice(size=3, seed=1)) is None
     (run / "best.pt").write_bytes(b"better weights")
-    assert read_surface(run, WANTED) is None
+    assert read_surface(as_run(run), WANTED) is None
 
 
 @pytest.mark.parametrize(
@@ -63,7 +69,7 @@ def test_other_weights_or_another_slice_are_computed_anew(run: Path) -> None:
 def test_a_damaged_file_is_as_good_as_none(run: Path, damage) -> None:  # type: ignore[no-untyped-def]
     kept = json.loads((run / FILE).read_bytes())
     (run / FILE).write_bytes(damage(kept))
-    assert read_surface(run, WANTED) is None
+    assert read_surface(as_run(run), WANTED) is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from cifar_tui.data import Dataset, demo
 from cifar_tui.errors import UserError
 from cifar_tui.models import build_model
 from cifar_tui.runs.evaluation import PICTURES, file_of
-from cifar_tui.runs.listing import Run, Runs, read_run
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Run, Runs, read_meta, read_run
 from cifar_tui.spec import RunSpec
 from cifar_tui.training import evaluation
 from cifar_tui.training.evaluation import evaluation_of
@@ -40,6 +41,8 @@ def as_course(run: Run) -> Run:
     """The same run as if it had been trained on the course's files."""
     summary = run.path / "summary.json"
     summary.write_text(json.dumps(json.loads(summary.read_text()) | {"source": "course"}))
+    meta = read_meta(run.path)
+    RunFolder(run.path).write_meta(meta | {"dataset": {"source": "course"}})
     return read_run(run.path)
 
 
