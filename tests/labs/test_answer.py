@@ -276,3 +276,9 @@ def test_full_settings_are_planned_in_full() -> None:
             assert (spec.subset, spec.precision, spec.seed) == (0, "fp32", 0)
             assert spec.epochs == arm.epochs
     assert BY_NAME["lab3-best"].arms[0].epochs == 200
+
+
+def test_epochs_among_accuracies_have_their_unit() -> None:
+    (lesson,) = find_labs("lesson-bn-dropout")
+    assert lesson.measure.show_with_unit(3.0) == "3.0 ep"
+    assert lesson.measure.show_with_unit(None) == "-"

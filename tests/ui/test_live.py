@@ -10,10 +10,9 @@ from textual.widgets import Static
 from cifar_tui.backends import sbatch
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs, read_run
-from cifar_tui.runs.lock import device_lock
 from cifar_tui.runs.record import Progress, this_worker, waiting_job
+from cifar_tui.runs.turns import device_turn
 from cifar_tui.spec import RunSpec
-from cifar_tui.training.slot import slot_name
 from cifar_tui.ui.app import CifarApp
 from cifar_tui.ui.dialogs import Ask, AskToLeave
 from cifar_tui.ui.epochs import EpochTable
@@ -133,11 +132,11 @@ async def test_stop_asks_with_the_consequence_and_holds_the_queue(
 
 
 async def test_a_run_that_waits_is_neither_next_to_itself_nor_in_training(
-    make_app: MakeApp, tiny_course: Path
+    make_app: MakeApp, tiny_course: Path, tmp_path: Path
 ) -> None:
     app = make_app()
-    with device_lock("cpu", slot_name()) as others:
-        assert others.take("another run")
+    with device_turn("cpu") as others:
+        assert others.take(tmp_path / "another run")
         async with app.run_test(size=SMALL) as pilot:
             specs = [
                 long_spec(tiny_course, name=name, device="cpu") for name in ("first", "second")
@@ -151,6 +150,9 @@ async def test_a_run_that_waits_is_neither_next_to_itself_nor_in_training(
             await pilot.press("escape", "right_square_bracket")
             await wait_for(pilot, lambda: "second" in shown(app, "run"))
             assert "next:" not in shown(app, "foot")
+            await pilot.press("g")
+            told = "0 runs in training, 1 waiting for a device, 1 queued"
+            await wait_for(pilot, lambda: told in screen_text(app))
             app.worker.close()
 
 

@@ -4,13 +4,13 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from cifar_tui.runs.listing import Runs
+from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.settings import SETTINGS
 from cifar_tui.spec import RunSpec
 from cifar_tui.ui.app import CifarApp
 from cifar_tui.ui.field import Field
 from cifar_tui.ui.new import NewScreen
-from tests.ui.conftest import MakeApp
+from tests.ui.conftest import MakeApp, SaveRun
 from tests.ui.waiting import screen_text, wait_for
 
 SMALL = (80, 24)
@@ -226,6 +226,17 @@ async def test_reset_and_filling_from_a_run(make_app: MakeApp) -> None:
         await pilot.press("f9")
         await pilot.pause()
         assert form(app).texts()["lr"] == "0.01"
+
+
+async def test_a_form_filled_from_a_run_has_neither_its_name_nor_its_tags(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    run = read_run(save_run(name="lab2-augment aug", tags=("lab2-augment",), lr=0.3).path)
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        app.new_from(run)
+        await wait_for(pilot, lambda: form(app).texts()["lr"] == "0.3")
+        assert (form(app).texts()["name"], form(app).texts()["tags"]) == ("", "")
 
 
 async def test_enter_makes_a_run_from_what_stands_there(make_app: MakeApp, tmp_path) -> None:

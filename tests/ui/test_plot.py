@@ -169,7 +169,7 @@ async def test_six_curves_have_six_colours(theme: str) -> None:
 
 
 async def test_labels_are_not_cut_to_the_same() -> None:
-    curves = [falling(f"momentum {m} lr {lr}") for m in ("0.9", "0.5") for lr in ("0.1", "0.2")]
-    async with PlotApp().run_test(size=(60, 14)) as pilot:
-        legend = (await drawn(pilot, curves))[0].rstrip()
-        assert "o momentum 0.9 lr 0.1  x momentum 0.9 lr 0.2" in legend
+    names = [f"momentum {m} lr {lr} demo" for m in ("0.9", "0.5") for lr in ("0.1", "0.2")]
+    async with PlotApp().run_test(size=(80, 14)) as pilot:
+        legend = (await drawn(pilot, [falling(name) for name in names]))[0]
+        assert "o momentum 0.9 lr 0.1…  x momentum 0.9 lr 0.2…" in legend
