@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 from cifar_tui.runs.files import fingerprint
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.runs.surface import FILE, Slice, Surface, write_surface
+from cifar_tui.runs.surface import FILE, LEAST_SIZE, Slice, Surface, write_surface
 from cifar_tui.training import surface
 from cifar_tui.ui.history import HistoryScreen
 from cifar_tui.ui.importing import ImportDialog
@@ -145,30 +145,38 @@ async def test_kept_surfaces_are_drawn_at_once_on_one_scale(
 
 
 async def test_esc_ends_the_computation_and_nothing_is_kept(
-    make_app: MakeApp, folders: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+    make_app: MakeApp, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    path = tmp_path / "runs" / trained.id
+    shutil.copytree(trained.path, path)
+    (path / FILE).unlink(missing_ok=True)
     begun, closed, ended = threading.Event(), threading.Event(), threading.Event()
+    really, ticks = surface.surface_of, []
 
     def once_closed(run: Run, wanted: Slice, *, tick: Any, **options: Any) -> Surface:
+        def counted(done: int, points: int) -> None:
+            ticks.append(done)
+            tick(done, points)
+
         begun.set()
         closed.wait(60)
         try:
-            tick(1, 441)
+            return really(run, Slice(size=LEAST_SIZE, images=100), tick=counted, **options)
         finally:
             ended.set()
-        raise AssertionError("it went on")
 
     monkeypatch.setattr(surface, "surface_of", once_closed)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await open_history(pilot, 3)
-        await pilot.press("down", "v")
+        await open_history(pilot, 1)
+        await pilot.press("v")
         await wait_for(pilot, begun.is_set)
         await pilot.press("escape")
         await wait_for(pilot, lambda: isinstance(app.screen, HistoryScreen))
         closed.set()
         assert await asyncio.to_thread(ended.wait, 60)
-        assert not (folders[1].path / FILE).exists()
+        assert len(ticks) == 1, "the first point ends it"
+        assert not (path / FILE).exists()
 
 
 async def test_more_than_four_marked_runs_are_refused(make_app: MakeApp, save_run: SaveRun) -> None:

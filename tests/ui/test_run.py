@@ -214,15 +214,19 @@ async def test_esc_ends_the_evaluation_and_nothing_is_kept(
 ) -> None:
     file_of(trained.path, "val").unlink()
     begun, closed, ended = threading.Event(), threading.Event(), threading.Event()
+    ticks: list[int] = []
 
     def once_closed(*arguments: Any, tick: Any, **options: Any) -> Evaluation:
+        def counted(done: int, images: int) -> None:
+            ticks.append(done)
+            tick(done, images)
+
         begun.set()
         closed.wait(60)
         try:
-            tick(1, 1000)
+            return evaluation_of(*arguments, tick=counted, **options)
         finally:
             ended.set()
-        raise AssertionError("it went on")
 
     monkeypatch.setattr(evaluation, "evaluation_of", once_closed)
     app = make_app()
@@ -230,9 +234,11 @@ async def test_esc_ends_the_evaluation_and_nothing_is_kept(
         await open_run(pilot, trained)
         await pilot.press("4")
         await wait_for(pilot, begun.is_set)
-        await pilot.press("escape")
+        await pilot.press("1", "escape")
+        await wait_for(pilot, lambda: not isinstance(app.screen, RunScreen))
         closed.set()
         assert await asyncio.to_thread(ended.wait, 60)
+        assert len(ticks) == 1, "the first batch ends it"
         assert not file_of(trained.path, "val").exists()
 
 
