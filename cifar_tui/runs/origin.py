@@ -7,6 +7,10 @@ from pathlib import Path
 from cifar_tui.data import DEMO, find
 from cifar_tui.errors import UserError
 from cifar_tui.runs.listing import Run, read_meta
+from cifar_tui.settings import SETTINGS
+
+USUAL: str = SETTINGS["data"].default
+"""Where images lie unless a folder is named."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,22 @@ class Origin:
     def where(self, data: str, begun_with: str) -> str:
         """Where its images lie, by the `data` of its settings now and of those it was begun with.
 
-        A relative folder that was left as it was means the one that it meant at the beginning.
+        A relative folder that was left as it was means the one that it meant at the beginning; in
+        place of one that is not there, as on another machine, stands the usual one.
         """
-        if data != begun_with or data == DEMO or Path(data).is_absolute():
+        if data != begun_with or data == DEMO:
             return data
-        return DEMO if self.source == DEMO else self.folder or data
+        if not Path(data).is_absolute():
+            data = DEMO if self.source == DEMO else self.folder or data
+        gone = data != DEMO and self.fingerprint and not Path(data).exists()
+        return USUAL if gone and _has_images(USUAL) else data
+
+
+def _has_images(where: str) -> bool:
+    try:
+        return find(where).path is not None
+    except UserError:
+        return False
 
 
 def origin_of(run: Run) -> Origin:

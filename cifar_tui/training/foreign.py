@@ -95,6 +95,9 @@ def import_checkpoint(
     if not math.isfinite(evaluated.val_loss):
         raise UserError(f"{plain(str(file))} cannot be imported: its loss is not finite.")
     note = f"from {plain(file.name)}" + (f"; assumed {assumed}" if assumed else "")
+    trained_on, images = content.get("fingerprint"), evaluated.dataset.fingerprints
+    if isinstance(trained_on, str) and trained_on not in ("", *images):
+        note += "; trained on other images"
     run = _save(runs, spec, recognised, evaluated, {"file": str(file.resolve()), "note": note})
     return Imported(run, assumed)
 

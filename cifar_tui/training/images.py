@@ -4,7 +4,7 @@ from cifar_tui.data import Dataset, find, open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.origin import image_words, origin_of
+from cifar_tui.runs.origin import USUAL, image_words, origin_of
 from cifar_tui.training.checkpoint import Checkpoint, load_known
 from cifar_tui.training.resume import require_own
 
@@ -15,7 +15,7 @@ def images_of(run: Run, data: str | None, split: str, command: str) -> Dataset:
     Raises UserError, also where `split` has no images; it tells how `command` takes another folder.
     """
     origin = origin_of(run)
-    usual = run.spec.data if run.spec else "data"
+    usual = run.spec.data if run.spec else USUAL
     where = origin.where(usual, run.summary.spec.get("data", usual)) if data is None else data
     source = origin.source or "unknown"
     try:

@@ -15,7 +15,7 @@ from cifar_tui.data import Dataset, open_dataset
 from cifar_tui.data.places import stamps
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
-from cifar_tui.runs.listing import read_epochs, read_events, read_run
+from cifar_tui.runs.listing import read_epochs, read_run
 from cifar_tui.runs.lock import ASKED, Lock
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
@@ -36,7 +36,7 @@ from cifar_tui.training.faults import (
     storage_reason,
 )
 from cifar_tui.training.rate import Rate
-from cifar_tui.training.resume import own_images, resume_point
+from cifar_tui.training.resume import ended_as, own_images, resume_point
 from cifar_tui.training.slot import slot_name
 from cifar_tui.training.trainer import Event, Phase, train
 
@@ -162,11 +162,7 @@ class Performance:
 
     def refuse(self, reason: str) -> None:
         """Leave a run that cannot go on with the status it had, and say why."""
-        kinds = ("start", "resume", "end")
-        told = [e for e in read_events(self._folder.path) if e.get("event") in kinds]
-        status = told[-1].get("status") if told else "stopped"
-        ended = status if status in ENDED else "crashed"
-        self.record({"event": "end", "status": ended, "reason": reason})
+        self.record({"event": "end", "status": ended_as(self._folder.path), "reason": reason})
 
     def fail(self, error: Exception) -> None:
         """Record what ended the run; raises DeviceLost when the device is of no more use."""
@@ -218,13 +214,11 @@ class Performance:
         origin = origin_of(run)
         checkpoint, remark = resume_point(run, spec, origin)
         with self._beating():
-            if checkpoint is None:
-                dataset = IMAGES.open(spec.data)
-            else:
+            if checkpoint is None or spec.data in IMAGES.elsewhere:
                 where = spec.data
-                if where not in IMAGES.elsewhere:
-                    where = origin.where(where, checkpoint.spec.data)
-                dataset = own_images(run, origin, checkpoint, where, IMAGES.open)
+            else:
+                where = origin.where(spec.data, checkpoint.spec.data)
+            dataset = own_images(run, origin, checkpoint, where, IMAGES.open)
         self.describe(dataset, device, origin.run if checkpoint else "")
         if remark:
             self.record({"event": "remark", "text": remark})

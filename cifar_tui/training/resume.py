@@ -7,8 +7,9 @@ from cifar_tui.data import Dataset
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run
+from cifar_tui.runs.listing import Run, read_events
 from cifar_tui.runs.origin import Origin, image_words, other_images, without_images
+from cifar_tui.runs.record import ENDED
 from cifar_tui.runs.steer import edited_words, only_best_words
 from cifar_tui.settings import edited
 from cifar_tui.spec import RunSpec
@@ -53,9 +54,15 @@ def require_own(run: Run, origin: Origin, checkpoint: Checkpoint, path: Path) ->
 
 
 def own_images(
-    run: Run, origin: Origin, checkpoint: Checkpoint, where: str, read: Callable[[str], Dataset]
+    run: Run,
+    origin: Origin,
+    checkpoint: Checkpoint | None,
+    where: str,
+    read: Callable[[str], Dataset],
 ) -> Dataset:
-    """The images that a run was trained on so far; raises Mismatch where `where` has no such."""
+    """The images to train on: with a checkpoint those it was trained on, or Mismatch is raised."""
+    if checkpoint is None:
+        return read(where)
     try:
         dataset = read(where)
     except UserError as error:
@@ -65,3 +72,11 @@ def own_images(
         found = image_words(dataset.source, dataset.fingerprint)
         raise Mismatch(other_images(run, origin, where, found))
     return dataset
+
+
+def ended_as(run: Path) -> str:
+    """The status with which a run that was queued again had ended before, by its events."""
+    kinds = ("start", "resume", "end")
+    told = [event for event in read_events(run) if event.get("event") in kinds]
+    status = told[-1].get("status") if told else "stopped"
+    return str(status) if status in ENDED else "crashed"

@@ -215,10 +215,12 @@ def test_only_runs_of_the_same_images_are_combined_or_compared(
 
 def test_images_that_changed_since_the_training_are_said(two: list[Run], tmp_path: Path) -> None:
     others = [meta_changed(run, tmp_path, lambda d: d.update(fingerprint="0" * 16)) for run in two]
-    ensemble = Ensemble(others)
+    with pytest.raises(UserError, match="was trained on the demo set"):
+        Ensemble(others)
+    ensemble = Ensemble(others, "demo")
     ensemble.choices = [Choice((0,), False, 0.5)]
     told = export_choice(ensemble, tmp_path / "p.csv")
-    assert "the fingerprints differ" in told.sentence()
+    assert "These are not the images that it was trained on" in told.sentence()
     assert told.to_dict()["images"]["trained_on"] == "0" * 16
 
 

@@ -87,6 +87,15 @@ def test_other_ways_to_save_are_understood(
     assert found.best_val_acc > 0.2
 
 
+def test_a_checkpoint_of_ours_tells_that_it_was_trained_on_other_images(
+    trained: Run, tiny_course: Path, tmp_path: Path
+) -> None:
+    file = trained.path / "best.pt"
+    other = import_checkpoint(file, tmp_path / "runs", {"data": str(tiny_course)}).run
+    assert (other.notes.note, other.synthetic) == ("from best.pt; trained on other images", False)
+    assert import_checkpoint(file, tmp_path / "runs", DEMO).run.notes.note == "from best.pt"
+
+
 def test_a_checkpoint_of_ours_knows_its_settings(trained: Run, tmp_path: Path) -> None:
     found = import_checkpoint(trained.path / "best.pt", tmp_path / "runs", DEMO)
     assert found.assumed == ""

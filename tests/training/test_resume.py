@@ -14,6 +14,7 @@ from cifar_tui.runs.listing import read_epochs, read_meta, read_run
 from cifar_tui.runs.record import Summary
 from cifar_tui.runs.steer import requeue
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.evaluation import evaluation_of
 from cifar_tui.training.perform import perform
 
 LONG = 100_000
@@ -151,6 +152,20 @@ def test_a_relative_folder_of_an_older_version_is_where_it_was(
     after = train_some(begun)
     assert (after.source, after.epochs_done > done) == ("course", True)
     assert torch.load(begun.last, weights_only=True)["run"] == begun.id
+
+
+def test_a_run_that_was_brought_to_another_machine_takes_the_same_images_there(
+    begun: RunFolder, course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    course.rename("data")
+    done = read_run(begun.path).summary.epochs_done
+    assert train_some(begun).epochs_done > done
+    assert (
+        evaluation_of(read_run(begun.path)).data == read_meta(begun.path)["dataset"]["fingerprint"]
+    )
+    other_labels(Path("data"))
+    require_refused(begun, "and data now holds course images")
 
 
 def test_without_its_images_a_run_stays_as_it_is(begun: RunFolder, course: Path) -> None:
