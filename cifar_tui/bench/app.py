@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +238,7 @@ def _wait_for_run(terminal: Terminal, folder: Path, ready: Callable[[Run], bool]
 
 def save_runs(folder: Path, count: int) -> list[str]:
     """Write the folders of so many finished runs; returns their names, newest first."""
-    newest = datetime.now() - timedelta(hours=1)
+    newest = datetime.now(UTC) - timedelta(hours=1)
     texts = []
     for lr in (0.1, 0.01, 0.001):
         spec = RunSpec(lr=lr, batch_norm=True, augment=True, data="demo")
@@ -247,7 +247,7 @@ def save_runs(folder: Path, count: int) -> list[str]:
     for number in range(count):
         toml, settings = texts[number % len(texts)]
         name = f"run-{count - number:05d}"
-        stamp = (newest - timedelta(minutes=count - number)).strftime("%Y%m%d-%H%M%S-%f")
+        stamp = (newest - timedelta(minutes=count - number)).strftime("%Y%m%d-%H%M%S-%fZ")
         path = folder / f"{stamp}-{name}"
         path.mkdir(parents=True)
         best = Point(epoch=30, val_acc=0.7, val_loss=0.9, train_acc=0.8, train_loss=0.6)

@@ -15,7 +15,11 @@ RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")
 DataDir = Annotated[str, Parameter(name="--data", help="Folder with the images, or `demo`.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for programs.")]
 Which = Annotated[
-    str, Parameter(name="RUN", help="A run's id, a unique prefix of it, its name, last or best.")
+    str,
+    Parameter(
+        name="RUN",
+        help="A run's id, a unique prefix of it, its name, last or best; ./ID is always the id.",
+    ),
 ]
 
 AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]

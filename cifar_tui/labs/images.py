@@ -9,6 +9,7 @@ from typing import Any
 from cifar_tui.data import find
 from cifar_tui.errors import UserError
 from cifar_tui.runs.listing import Run, read_meta
+from cifar_tui.runs.record import by_time
 from cifar_tui.settings import SETTINGS
 
 NOTES = {
@@ -64,7 +65,7 @@ def choose_images(data: str | None, runs: Sequence[Run]) -> Images:
     """
     found = find(SETTINGS["data"].default if data is None else data)
     source, folder = str(found.source), found.path
-    newest_first = sorted(runs, key=lambda run: run.id, reverse=True)
+    newest_first = sorted(runs, key=lambda run: by_time(run.id), reverse=True)
     if data is None and source == "demo":
         real = (run for run in newest_first if run.summary.source not in ("", "demo"))
         source = next((run.summary.source for run in real), source)

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import os
 import shutil
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,7 +22,7 @@ from cifar_tui.runs.files import (
     write_atomic,
     write_json,
 )
-from cifar_tui.runs.record import Notes, Progress, Summary
+from cifar_tui.runs.record import Notes, Progress, Summary, new_stamp
 from cifar_tui.settings import SETTINGS, edited, make_spec
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import parse_toml, read_toml, slug, title, to_toml
@@ -52,10 +51,9 @@ class RunFolder:
         A relative data folder is kept as an absolute one: the run goes on from anywhere.
         """
         spec = spec.model_copy(update={"data": lasting(spec.data)})
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
         try:
             runs.mkdir(parents=True, exist_ok=True)
-            return cls(_new_folder(runs, f"{stamp}-{slug(title(spec))}", spec))
+            return cls(_new_folder(runs, f"{new_stamp()}-{slug(title(spec))}", spec))
         except OSError as error:
             raise UserError(
                 f"Cannot write a run into {runs}: {error.strerror}; choose another folder "

@@ -16,7 +16,7 @@ from cifar_tui.runs.folder import TRASH, current_settings
 from cifar_tui.runs.liveness import Liveness
 from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.notes import read_notes
-from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary
+from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, by_time
 from cifar_tui.spec import RunSpec
 
 FIGURES = (
@@ -123,7 +123,8 @@ class Runs:
     def _names(self) -> list[str]:
         try:
             with os.scandir(self.folder) as entries:
-                return sorted(e.name for e in entries if e.name[0] != "." and _is_folder(e))
+                names = (e.name for e in entries if e.name[0] != "." and _is_folder(e))
+                return sorted(names, key=by_time)
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -304,12 +305,14 @@ def best_run(runs: list[Run]) -> Run | None:
 
 
 def find_run(runs: list[Run], wanted: str, folder: Path) -> Run:
-    """The run meant by `wanted`; raises UserError when none or several are."""
+    """The run meant by `wanted`; raises UserError when none or several are.
+
+    `last` and `best` are always these words: a folder of that name is meant by `./last`.
+    """
+    if not wanted.strip():
+        raise UserError("A run is named by its id, a part it begins with, its name, last or best.")
     if not runs:
         raise UserError(f"There are no runs in {folder}; `cifar-tui train` makes one.")
-    for run in runs:
-        if run.id == wanted:
-            return run
     if wanted == "last":
         return runs[-1]
     if wanted == "best":
@@ -317,6 +320,9 @@ def find_run(runs: list[Run], wanted: str, folder: Path) -> Run:
         if best is None:
             raise UserError(f"No run in {folder} has finished an epoch yet.")
         return best
+    for run in runs:
+        if run.id == wanted.removeprefix("./"):
+            return run
     matches = [r for r in runs if r.name == wanted] or [r for r in runs if r.id.startswith(wanted)]
     if len(matches) == 1:
         return matches[0]

@@ -258,7 +258,10 @@ def _time_check(field: Field, sign: str, wanted: str) -> Check:
     named = span(wanted, datetime.now())
     if named is None:
         raise _wrong(field, wanted)
-    start, end = named
+    try:
+        start, end = (moment.astimezone() for moment in named)
+    except (ValueError, OverflowError):
+        raise _wrong(field, wanted) from None
     checks: dict[str, Check] = {
         "<": lambda value: value < start,
         "<=": lambda value: value < end,
@@ -269,14 +272,16 @@ def _time_check(field: Field, sign: str, wanted: str) -> Check:
     return lambda value: value is not None and check(value)
 
 
+def _now() -> datetime:
+    return datetime.now().astimezone()
+
+
 def _age_check(field: Field, sign: str, wanted: str) -> Check:
     """Compare with how long ago it was, whenever that is asked."""
     seconds = duration(wanted)
     if seconds is None:
         raise _wrong(field, wanted, "age")
     if sign not in COMPARE:
-        return lambda value: value is not None and age(value, datetime.now()) == wanted
+        return lambda value: value is not None and age(value, _now()) == wanted
     compare = COMPARE[sign]
-    return lambda value: (
-        value is not None and compare((datetime.now() - value).total_seconds(), seconds)
-    )
+    return lambda value: value is not None and compare((_now() - value).total_seconds(), seconds)

@@ -2,8 +2,9 @@
 
 import functools
 import os
+import re
 import socket
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ Status = Literal[
     "crashed",
     "stale",
 ]
+STAMP = re.compile(r"([0-9]{8}-[0-9]{6})(?![0-9])(?:-[0-9]{6}(Z)-)?")
 JOB = "CIFAR_TUI_JOB"
 """What a process that is a cluster's job is told of it, as in `slurm:12_3`."""
 ENDED: frozenset[str] = frozenset({"finished", "stopped", "diverged", "failed", "crashed"})
@@ -195,13 +197,27 @@ def _start_time_elsewhere(pid: int) -> float | None:
         return None
 
 
+def new_stamp() -> str:
+    """What the id of a run begins with that is created now: the time in UTC, to a microsecond."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%fZ")
+
+
 def started_at(run_id: str) -> datetime | None:
-    """When the run was created, read from its id; None for a foreign id."""
-    day, time = run_id[:8], run_id[9:15]
-    if run_id[8:9] != "-" or not (day + time).isdecimal() or len(time) < 6:
+    """When the run was created, in local time, read from its id; None for a foreign id.
+
+    Ids without a Z behind their microseconds have the local time of where they are read.
+    """
+    found = STAMP.match(run_id)
+    if found is None:
         return None
     try:
-        year, month, date = int(day[:4]), int(day[4:6]), int(day[6:])
-        return datetime(year, month, date, int(time[:2]), int(time[2:4]), int(time[4:]))
-    except ValueError:
+        then = datetime.strptime(found[1], "%Y%m%d-%H%M%S")
+        return (then.replace(tzinfo=UTC) if found[2] else then).astimezone()
+    except (ValueError, OverflowError):
         return None
+
+
+def by_time(run_id: str) -> tuple[float, str]:
+    """A key that sorts ids by when their runs were created, whatever clock; foreign ids first."""
+    started = started_at(run_id)
+    return (started.timestamp() if started else 0.0, run_id)

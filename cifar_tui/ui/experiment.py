@@ -15,6 +15,7 @@ from cifar_tui.labs.curves import curves_of
 from cifar_tui.runs.curves import Spread
 from cifar_tui.runs.fields import METRICS
 from cifar_tui.runs.listing import Run
+from cifar_tui.runs.record import by_time
 from cifar_tui.ui.compare import CompareScreen
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
@@ -164,7 +165,7 @@ class ExperimentScreen(CifarScreen):
         """Watch the latest run of the setting under the cursor."""
         runs = self._chosen().runs
         if runs:
-            self.cifar.watch_run(max(run.id for run in runs))
+            self.cifar.watch_run(max((run.id for run in runs), key=by_time))
         else:
             self.notify("This setting has no run yet; Enter launches what is missing.")
 

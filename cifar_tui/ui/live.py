@@ -15,6 +15,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.formats import at_epoch, clock, learning_rate, loss, plain, rate
 from cifar_tui.runs.follow import Follower, Look
 from cifar_tui.runs.listing import Run
+from cifar_tui.runs.record import by_time
 from cifar_tui.runs.steer import in_training, order
 from cifar_tui.settings import changed
 from cifar_tui.training.schedule import lr_at
@@ -239,7 +240,7 @@ class LiveScreen(CifarScreen):
         near = [r.id for r in runs if not r.ended] or [r.id for r in runs[-20:]]
         shown = self._look.run.id if self._look else None
         if shown is not None and shown not in near:
-            near = sorted([*near, shown])
+            near = sorted([*near, shown], key=by_time)
         if not near:
             return
         place = near.index(shown) if shown in near else -1

@@ -11,6 +11,7 @@ from textual.widgets import Static
 from cifar_tui.errors import UserError
 from cifar_tui.formats import at_epoch, clock, plain, rate
 from cifar_tui.runs.follow import Follower, Look
+from cifar_tui.runs.record import by_time
 from cifar_tui.runs.steer import in_training
 from cifar_tui.ui.keyline import KeyLine
 from cifar_tui.ui.keys import bindings
@@ -110,7 +111,7 @@ class PanelsScreen(CifarScreen):
         problem = ""
         try:
             training = {run.id for run in in_training(self.cifar.runs.all())}
-            for run_id in sorted(training | set(self.cifar.worker.training)):
+            for run_id in sorted(training | set(self.cifar.worker.training), key=by_time):
                 follower = self._followers.get(run_id) or Follower(self.cifar.runs, run_id)
                 self._followers[run_id] = follower
                 looks.append(follower.look())

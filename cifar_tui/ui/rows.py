@@ -7,6 +7,7 @@ from cifar_tui.runs.fields import find_field, in_order
 from cifar_tui.runs.groups import STATS, Group, group_runs, sorted_groups
 from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import Run
+from cifar_tui.runs.record import by_time
 from cifar_tui.runs.view import View
 from cifar_tui.ui.columns import LEAST, fitting, look_of
 from cifar_tui.ui.table import TableColumn
@@ -33,7 +34,7 @@ class RunRows:
 
     def __init__(self, lines: Iterable[Line], view: View, width: int) -> None:
         self._view = view
-        newest_first = sorted(lines, key=lambda line: line.run.id, reverse=True)
+        newest_first = sorted(lines, key=lambda line: by_time(line.run.id), reverse=True)
         by = view.field(view.sort)
         ordered = in_order(
             newest_first, lambda line: line.value(by), by.falling is not view.backwards

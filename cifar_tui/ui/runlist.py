@@ -217,7 +217,7 @@ class RunListScreen(CifarScreen):
 
     def _show(self, keys: list[str]) -> None:
         """Bring the table up to date; the texts of a row are made when it comes into sight."""
-        now, rows = datetime.now(), self._rows
+        now, rows = datetime.now().astimezone(), self._rows
         marks = frozenset() if self._bin else frozenset(self._marks)
         self.query_one(RowTable).show(keys, lambda key: rows.texts(key, marks, now))
 

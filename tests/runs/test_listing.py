@@ -2,13 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from cifar_tui.errors import UserError
+from cifar_tui.formats import age
 from cifar_tui.runs.compare import differing
 from cifar_tui.runs.fields import FIELDS
 from cifar_tui.runs.files import MAX_JSON_BYTES, LineReader, finite, write_atomic
@@ -18,7 +23,15 @@ from cifar_tui.runs.groups import group_runs
 from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import Runs, read_epochs, read_run
 from cifar_tui.runs.notes import annotate, clean_notes
-from cifar_tui.runs.record import Point, Progress, Worker, boot_id, this_host, this_worker
+from cifar_tui.runs.record import (
+    Point,
+    Progress,
+    Worker,
+    boot_id,
+    started_at,
+    this_host,
+    this_worker,
+)
 from cifar_tui.runs.steer import requeue
 from cifar_tui.spec import RunSpec
 
@@ -240,6 +253,61 @@ def test_runs_are_meant_by_id_prefix_name_last_and_best(tmp_path: Path) -> None:
         runs.find(one.id[:4])
     with pytest.raises(UserError, match="no run 'nothing'"):
         runs.find("nothing")
+
+
+def test_last_and_best_are_words_whatever_folders_are_called(tmp_path: Path) -> None:
+    one = make(tmp_path, name="one", acc=0.9)
+    two = make(tmp_path, name="two", acc=0.4)
+    for word in ("last", "best"):
+        shutil.copytree(two.path, tmp_path / word)
+    runs = Runs(tmp_path)
+    assert runs.find("best").id == one.id
+    assert runs.find("last").id == two.id
+    assert runs.find("./best").id == "best"
+    for nothing in ("", " "):
+        with pytest.raises(UserError, match="named by its id"):
+            runs.find(nothing)
+
+
+@pytest.fixture
+def in_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Move this process into another time zone until the test ends."""
+
+    def move(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield move
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_last_is_the_latest_run_in_whatever_zone_runs_were_made(
+    tmp_path: Path, in_zone: Callable[[str], None]
+) -> None:
+    made = []
+    for zone in ("Pacific/Kiritimati", "UTC", "Pacific/Honolulu"):
+        in_zone(zone)
+        made.append(RunFolder.create(tmp_path, RunSpec(name=zone)).id)
+    assert ids(tmp_path) == made
+    assert Runs(tmp_path).find("last").id == made[-1]
+    now = datetime.now().astimezone()
+    assert all(age(started_at(run_id), now)[-1] == "s" for run_id in made)
+
+
+def test_runs_keep_their_order_and_age_when_summer_time_ends(
+    tmp_path: Path, in_zone: Callable[[str], None]
+) -> None:
+    in_zone("Europe/Berlin")
+    stamps = ("20261025-003000-000000Z", "20261025-013000-000000Z")
+    first, second = (started_at(f"{stamp}-x") for stamp in stamps)
+    assert first is not None and second is not None
+    assert f"{first:%H:%M} {second:%H:%M}" == "02:30 02:30"
+    assert age(first, second) == "1h"
+    older = tmp_path / "20261025-013000-000000-made-before-ids-had-a-zone"
+    for path in (older, *(tmp_path / f"{stamp}-x" for stamp in stamps)):
+        path.mkdir()
+    assert ids(tmp_path)[0] == older.name
 
 
 def test_trash_and_restore_move_the_whole_folder(tmp_path: Path) -> None:
