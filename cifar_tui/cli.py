@@ -177,10 +177,14 @@ def worker(
     in_slurm: Annotated[
         bool, Parameter(negative=(), help="Give a run back to Slurm's queue when told to end.")
     ] = False,
+    announce: Annotated[
+        bool, Parameter(negative=(), help="Say on standard output when training can begin.")
+    ] = False,
     runs: RunsDir = RUNS,
 ) -> int:
     """Train queued runs without a terminal: what a run in the background is."""
     from cifar_tui import headless
+    from cifar_tui.backends import detached
     from cifar_tui.commands.progress import SilentPrinter
 
     if serve:
@@ -193,7 +197,8 @@ def worker(
         return train_in_job(runs, *run)
     known = Runs(runs)
     folders = [RunFolder(known.find(wanted).path) for wanted in run]
-    return headless.train_folders(folders, runs, SilentPrinter(), on.wish())
+    begun = detached.say_begun if announce else lambda: None
+    return headless.train_folders(folders, runs, SilentPrinter(), on.wish(), begun)
 
 
 @app.command

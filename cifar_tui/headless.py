@@ -4,7 +4,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -92,9 +92,10 @@ def train_folders(
     runs: Path,
     printer: TrainPrinter,
     wish: Wish = ANY,
+    announce: Callable[[], None] = lambda: None,
 ) -> int:
-    """Train queued runs as is wished; returns the exit code of `train`."""
-    return _train(*make_backend(runs, wish), folders, runs, printer)
+    """Train queued runs as is wished, and announce when that can begin; returns as `train`."""
+    return _train(*make_backend(runs, wish), folders, runs, printer, announce)
 
 
 def _train(
@@ -103,6 +104,7 @@ def _train(
     folders: Sequence[RunFolder],
     runs: Path,
     printer: TrainPrinter,
+    announce: Callable[[], None] = lambda: None,
 ) -> int:
     for note in notes:
         printer.note(note)
@@ -119,6 +121,10 @@ def _train(
         except BaseException:
             worker.close()
             raise
+        while worker.alive and not worker.ready.wait(LOOK_EVERY):
+            pass
+        if worker.ready.is_set():
+            announce()
         try:
             statuses = _follow(runs, folders, worker, printer)
         except OSError as error:  # what is said cannot be written: no reason to stop training
@@ -201,6 +207,8 @@ def watch(run: Run, runs: Path, printer: TrainPrinter) -> int:
             time.sleep(LOOK_EVERY)
     finally:
         printer.leave()
+    if look.run.left_behind:
+        raise UserError(f"{run.name} waits in a process that is gone; `runs resume` trains it.")
     return 1 if look.run.status in ("failed", "crashed") else 0
 
 

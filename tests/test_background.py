@@ -16,6 +16,7 @@ import pytest
 
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_epochs
+from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
 from tests.conftest import Command, json_lines
 
@@ -271,3 +272,57 @@ def test_files_in_the_working_folder_are_never_imported(
     assert done.returncode == 0, done.stderr
     until(lambda: only(runs).status == "finished")
     assert not (tmp_path / "seen").exists()
+
+
+@pytest.fixture
+def stopped(runs: Path, tiny_course: Path) -> RunFolder:
+    """A run to be resumed."""
+    folder = RunFolder.create(runs, RunSpec(data=str(tiny_course), epochs=1))
+    folder.write_summary(only(runs).summary.model_copy(update={"status": "stopped"}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("torch", "reason"),
+    [
+        ("raise ImportError('libcudart is missing')", "ImportError: libcudart is missing"),
+        ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL, as the system does where"),
+    ],
+)
+@pytest.mark.parametrize("way", [(), ("--devices", "cpu:1")], ids=["thread", "processes"])
+def test_a_process_in_the_background_that_dies_at_once_says_why(
+    cifar: Command,
+    runs: Path,
+    tmp_path: Path,
+    stopped: RunFolder,
+    torch: str,
+    reason: str,
+    way: tuple[str, ...],
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "torch.py").write_text(torch)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "broken")}
+    done = cifar("runs", "resume", "last", *way, env=env)
+    if way:
+        until(lambda: only(runs).ended)
+    else:
+        assert done.returncode == 2
+        assert f"in the background ended before it began: {reason}" in done.stderr
+    assert reason in only(runs).summary.reason
+    watched = cifar("runs", "watch", "last")
+    assert watched.returncode == 1
+    assert reason in watched.stdout
+
+
+def test_watching_a_run_that_was_left_behind_says_so(
+    cifar: Command, runs: Path, tiny_course: Path
+) -> None:
+    folder = RunFolder.create(runs, RunSpec(data=str(tiny_course), name="mine"))
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    gone = this_worker().model_copy(update={"pid": ended.pid})
+    folder.write_progress(Progress(worker=gone))
+    done = cifar("runs", "watch", "last")
+    assert done.returncode == 2
+    assert "mine waits in a process that is gone; `runs resume` trains it" in done.stderr
+    assert "in a process that is gone" in cifar("runs", "show", "last").stdout

@@ -3,9 +3,10 @@
 import contextlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cifar_tui.backends.nodes import Node
+from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.record import Progress, Worker, this_worker
 from cifar_tui.runs.steer import BY_USER
@@ -204,3 +205,15 @@ class Backend(ABC):
         with self._changed:
             self._current = [folder for folder in self._current if folder not in folders]
             self._changed.notify_all()
+
+
+def start_threads(backend: Backend, threads: Sequence[threading.Thread]) -> None:
+    """Start what a backend works in; raises UserError, with none left, where not all can be had."""
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError as error:
+        backend.close()
+        raise UserError(
+            f"Training cannot start here ({error}); allow this user more processes (ulimit -u)."
+        ) from None

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.backend import Backend, start_threads
+from cifar_tui.backends.detached import LOG, open_log, why_ended
 from cifar_tui.backends.slots import parse_slots, require_slot
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
@@ -23,8 +24,6 @@ from cifar_tui.training.slot import Slot
 if TYPE_CHECKING:
     from cifar_tui.backends.choices import Wish
 
-LOG = ".background.log"
-"""Beside the runs: what a process of a slot could not write into a run's folder."""
 DEATHS = 2
 """A run under which so many processes died is left as crashed; a slot where so many runs' processes
 died in a row is taken out."""
@@ -57,7 +56,9 @@ class Child:
 
     def __init__(self, runs: Path, slot: Slot, say: Callable[[str], None]) -> None:
         self._say = say
-        with _open_log(runs) as log:
+        self._runs = runs
+        with open_log(runs) as log:
+            self._said = log.tell()
             self._process = subprocess.Popen(
                 program("worker", "--serve", "--runs", str(runs)),
                 stdin=subprocess.PIPE,
@@ -97,7 +98,7 @@ class Child:
             pipe.write(json.dumps(order).encode() + b"\n")
             pipe.flush()
         except (OSError, ValueError):
-            raise Died from None
+            raise self._died() from None
 
     def _hear(self) -> dict[str, object]:
         """The next answer; what else is printed by a library is passed over."""
@@ -106,7 +107,10 @@ class Child:
                 answer = json.loads(line)
                 if isinstance(answer, dict):
                     return answer
-        raise Died
+        raise self._died()
+
+    def _died(self) -> Died:
+        return Died(why_ended(self._process, self._runs, self._said))
 
     @staticmethod
     def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -136,10 +140,9 @@ class Pool(Backend):
         ]
 
     def start(self) -> None:
-        """Begin working: a process starts when its slot gets its first run."""
+        """Begin working: a process starts when its slot gets its first run; raises UserError."""
         self._runs.mkdir(parents=True, exist_ok=True)
-        for thread in self._threads:
-            thread.start()
+        start_threads(self, self._threads)
         self.ready.set()
 
     @property
@@ -195,6 +198,7 @@ class Pool(Backend):
     def _feed(self, slot: Slot) -> None:
         child: Child | None = None
         died: set[str] = set()
+        why = ""
         while len(died) < DEATHS and (folder := self._next(lambda one: self._fits(slot, one))):
             try:
                 child = child or self._open(slot)
@@ -210,16 +214,16 @@ class Pool(Backend):
                 break
             except OSError as error:
                 self._hold_back(folder, error)
-            except Died:
+            except Died as error:
                 died.add(folder.id)
+                why = str(error) or f"see {self._runs / LOG}"
                 self._bury(slot, child)
                 child = None
-                self._survive(folder, slot)
+                self._survive(folder, slot, why)
             finally:
                 self._done(folder)
         if len(died) >= DEATHS:
-            why = f"its process ended under {len(died)} runs in a row; see {self._runs / LOG}"
-            self._take_out(slot, why)
+            self._take_out(slot, f"its process ended under {len(died)} runs in a row: {why}")
         self._bury(slot, child)
 
     def _open(self, slot: Slot) -> Child:
@@ -243,13 +247,13 @@ class Pool(Backend):
             failed.append(slot.name)
             return len(set(failed)) >= DEATHS
 
-    def _survive(self, folder: RunFolder, slot: Slot) -> None:
+    def _survive(self, folder: RunFolder, slot: Slot, why: str) -> None:
         """Queue the run of a process that died again, but not one that kills every process."""
         self._is_to_blame(folder, slot)
         if len(self._killed[folder.id]) < DEATHS:
             self._again(folder)
         elif not self._closing:
-            reason = f"its process ended {DEATHS} times before the run did; see {self._runs / LOG}"
+            reason = f"its process ended {DEATHS} times before the run did: {why}"
             with contextlib.suppress(OSError):
                 end(folder, "crashed", reason)
 
@@ -275,11 +279,3 @@ class Pool(Backend):
         self._say(f"{slot.name} is used no more: {reason}")
         if not self._slots:
             self.hold()
-
-
-def _open_log(runs: Path) -> IO[bytes]:
-    """Where processes write what belongs into no run's folder; nowhere if that cannot be had."""
-    try:
-        return (runs / LOG).open("ab")
-    except OSError:
-        return open(os.devnull, "ab")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.detached import LOG
 from cifar_tui.backends.nodes import Node
 from cifar_tui.backends.ray_words import NO_CLUSTER
 from cifar_tui.errors import UserError
@@ -30,8 +31,6 @@ from cifar_tui.training.process import program
 if TYPE_CHECKING:
     from cifar_tui.backends.choices import Wish
 
-LOG = ".background.log"
-"""Beside the runs: what Ray says."""
 AGAIN, RETRY = 1.0, 30.0
 """Seconds until the next attempt to reach a cluster that answered the last time, or did not."""
 CALL_WITHIN = 2.0

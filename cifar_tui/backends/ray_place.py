@@ -75,7 +75,7 @@ class Place:
 
     def carry_out(self, run_id: str, cwd: str) -> bool:
         """Train a run to its end; tells whether this process can train another."""
-        from cifar_tui.training.faults import DeviceLost, Unwritable, storage_reason
+        from cifar_tui.training.faults import DeviceLost, Gone, Unwritable, storage_reason
 
         os.chdir(cwd if os.path.isdir(cwd) else self._own)
         folder = RunFolder(self._runs / run_id)
@@ -87,10 +87,10 @@ class Place:
         except DeviceLost as error:
             self._ask("lose", str(error))
             return False
+        except (FileNotFoundError, Gone):
+            pass
         except Unwritable as error:
             self._say(str(error))
-        except FileNotFoundError:
-            pass
         except OSError as error:
             self._say(storage_reason(error))
         return True
@@ -134,7 +134,7 @@ class Place:
     def _find_images(self, where: str) -> None:
         """Have the images sent that are not on this node, when they are first read."""
         from cifar_tui.backends.ray_images import is_here, unpack
-        from cifar_tui.training.perform import IMAGES
+        from cifar_tui.data.latest import IMAGES
 
         IMAGES.elsewhere.clear()
         offer = None if is_here(where) else self._ask("offer_images")

@@ -2,8 +2,8 @@
 
 import contextlib
 import json
+import os
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +70,8 @@ def serve_stdin(runs: Path) -> int:
         with contextlib.suppress(BrokenPipeError):
             print(json.dumps(answer), flush=True)
 
-    return serve(runs, sys.stdin.buffer, say)
+    # Not sys.stdin, at which an interpreter that ends aborts while another thread reads it.
+    return serve(runs, os.fdopen(os.dup(0), "rb"), say)
 
 
 def _use_slot() -> None:

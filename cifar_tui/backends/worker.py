@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cifar_tui.backends.backend import Backend
+from cifar_tui.backends.backend import Backend, start_threads
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.turns import locks_folder
@@ -42,9 +42,9 @@ class Worker(Backend):
         self._thread = threading.Thread(target=self._work, name="training")
 
     def start(self) -> None:
-        """Begin working; torch is imported in the thread."""
+        """Begin working; torch is imported in the thread; raises UserError."""
         prepare_process()
-        self._thread.start()
+        start_threads(self, [self._thread])
 
     def check(self, spec: RunSpec) -> None:
         """Find out what would fail at once: raises UserError for device, precision or images."""

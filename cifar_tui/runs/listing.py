@@ -19,6 +19,8 @@ from cifar_tui.runs.notes import read_notes
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, by_time
 from cifar_tui.spec import RunSpec
 
+LEFT = "in a process that is gone; `runs resume` trains it"
+"""Why a run waits whose queue ended before its turn."""
 FIGURES = (
     *("lr", "train_loss", "train_acc", "val_loss", "val_acc"),
     *("train_seconds", "val_seconds", "images_per_second"),
@@ -172,7 +174,8 @@ class Runs:
         progress = read_progress(run.path)
         if run.summary.status == "queued":
             waits = progress is not None and not self._liveness.is_left(run.id, progress)
-            return replace(run, progress=progress, left_behind=not waits)
+            run = replace(run, progress=progress, left_behind=not waits)
+            return run if waits else _as(run, "queued", LEFT)
         if progress is None:
             return _as(run, "crashed")
         run = replace(run, progress=progress)

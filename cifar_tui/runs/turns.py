@@ -52,6 +52,15 @@ class Turn:
                 lock.release()
         return self.held
 
+    def lacks(self, device: str, run: Path, name: str) -> str:
+        """Try to take it, and say why a run waits for its device; empty once the turn is held."""
+        try:
+            if self.take(run, name):
+                return ""
+            return f"waits for {device}, which {self.holder(run.parent)} uses"
+        except UserError as error:
+            return f"waits for {device}: {error}"
+
     def holder(self, runs: Path) -> str:
         """The run that has it, as seen from a folder of runs: its name, and where it is kept."""
         for lock in self._named():

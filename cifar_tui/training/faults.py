@@ -46,6 +46,10 @@ class Unwritable(Exception):
     """The run's folder cannot be written, and the run was asked to stop."""
 
 
+class Gone(Unwritable):
+    """The run's folder is no more, as somebody removed it."""
+
+
 class DeviceLost(Exception):
     """The device works no more in this process; only a new process can use it."""
 
@@ -104,7 +108,7 @@ def storage_reason(error: OSError) -> str:
         errno.EFBIG: "raise the limit on file sizes",
         errno.EROFS: "make it writable",
         errno.EACCES: "make it writable",
-        errno.ENOENT: "bring it back",
+        errno.ENOENT: "bring it back within a minute",
     }.get(error.errno or 0, "mend it")
     what = error.strerror or type(error).__name__
     return f"cannot write the run folder ({what}); {advice} and training goes on"

@@ -6,14 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from cifar_tui.data import Dataset, open_dataset
-from cifar_tui.data.places import stamps
-from cifar_tui.errors import UserError
+from cifar_tui.data import Dataset
+from cifar_tui.data.latest import IMAGES
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import read_epochs, read_run
 from cifar_tui.runs.lock import ASKED, Lock
@@ -22,11 +20,13 @@ from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.runs.steer import BY_USER
 from cifar_tui.runs.turns import Turn, device_turn
 from cifar_tui.spec import RunSpec
+from cifar_tui.training.absence import TRY_AGAIN, Absence, gone, wait_for_runs
 from cifar_tui.training.checkpoint import Checkpoint, save
 from cifar_tui.training.device import check_precision, choose_device
 from cifar_tui.training.environment import describe_environment
 from cifar_tui.training.faults import (
     DeviceLost,
+    Gone,
     Mismatch,
     Preempted,
     Stopped,
@@ -44,28 +44,8 @@ BEAT = 0.25
 """Seconds between two looks at the control file and two writes of the progress file."""
 READING_BEAT = 1.0
 """Seconds between two writes of the progress file while images are read."""
-TRY_AGAIN = 1.0
-"""Seconds between two attempts to write a folder that refuses."""
-
-
-class _Images:
-    """The data set read last, kept so that the runs of a queue read it once."""
-
-    def __init__(self) -> None:
-        self._key: tuple[Any, ...] | None = None
-        self._dataset: Dataset | None = None
-        self.elsewhere: dict[str, tuple[str, Callable[[], Dataset]]] = {}
-        """How to read what is not on this machine, by its name in the spec, and its version."""
-
-    def open(self, where: str) -> Dataset:
-        version, read = self.elsewhere.get(where, ("", lambda: open_dataset(where)))
-        key = (where, version, *stamps(Path(where)))
-        if self._dataset is None or key != self._key:
-            self._dataset, self._key = read(), key
-        return self._dataset
-
-
-IMAGES = _Images()
+HOLD = 60.0
+"""Seconds for which a run that cannot be written keeps its device from others."""
 
 
 def check_run(spec: RunSpec) -> Dataset:
@@ -89,13 +69,18 @@ def perform(
     it. While the folder cannot be written, training waits
     and `blocked` is told why (and told "" when it goes on). Whatever else goes wrong ends the run
     as failed with its reason; where `stopping` raises Preempted, it waits as queued. Raises
-    Unwritable when asked to stop while the folder cannot be written, OSError when it cannot even
-    be locked, and DeviceLost when no further run can use the device in this process.
+    Unwritable when asked to stop while the folder cannot be written, Gone when it was removed,
+    OSError when it cannot even be locked, and DeviceLost when no further run can use the device in
+    this process.
     """
+    wait_for_runs(folder.path.parent, stopping, blocked)
     with Lock(folder.path / "lock") as mine:
         summary = read_run(folder.path).summary
-        if summary.status in ENDED or not mine.take(within=ASKED):
-            return summary
+        try:
+            if summary.status in ENDED or not mine.take(within=ASKED):
+                return summary
+        except FileNotFoundError:
+            raise gone(folder.path) from None
         return Performance(folder, summary, mine, stopping, blocked).carry_out()
 
 
@@ -118,6 +103,9 @@ class Performance:
         self._blocked = blocked
         self._progress = Progress(worker=this_worker())
         self._next_beat = 0.0
+        self._absence = Absence(folder.path)
+        self._turn: Turn | None = None
+        self._device = ""
         self._rate = Rate()
         self._spec: RunSpec | None = None
         self._kept: dict[str, Any] = {}
@@ -184,8 +172,17 @@ class Performance:
 
     def wait_for(self, turn: Turn, device: str) -> None:
         """Wait until no other run of this user trains on the device."""
+        self.uses(turn, device)
+        self._take(turn, device)
+        self.begin()
+
+    def uses(self, turn: Turn, device: str) -> None:
+        """Remember whose turn it is to be given back while the folder cannot be written."""
+        self._turn, self._device = turn, device
+
+    def _take(self, turn: Turn, device: str) -> None:
         told = ""
-        while reason := self._what_keeps(turn, device):
+        while reason := turn.lacks(device, self._folder.path, self.summary.name):
             if reason != told:
                 told = reason
                 self._update(status="queued", reason=reason)
@@ -193,16 +190,6 @@ class Performance:
             if self._order() == "stop":
                 raise Stopped
             time.sleep(BEAT)
-        self.begin()
-
-    def _what_keeps(self, turn: Turn, device: str) -> str:
-        """Why the device cannot be had; empty once it is this run's."""
-        try:
-            if turn.take(self._folder.path, self.summary.name):
-                return ""
-            return f"waits for {device}, which {turn.holder(self._folder.path.parent)} uses"
-        except UserError as error:
-            return f"waits for {device}: {error}"
 
     def begin(self) -> None:
         """Say that the run is in training, and count its time from here on."""
@@ -291,8 +278,11 @@ class Performance:
         self._store(lambda: self._folder.write_summary(self.summary))
 
     def _store(self, write: Callable[[], object]) -> None:
-        """Do one write; where the folder refuses it, wait until it does not, and say why."""
-        told, counted = "", False
+        """Do one write; where the folder refuses it, wait until it does not, and say why.
+
+        The device is given back where that takes long, and taken again before training goes on.
+        """
+        told, counted, began = "", False, time.monotonic()
         while True:
             try:
                 write()
@@ -309,12 +299,18 @@ class Performance:
                 waiting = self.summary.model_copy(update={"status": "paused", "reason": reason})
                 with contextlib.suppress(OSError):
                     self._folder.write_summary(waiting)
+            if self._turn is not None and time.monotonic() - began >= HOLD:
+                self._turn.release()
             self._beat_paused()
             time.sleep(TRY_AGAIN)
         if told:
-            self._count_time(counted)
             self._blocked("")
             self._lock.say("")
+            if self._turn is not None and self.summary.status not in ENDED:
+                before = self.summary
+                self._take(self._turn, self._device)
+                self.summary = self._changed({"status": before.status, "reason": before.reason})
+            self._count_time(counted)
             self._rate.forget()
             self._store(lambda: self._folder.write_summary(self.summary))
 
@@ -370,8 +366,9 @@ class Performance:
         done = threading.Event()
 
         def beat() -> None:
-            while not done.wait(READING_BEAT):
-                self._beat()
+            with contextlib.suppress(Gone):  # the next beat of the run itself says it
+                while not done.wait(READING_BEAT):
+                    self._beat()
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()
@@ -387,12 +384,25 @@ class Performance:
         done = self._progress.images if validated else self._progress.images_done
         self._beat(phase="paused", images_done=done)
 
+    def _notice_absence(self) -> None:
+        try:
+            self._absence.note()
+        except Gone as error:
+            self.summary = self._changed({"status": "crashed", "reason": str(error)})
+            self._blocked(str(error))
+            raise
+
     def _beat(self, **changes: Any) -> None:
         """Write the heartbeat; a disk that refuses it refuses what matters soon enough."""
         changes["counter"] = self._progress.counter + 1
         self._progress = self._progress.model_copy(update=changes)
-        with contextlib.suppress(OSError):
+        try:
             self._folder.write_progress(self._progress)
+            self._absence.over()
+        except FileNotFoundError:
+            self._notice_absence()
+        except OSError:
+            pass
         self._next_beat = time.monotonic() + BEAT
 
 

@@ -1,17 +1,20 @@
 """Carries several runs out as one batched model, each in its own folder."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
+from cifar_tui.data.latest import IMAGES
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.lock import ASKED, Lock
 from cifar_tui.runs.record import ENDED
 from cifar_tui.runs.turns import device_turn
+from cifar_tui.training.checkpoint import Checkpoint
+from cifar_tui.training.course import Keep
 from cifar_tui.training.device import choose_device
-from cifar_tui.training.faults import DeviceLost, Stopped, Unwritable
-from cifar_tui.training.perform import IMAGES, Performance
+from cifar_tui.training.faults import DeviceLost, Gone, Stopped, Unwritable
+from cifar_tui.training.perform import Performance
 from cifar_tui.training.slot import slot_name
 from cifar_tui.training.together import Member, can_share, train_together
 from cifar_tui.training.trainer import Phase
@@ -61,16 +64,19 @@ class _Group:
             specs = [run.read_spec() for run in self._runs]
             device = choose_device(specs[0])
             with device_turn(str(device), slot_name()) as turn:
+                for run in self._runs:
+                    run.uses(turn, str(device))
                 self._runs[0].wait_for(turn, str(device))
                 dataset = IMAGES.open(specs[0].data)
                 for run in self._runs:
                     run.describe(dataset, device)
                     run.begin()
-                members = [Member(s, r.keep) for s, r in zip(specs, self._runs, strict=True)]
+                members = [Member(spec, self._keep(n)) for n, spec in enumerate(specs)]
                 events = train_together(members, dataset, device, self._tick, lambda: self._left)
                 for number, event in events:
                     if number not in self._left:
-                        self._runs[number].record(event)
+                        with self._leaving(number):
+                            self._runs[number].record(event)
         except Stopped:
             self._end_all(Performance.stop)
         except (Unwritable, DeviceLost):
@@ -78,6 +84,22 @@ class _Group:
         except Exception as error:
             failure = error
             self._end_all(lambda run: run.fail(failure))
+
+    def _keep(self, number: int) -> Keep:
+        def keep(checkpoint: Checkpoint, is_best: bool) -> None:
+            if number not in self._left:
+                with self._leaving(number):
+                    self._runs[number].keep(checkpoint, is_best)
+
+        return keep
+
+    @contextmanager
+    def _leaving(self, number: int) -> Iterator[None]:
+        """Let a run whose folder was removed leave the others, which train on."""
+        try:
+            yield
+        except Gone:
+            self._left.add(number)
 
     def _end_all(self, end: Callable[[Performance], None]) -> None:
         for run in self._runs:
@@ -93,7 +115,8 @@ class _Group:
             if run.summary.status in ENDED:
                 continue
             try:
-                held += run.tick(phase, epoch, done, images, settle)
+                with self._leaving(number):
+                    held += run.tick(phase, epoch, done, images, settle)
             except Stopped:
                 run.stop()
                 self._left.add(number)

@@ -96,6 +96,10 @@ class LiveScreen(CifarScreen):
 
     def _choose(self) -> str | None:
         """The watched run, else the one in training here or elsewhere, else the one before."""
+        if self._is_gone(self.cifar.watched):
+            self.cifar.watched = None
+        if self._follower is not None and self._is_gone(self._follower.run_id):
+            self._follower = self._look = None
         wanted = self.cifar.watched or self.cifar.worker.current
         if wanted is not None:
             return wanted
@@ -103,6 +107,12 @@ class LiveScreen(CifarScreen):
             return self._follower.run_id
         waiting = self.cifar.worker.queued
         return waiting[0] if waiting else self._elsewhere
+
+    def _is_gone(self, run_id: str | None) -> bool:
+        """Whether a run's folder was removed, and this program has given it up."""
+        if run_id is None or run_id in self.cifar.worker.own:
+            return False
+        return not (self.cifar.runs.folder / run_id).is_dir()
 
     def _show_nothing(self) -> None:
         self.say("run", " Nothing is in training. n sets up a run; h shows the runs so far.")
@@ -189,12 +199,24 @@ class LiveScreen(CifarScreen):
     def action_pause(self) -> None:
         """Let a held queue go on, else pause the run or let it go on."""
         run = self._watched()
+        if self._is_missing(run):
+            return
         waits = self.cifar.worker.queued and run is not None and run.status != "paused"
         if self.cifar.worker.held and (run is None or run.ended or waits):
             self.cifar.worker.go_on()
             self.cifar.watched = None
         elif run is not None:
             self._order("go" if run.status == "paused" else "pause")
+
+    def _is_missing(self, run: Run | None) -> bool:
+        """Whether a run's folder is missing, without which it cannot be told anything; says so."""
+        if run is None or run.path.is_dir():
+            return False
+        self.notify(
+            f"The folder of {plain(run.id)} is missing: unless it is brought back, the run ends "
+            "within a minute and the next one starts."
+        )
+        return True
 
     def action_stop(self) -> None:
         """Stop the run and hold the queue, after asking."""
@@ -206,6 +228,8 @@ class LiveScreen(CifarScreen):
 
     def _ask_to_stop(self, *, hold: bool) -> None:
         run = self._watched()
+        if self._is_missing(run):
+            return
         if run is None or run.ended:
             self.notify("There is no running run to stop here.")
             return

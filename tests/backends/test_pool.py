@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.backends.pool import Child, Died, Lost, Pool
+from cifar_tui.errors import UserError
 from cifar_tui.runs.files import LineReader
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_epochs
@@ -350,3 +351,22 @@ def test_train_on_several_devices_from_the_command_line(
     assert refused.returncode == 2
     assert "names device cuda:0; those in use are cpu:0" in refused.stderr
     assert len(Runs(tmp_path / "saved_model").all()) == 2
+
+
+def test_where_threads_cannot_be_had_nothing_hangs_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, started = threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    pool = Pool(tmp_path / "runs", SLOTS)
+    with pytest.raises(UserError, match=r"can't start new thread.*allow this user more processes"):
+        pool.start()
+    pool.join()
+    assert started and not pool.alive

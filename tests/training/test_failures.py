@@ -10,6 +10,7 @@ import torch
 
 from cifar_tui.backends.worker import Worker
 from cifar_tui.data import Dataset, open_dataset
+from cifar_tui.data.latest import IMAGES
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.runs.lock import Lock
@@ -166,7 +167,7 @@ def test_a_run_whose_images_take_long_to_be_read_is_not_silent(
             counters.add(progress.counter if progress else 0)
         return open_dataset(where)
 
-    monkeypatch.setitem(perform.IMAGES.elsewhere, where, ("slow", read))
+    monkeypatch.setitem(IMAGES.elsewhere, where, ("slow", read))
     assert perform.perform(folder).status == "finished"
     assert len(counters) == 3
 

@@ -13,6 +13,7 @@ from cifar_tui.runs.listing import Runs, read_epochs, read_run
 from cifar_tui.runs.record import Progress, this_worker, waiting_job
 from cifar_tui.runs.turns import device_turn
 from cifar_tui.spec import RunSpec
+from cifar_tui.training import absence
 from cifar_tui.ui.app import CifarApp
 from cifar_tui.ui.dialogs import Ask, AskToLeave
 from cifar_tui.ui.epochs import EpochTable
@@ -395,3 +396,25 @@ async def test_a_run_that_waits_in_slurm_is_stopped_at_once_with_another_backend
         await wait_for(pilot, lambda: status(app) == "stopped")
         assert not waiting
         assert threading.main_thread() not in askers
+
+
+async def test_a_run_whose_folder_is_removed_makes_way_for_the_next(
+    make_app: MakeApp, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(absence, "GRACE", 3.0)
+    app = make_app()
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        app.launch([long_spec(tiny_course, name=name) for name in ("removed", "next")])
+        await wait_for(pilot, lambda: app.runs.all()[0].summary.epochs_done > 0)
+        first, second = app.runs.all()
+        await wait_for(pilot, lambda: "removed" in shown(app, "run"))
+        first.path.rename(first.path.with_name(".gone"))
+        for key in ("s", "k", "p"):
+            await pilot.press(key)
+        await wait_for(
+            pilot, lambda: sum("is missing" in n.message for n in app._notifications) == 3
+        )
+        await wait_for(pilot, lambda: app.worker.current == second.id)
+        await wait_for(pilot, lambda: "next" in shown(app, "run"))
+        await pilot.press("s", "y")
+        await wait_for(pilot, lambda: status(app) == "stopped")

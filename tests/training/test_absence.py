@@ -1,0 +1,126 @@
+"""Folders that are removed, renamed or refuse to be written while their runs are trained."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cifar_tui.backends.worker import Worker
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import read_epochs, read_run
+from cifar_tui.runs.turns import device_turn
+from cifar_tui.spec import RunSpec
+from cifar_tui.training import absence, perform
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "it did not happen within two minutes"
+        time.sleep(0.02)
+
+
+def epochs_done(folder: RunFolder) -> int:
+    return read_run(folder.path).summary.epochs_done
+
+
+def make(runs: Path, data: Path, epochs: int, **settings: object) -> RunFolder:
+    return RunFolder.create(runs, RunSpec(data=str(data), epochs=epochs, **settings))
+
+
+def start(*folders: RunFolder, together: bool = False) -> Worker:
+    worker = Worker(together=together)
+    for folder in folders:
+        worker.add(folder)
+    worker.finish()
+    worker.start()
+    return worker
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder in which another thread makes files meanwhile."""
+    aside = folder.rename(folder.with_name(".removed"))
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is given up after a moment, and a device given back at once."""
+    monkeypatch.setattr(absence, "GRACE", 0.5)
+    monkeypatch.setattr(perform, "HOLD", 0.0)
+
+
+def test_a_run_whose_folder_is_removed_ends_and_the_next_one_starts(
+    tmp_path: Path, tiny_course: Path, impatient: None
+) -> None:
+    removed, following = make(tmp_path, tiny_course, 100_000), make(tmp_path, tiny_course, 1)
+    worker = start(removed, following)
+    until(lambda: epochs_done(removed))
+    remove(removed.path)
+    worker.join()
+    assert read_run(following.path).status == "finished"
+    assert not removed.path.exists()
+    assert worker.problem == f"{removed.path} was removed, and its run has ended with it"
+
+
+def test_when_all_runs_are_removed_nothing_is_left_that_trains(
+    tmp_path: Path, tiny_course: Path, impatient: None
+) -> None:
+    runs = tmp_path / "runs"
+    folders = [make(runs, tiny_course, 100_000) for _ in range(3)]
+    worker = start(*folders)
+    until(lambda: epochs_done(folders[0]))
+    remove(runs)
+    worker.join()
+    assert not runs.exists()
+    with device_turn("cpu") as turn:
+        assert turn.take(runs / "another")
+
+
+def test_runs_that_are_renamed_and_brought_back_lose_nothing(
+    tmp_path: Path, tiny_course: Path
+) -> None:
+    runs = tmp_path / "runs"
+    folders = make(runs, tiny_course, 30), make(runs, tiny_course, 1)
+    worker = start(*folders)
+    until(lambda: epochs_done(folders[0]))
+    runs.rename(tmp_path / "elsewhere")
+    until(lambda: "bring" in worker.problem)
+    (tmp_path / "elsewhere").rename(runs)
+    worker.join()
+    assert [read_run(folder.path).status for folder in folders] == ["finished", "finished"]
+    assert [epoch["epoch"] for epoch in read_epochs(folders[0].path)] == list(range(1, 31))
+
+
+def test_of_runs_trained_together_the_one_whose_folder_is_removed_leaves(
+    tmp_path: Path, tiny_course: Path, impatient: None
+) -> None:
+    folders = [make(tmp_path, tiny_course, 12, seed=seed) for seed in range(3)]
+    worker = start(*folders, together=True)
+    until(lambda: epochs_done(folders[1]))
+    remove(folders[1].path)
+    worker.join()
+    assert [read_run(folders[n].path).status for n in (0, 2)] == ["finished", "finished"]
+    assert not folders[1].path.exists()
+
+
+def test_a_run_that_cannot_be_written_for_long_gives_its_device_to_others(
+    tmp_path: Path, tiny_course: Path, impatient: None
+) -> None:
+    folder = make(tmp_path, tiny_course, 30)
+    worker = start(folder)
+    until(lambda: epochs_done(folder))
+    events = folder.path / "events.jsonl"
+    events.rename(folder.path / "aside")
+    events.mkdir()  # refuses to be written, also to root
+    with device_turn("cpu") as other:
+        until(lambda: other.take(tmp_path / "other"))
+        assert read_run(folder.path).status == "paused"
+        events.rmdir()
+        (folder.path / "aside").rename(events)
+        until(lambda: "waits for cpu, which other uses" in read_run(folder.path).summary.reason)
+    worker.join()
+    assert read_run(folder.path).status == "finished"
+    assert [epoch["epoch"] for epoch in read_epochs(folder.path)] == list(range(1, 31))
