@@ -4,15 +4,18 @@ import contextlib
 import gc
 import io
 import os
+import signal
 import sys
 
-from cifar_tui.terminal import let_go
+from cifar_tui.terminal import Terminal, let_go
 
 OPTIONS = {"--runs", "--data", "--devices"}
 
 
 def main() -> None:
     """Do what the command line says; what the system refuses is one sentence and exit code 2."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid imports ends it without a word
     prepare_streams()
     try:
         start()
@@ -38,6 +41,8 @@ def start() -> None:
         from cifar_tui.cli import main as run_command
 
         return run_command()
+    terminal = Terminal()
+    terminal.fork()
     gc.disable()  # until the first screen is there: nothing is garbage yet
     from pathlib import Path
 
@@ -50,7 +55,7 @@ def start() -> None:
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))
     runs, data = Path(given.get("--runs", RUNS)), given.get("--data", "data")
     try:
-        open_app(runs, data, wish=Wish(devices=given.get("--devices", "")))
+        open_app(runs, data, wish=Wish(devices=given.get("--devices", "")), terminal=terminal)
     except UserError as error:
         print(f"cifar-tui: {plain(str(error))}", file=sys.stderr)
         sys.exit(2)

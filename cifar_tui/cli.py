@@ -1,6 +1,9 @@
 """The commands: they read their flags, call the core, and print; no logic of their own."""
 
+import contextlib
 import dataclasses
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,9 +70,27 @@ evaluation.register(app)
 devices.register(app)
 
 
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code after Ctrl-C."""
+
+
 def main() -> None:
-    """Run one command; what the user did wrong is one sentence on stderr and exit code 2."""
-    sys.exit(run(sys.argv[1:]))
+    """Run one command; what the user did wrong is one sentence on stderr and exit code 2.
+
+    After Ctrl-C it ends at once, whatever is still being imported and however often it is pressed.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -99,7 +120,7 @@ def run(arguments: Sequence[str]) -> int:
         let_go((1,))
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return 2
 
 
@@ -123,9 +144,13 @@ def open_app(*, data: DataDir = "data", on: OnBackend = ANY_BACKEND, runs: RunsD
 
 
 def _open(runs: Path, data: str, watch: Sequence[RunSpec] = (), wish: Wish = ANY) -> None:
+    from cifar_tui.terminal import Terminal
+
+    terminal = Terminal()
+    terminal.fork()
     from cifar_tui.ui.launch import open_app
 
-    open_app(runs, data, watch, wish)
+    open_app(runs, data, watch, wish, terminal)
 
 
 @app.command

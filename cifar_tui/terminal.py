@@ -1,7 +1,83 @@
-"""The terminal that the program was started in."""
+"""The terminal that the program was started in: kept from the app, given back, and let go of."""
 
+import contextlib
 import os
+import signal
+import sys
+import termios
 from collections.abc import Sequence
+from typing import Any
+
+SCREEN_OFF = (
+    "\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l"  # no mouse
+    "\x1b[?1004l\x1b[?2004l\x1b[<u"  # no reports of focus, pastes as typed, plain keys
+    "\x1b[?7h\x1b[?1049l\x1b[?25h\x1b[0m"  # wrapped lines, the screen before, the cursor
+)
+"""Undoes what the app asks of a terminal."""
+
+
+class Terminal:
+    """The terminal of this process, and the parent that waits in its foreground, if any."""
+
+    def __init__(self) -> None:
+        self._attributes = _attributes()
+        self._parent: int | None = None
+
+    def fork(self) -> None:
+        """Go on in a child process; this one waits in the foreground until that ends or `leave`s.
+
+        Thus the prompt can come back while the child trains on, and a child that is killed leaves
+        no broken terminal behind. Does nothing without a terminal, or where no process can be had.
+        """
+        if not (os.isatty(0) and os.isatty(1)):
+            return
+        ours, theirs = os.pipe()
+        try:
+            child = os.fork()
+        except OSError:
+            return
+        if child:
+            os.close(theirs)
+            os._exit(self._wait_for(child, ours))
+        os.close(ours)
+        self._parent = theirs
+
+    def leave(self, code: int) -> None:
+        """Go on without the terminal; a waiting parent ends with the exit code."""
+        let_go((0, 1, 2))
+        with contextlib.suppress(OSError):
+            os.setsid()
+        if self._parent is not None:
+            os.write(self._parent, bytes([code]))
+
+    def restore(self) -> None:
+        """Have the terminal as it was at the start."""
+        with contextlib.suppress(OSError, termios.error):
+            os.write(1, SCREEN_OFF.encode())
+            if self._attributes is not None:
+                termios.tcsetattr(0, termios.TCSANOW, self._attributes)
+
+    def _wait_for(self, child: int, pipe: int) -> int:
+        """Pass on what ends this process, and wait; returns the exit code."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, _: os.kill(child, number))
+        left = os.read(pipe, 1)
+        if left:
+            return left[0]
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code >= 0:
+            return code
+        if code != -signal.SIGINT:
+            self.restore()
+            print(
+                f"cifar-tui was ended by {signal.Signals(-code).name}. `cifar-tui runs list` shows "
+                "what became of its runs, `cifar-tui runs resume RUN` goes on with one.",
+                file=sys.stderr,
+                flush=True,
+            )
+        return 128 - code
 
 
 def let_go(descriptors: Sequence[int]) -> None:
@@ -10,3 +86,10 @@ def let_go(descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         os.dup2(nowhere, descriptor)
     os.close(nowhere)
+
+
+def _attributes() -> list[Any] | None:
+    try:
+        return termios.tcgetattr(0)
+    except termios.error:
+        return None

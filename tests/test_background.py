@@ -202,6 +202,28 @@ def test_runs_in_several_processes_say_who_stopped_them(
     assert sorted(ended) == [("queued", ""), ("stopped", reason), ("stopped", reason)]
 
 
+@pytest.mark.parametrize(
+    ("module", "command"), [("cyclopts.core", ["runs", "list"]), ("torch.types", ["train"])]
+)
+def test_ctrl_c_amid_imports_says_nothing(tmp_path: Path, module: str, command: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "cifar_tui", *command],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.split()[-1] == module:
+            break
+    for _ in range(4):
+        process.send_signal(signal.SIGINT)
+    said = [line for line in process.stderr if not line.startswith("import time:")]
+    assert process.wait(timeout=60) in (130, -signal.SIGINT), "as a shell would tell it: 130"
+    assert said == []
+
+
 def status_of(runs: Path, name: str) -> str:
     run = Runs(runs).find(name)
     return f"{run.status} {run.summary.reason}"

@@ -2,16 +2,20 @@
 
 import asyncio
 import gc
+import io
 import select
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.console import Console, RenderableType
+from rich.text import Text
 from textual import work
 from textual.app import SystemCommand
 from textual.binding import BindingType
@@ -25,7 +29,7 @@ from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.pace import longest_first
-from cifar_tui.runs.steer import in_training, left_behind, requeue
+from cifar_tui.runs.steer import BY_USER, by_signal, in_training, left_behind, order, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
@@ -91,14 +95,22 @@ class CifarApp(KeystrokesApp):
         """Id of the run that the live screen shows; None for the one in training."""
         self.lab_scale: Scale | None = None
         """How much of each experiment the lab book launches; None for the full setting."""
-        self.line_dropped = threading.Event()
-        """Set when the terminal is gone."""
+        self.over = threading.Event()
+        """Set when the screen is to end although nobody left it."""
+        self.line_dropped = False
+        """Whether the terminal is gone."""
+        self.errors: list[str] = []
+        """The tracebacks of what ended the screen."""
+        self.stop_reason = ""
+        """Why training is to stop with the screen; without a reason it goes on."""
+        self.training_began = False
+        """Whether the worker was started."""
         self.wish = wish
         """What the worker was made from."""
         self._notes = notes
         """What to say of its devices, once there is a screen."""
         self.keep_training = False
-        """Whether the runs of this process are to be trained on in the background."""
+        """Whether it was left with the wish that training goes on in the background."""
 
     @property
     def _background_screens(self) -> list[Screen[Any]]:
@@ -111,7 +123,8 @@ class CifarApp(KeystrokesApp):
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPerJob())
         loop.add_signal_handler(signal.SIGHUP, self._drop_line)
-        loop.add_signal_handler(signal.SIGTERM, self.exit)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._obey, number)
         if not self.is_headless:
             self.set_interval(LINE_EVERY, self._check_line)
         self.call_after_refresh(self._begin)
@@ -123,6 +136,7 @@ class CifarApp(KeystrokesApp):
         self._greet()
         if not self.worker.alive:  # a quick hand may have chosen another, which is started
             self.worker.start()
+        self.training_began = True
         if not self.is_headless:
             self.make_screens_ready()
 
@@ -152,9 +166,28 @@ class CifarApp(KeystrokesApp):
 
     def _drop_line(self) -> None:
         """The terminal is gone: end the screen, not the training."""
-        if not self.line_dropped.is_set():
-            self.line_dropped.set()
+        if not self.line_dropped:
+            self.line_dropped = True
+            self.over.set()
             self.exit()
+
+    def _obey(self, number: int) -> None:
+        """A signal ends the program: training stops, too."""
+        self.stop_reason = by_signal(number)
+        self.exit(return_code=128 + number)
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End the screen; what ended it is for a log, not for the terminal."""
+        for renderable in renderables:
+            output = Console(file=io.StringIO(), width=100)
+            output.print(renderable)
+            self.errors.append(output.file.getvalue())  # type: ignore[attr-defined]
+        self.over.set()
+        self._close_messages_no_wait()
+
+    def _fatal_error(self) -> None:
+        """End the screen for the error that is being handled."""
+        self.panic(Text(traceback.format_exc()))
 
     @work(thread=True)
     def _greet(self) -> None:
@@ -298,7 +331,7 @@ class CifarApp(KeystrokesApp):
         if self.worker.own and not self.worker.outlives:
             self.push_screen(AskToLeave(self._quit_question()), self._leave)
         else:
-            self.exit()
+            self._leave("stop")
 
     def _quit_question(self) -> str:
         own = [self.runs.get(run_id) for run_id in self.worker.training]
@@ -321,8 +354,13 @@ class CifarApp(KeystrokesApp):
         return "\n".join(parts)
 
     def _leave(self, choice: str | None) -> None:
+        if choice == "background":
+            self.keep_training = True
+            for run in filter(None, map(self.runs.get, self.worker.training)):
+                if run.status == "paused":
+                    order(run, "go")
         if choice:
-            self.keep_training = choice == "background"
+            self.stop_reason = BY_USER if choice == "stop" else ""
             self.exit()
 
     def action_help_quit(self) -> None:

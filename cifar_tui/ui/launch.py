@@ -1,99 +1,132 @@
-"""Starts the app beside its worker thread, and lets the worker end in peace."""
+"""Starts the app beside its worker thread; training outlives every end of the screen unasked."""
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from cifar_tui.backends.backend import Backend
+from cifar_tui import __version__
 from cifar_tui.backends.choices import ANY, Wish, make_backend
-from cifar_tui.backends.detached import start
 from cifar_tui.errors import UserError
+from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs
-from cifar_tui.runs.steer import requeue
+from cifar_tui.runs.steer import BY_USER
 from cifar_tui.spec import RunSpec
+from cifar_tui.terminal import Terminal, let_go
 from cifar_tui.ui.app import CifarApp
 
 SCREEN_GRACE = 5.0
-"""Seconds that a screen without a terminal has to end by itself."""
+"""Seconds that a screen that is to end has to do so by itself."""
+LOG = ".crash.log"
+"""Beside the runs: what ended a screen."""
 
 
-def open_app(runs: Path, data: str, specs: Sequence[RunSpec] = (), wish: Wish = ANY) -> None:
+def open_app(
+    runs: Path,
+    data: str,
+    specs: Sequence[RunSpec] = (),
+    wish: Wish = ANY,
+    terminal: Terminal | None = None,
+) -> None:
     """Run the app until it is left; training goes on until the worker is done.
 
-    The worker's thread is made here, outside the app, so that a dropped line ends the screen and
-    not the training. Raises UserError where there is no terminal.
+    The worker's thread is made here, outside the app, so that only who asks for it ends training:
+    a dropped line or an error ends the screen, and the prompt comes back if `terminal` was forked.
+    Raises UserError where there is no terminal, SystemExit with a code other than 0.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError(
             "The app needs a terminal; `cifar-tui train` trains without one "
             "(`cifar-tui train --help` lists its settings)."
         )
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the app takes it for the end of its line
     worker, notes = make_backend(runs, wish)
     folders = [RunFolder.create(runs, spec) for spec in specs]
     for folder in folders:
         worker.add(folder)
     watch = folders[0].id if folders else None
     app = CifarApp(runs, data, worker, watch=watch, wish=wish, notes=notes)
-    screen_ended = threading.Event()
-    outlive = threading.Thread(target=_outlive, args=(app, screen_ended), daemon=True)
-    outlive.start()
+    end = _End(app, terminal or Terminal())
+    threading.Thread(target=end.of_a_hanging_screen, daemon=True).start()
     try:
         app.run()
-    finally:
-        screen_ended.set()
-        worker = app.worker
-        unfinished = [*worker.training, *worker.queued]
-        if app.line_dropped.is_set():
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            _train_to_the_end(worker)
-        worker.close()
+    except KeyboardInterrupt:
+        app.stop_reason = BY_USER
+        app.exit(return_code=128 + signal.SIGINT)
+    except BaseException:  # SystemExit, too, ends no training
+        app.errors.append(traceback.format_exc())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    code = end.of_screen()
+    if code:
+        sys.exit(code)
+
+
+class _End:
+    """What comes after the screen, whichever way it ended."""
+
+    def __init__(self, app: CifarApp, terminal: Terminal) -> None:
+        self._app = app
+        self._terminal = terminal
+        self._begun = threading.Lock()
+        self._screen_ended = threading.Event()
+
+    def of_screen(self) -> int:
+        """Stop training if somebody asked for it, else train on to the end; the exit code."""
+        self._screen_ended.set()
+        if not self._begun.acquire(blocking=False):
+            threading.Event().wait()  # the thread for hanging screens was quicker, and exits
+        return self._of_training()
+
+    def of_a_hanging_screen(self) -> None:
+        """End the process in place of a screen that is over and hangs, as on a lost terminal."""
+        self._app.over.wait()
+        if self._app.line_dropped:
+            let_go((0, 1, 2))
+        if not self._screen_ended.wait(SCREEN_GRACE) and self._begun.acquire(blocking=False):
+            if not self._app.line_dropped:
+                self._terminal.restore()
+            os._exit(self._of_training())
+
+    def _of_training(self) -> int:
+        app, worker, code = self._app, self._app.worker, self._app.return_code or 0
+        if app.keep_training:
+            worker.go_on()
+        goes_on = worker.outlives or not app.stop_reason
+        going = [*worker.training, *([] if worker.held else worker.queued)] if goes_on else []
+        if not (app.stop_reason or app.keep_training or app.line_dropped):
+            code = 1
+            print(self._why(), file=sys.stderr, flush=True)
+        if going:
+            many = "1 run trains" if len(going) == 1 else f"{len(going)} runs train"
+            shown = "`cifar-tui` shows them, `cifar-tui runs stop RUN` stops one."
+            print(f"{many} on in the background; {shown}", flush=True)
+        if worker.outlives or not going:
+            worker.close(app.stop_reason or BY_USER)
+        else:
+            if not app.line_dropped:
+                self._terminal.leave(code)
+            if not app.training_began:
+                worker.start()
+            worker.finish()
         worker.join()
-    if worker.outlives and unfinished:
-        many = "1 run goes" if len(unfinished) == 1 else f"{len(unfinished)} runs go"
-        print(f"{many} on; `cifar-tui` shows them, `runs stop RUN` stops one.")
-    elif app.keep_training:
-        _hand_over(runs, unfinished, app.wish)
-    if app.return_code:
-        sys.exit(app.return_code)
+        return code
 
-
-def _hand_over(folder: Path, run_ids: Sequence[str], wish: Wish) -> None:
-    """Let a process of its own train on; a run in training goes on from its last whole epoch."""
-    runs = Runs(folder)
-    ids = []
-    for run in map(runs.get, run_ids):
-        if run.status in ("queued", "stopped"):
-            try:
-                ids.append(requeue(run).id)
-            except UserError as error:
-                print(error)
-    if ids:
-        start(folder, ids, wish)
-        many = "1 run trains" if len(ids) == 1 else f"{len(ids)} runs train"
-        print(f"{many} on in the background; `cifar-tui` shows them, `runs stop RUN` stops one.")
-
-
-def _outlive(app: CifarApp, screen_ended: threading.Event) -> None:
-    """End the process in place of a screen that hangs on the terminal it has lost."""
-    app.line_dropped.wait()
-    _let_go_of_terminal()
-    if not screen_ended.wait(SCREEN_GRACE):
-        _train_to_the_end(app.worker)
-        os._exit(0)
-
-
-def _train_to_the_end(worker: Backend) -> None:
-    """Wait for all runs, or leave them to a backend that needs this process no more."""
-    (worker.close if worker.outlives else worker.finish)()
-    worker.join()
-
-
-def _let_go_of_terminal() -> None:
-    """Point the standard descriptors away from a terminal that is gone."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
+    def _why(self) -> str:
+        """What ended the screen, its details being written into a log."""
+        if not self._app.errors:
+            return "cifar-tui: The screen ended, though nobody asked for it."
+        error = self._app.errors[0]
+        last = plain(error.strip().splitlines()[-1])
+        log = self._app.runs.folder / LOG
+        details = ""
+        with contextlib.suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a") as file:
+                file.write(f"{time.strftime('%F %T')} cifar-tui {__version__}\n{error}\n")
+            details = f" (details in {plain(str(log))})"
+        return f"cifar-tui: An error ended the screen{details}: {last}"

@@ -44,9 +44,16 @@ def train_in_app(folder: Path, data: Path, *flags: str) -> pexpect.spawn:
     return open_in_pty(folder, "train", "--app", "--data", str(data), "--name", "mine", *flags)
 
 
+def worker_of(runs: Path) -> int:
+    """The process that trains the first run."""
+    progress = Runs(runs).all()[0].progress
+    assert progress is not None
+    return progress.worker.pid
+
+
 def until_ended(runs: Path, process: psutil.Process) -> None:
     for _ in range(1200):
-        if Runs(runs).all()[0].ended:
+        if all(run.ended for run in Runs(runs).all()):
             return
         psutil.wait_procs([process], timeout=0.1)
     raise AssertionError("the run did not end within two minutes")
@@ -57,6 +64,7 @@ def test_b_leaves_the_program_and_the_run_trains_on_in_the_background(
 ) -> None:
     child = train_in_app(tmp_path, tiny_course, "--epochs", "60")
     read_until(child, lambda: trained_epochs(runs) >= 2)
+    before = worker_of(runs)
     child.send("q")
     child.expect("background")
     child.send("b")
@@ -66,14 +74,68 @@ def test_b_leaves_the_program_and_the_run_trains_on_in_the_background(
     assert child.exitstatus == 0
     (run,) = Runs(runs).all()
     assert run.status in ("queued", "running", "finished")
-    assert run.progress is None or run.progress.worker.pid != child.pid or run.ended
+    assert worker_of(runs) == before, "no other process has to begin the epoch again"
     until_ended(runs, psutil.Process())
     (run,) = Runs(runs).all()
     assert run.status == "finished"
     assert run.summary.epochs_done == 60
 
 
-def test_sigterm_stops_the_run_and_leaves_with_0(
+BROKEN_HELP = """
+from textual.widgets import Static
+from cifar_tui.__main__ import main
+from cifar_tui.ui.help import HelpScreen
+
+class Broken(Static):
+    def render(self):
+        raise RuntimeError("a broken widget")
+
+HelpScreen.compose = lambda screen: [Broken()]
+main()
+"""
+
+
+def test_an_error_on_the_screen_ends_no_training_and_gives_the_prompt_back(
+    runs: Path, tmp_path: Path, tiny_course: Path
+) -> None:
+    flags = ["train", "--app", "--data", str(tiny_course), "--epochs", "40", "--grid", "seed=0,1"]
+    child = pexpect.spawn(
+        sys.executable,
+        ["-c", BROKEN_HELP, *flags],
+        cwd=str(tmp_path),
+        dimensions=(24, 80),
+        timeout=60,
+        env={**os.environ, "TERM": "xterm-256color"},
+    )
+    read_until(child, lambda: trained_epochs(runs) >= 1)
+    child.send("?")
+    child.expect("1049l")
+    child.expect("An error ended the screen .details in saved_model/.crash.log.: RuntimeError")
+    child.expect("2 runs train on in the background; `cifar-tui` shows them")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+    assert "a broken widget" in (runs / ".crash.log").read_text()
+    until_ended(runs, psutil.Process())
+    ended = [(run.status, run.summary.reason) for run in Runs(runs).all()]
+    assert ended == [("finished", "")] * 2
+
+
+def test_the_terminal_of_an_app_that_is_killed_is_given_back(
+    runs: Path, tmp_path: Path, tiny_course: Path
+) -> None:
+    child = train_in_app(tmp_path, tiny_course, "--epochs", "100000")
+    read_until(child, lambda: trained_epochs(runs) >= 1)
+    os.kill(worker_of(runs), signal.SIGKILL)
+    child.expect("1049l")
+    child.expect("ended by SIGKILL")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 137
+    assert Runs(runs).all()[0].status == "crashed"
+
+
+def test_sigterm_stops_the_run_and_leaves_with_143(
     runs: Path, tmp_path: Path, tiny_course: Path
 ) -> None:
     child = train_in_app(tmp_path, tiny_course, "--epochs", "100000")
@@ -81,9 +143,10 @@ def test_sigterm_stops_the_run_and_leaves_with_0(
     child.kill(signal.SIGTERM)
     child.expect(pexpect.EOF)
     child.close()
-    assert child.exitstatus == 0
+    assert child.exitstatus == 143
     (run,) = Runs(runs).all()
     assert run.status == "stopped"
+    assert run.summary.reason == "its program was ended by SIGTERM"
     assert (run.path / "last.pt").exists()
 
 
