@@ -1,13 +1,16 @@
 # make run: the program; make test: the tests; make check: format, lint and types.
 # make test-ray: the Ray backend on clusters of two nodes on this machine, with and without a shared
-# file system; test-slurm: a real Slurm.
+# file system; test-slurm: a real Slurm; test-gpu: an NVIDIA GPU (benchmarks/README.md).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
 RAY := build/ray
+WHEELS := build/wheels
+GPU_PYTHON ?= 3.12
+GPU_ARGS ?=
 
-.PHONY: run test test-ray test-slurm faults check docs clean
+.PHONY: run test test-ray test-slurm test-gpu test-gpu-offline gpu-wheels faults check docs clean
 
 run: $(VENV)/.installed
 	@$(BIN)/cifar-tui
@@ -23,6 +26,20 @@ test-ray: $(VENV)/.installed-test
 
 test-slurm: $(VENV)/.installed-test
 	CIFAR_TUI_TEST_SLURM=1 $(BIN)/python -m pytest -q tests/slurm
+
+test-gpu: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.gpu $(GPU_ARGS)
+
+gpu-wheels: $(VENV)/.installed-test
+	@mkdir -p $(WHEELS)
+	@$(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; wanted = project["dependencies"] + project["optional-dependencies"]["test"]; there = ("torch", "numpy", "matplotlib", "ruff", "mypy", "types-"); print("\n".join(name for name in wanted if not name.startswith(there)))' > $(WHEELS)/needed.txt
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --only-binary=:all: \
+		--python-version $(GPU_PYTHON) -d $(WHEELS) -r $(WHEELS)/needed.txt
+
+test-gpu-offline:
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-index --no-deps --upgrade \
+		--target build/site $(WHEELS)/*.whl
+	PYTHONPATH=$(CURDIR):$(CURDIR)/build/site $(PYTHON) -m benchmarks.gpu $(GPU_ARGS)
 
 faults: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults

@@ -1,0 +1,1 @@
+"""What measures the program from outside; not installed with it."""
