@@ -14,6 +14,11 @@ from cifar_tui.runs.files import read_small
 from cifar_tui.settings import GROUPS, changed, format_value, settings_in
 from cifar_tui.spec import RunSpec
 
+LARGEST_TOML = 64 * 1024
+"""Bytes; a file of all settings has a fiftieth of that."""
+MOST_DOTS = 200
+"""In a line: a key of n parts takes tomllib n squared of time and memory."""
+
 
 def title(spec: RunSpec) -> str:
     """The spec's name, or one made from the model and what differs from the defaults."""
@@ -80,6 +85,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
     """Settings from the content of the TOML file `path`, unchecked; raises UserError."""
     try:
+        if len(content) > LARGEST_TOML:
+            raise ValueError(f"it is larger than {LARGEST_TOML:,} bytes")
+        if any(line.count(b".") > MOST_DOTS for line in content.splitlines()):
+            raise ValueError(f"a line of it has more than {MOST_DOTS} dots")
         return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:  # more than damaged TOML makes tomllib raise
         raise UserError(f"{path} is not a TOML file: {plain(str(error))[:200]}.") from None

@@ -169,6 +169,40 @@ def test_a_spec_file_is_read_or_refused(content: bytes) -> None:
         refusal(lambda: make_spec(read_toml(path)))
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"a" + b".a" * 30_000 + b" = 1", "more than 200 dots"),
+        (b"[a" + b".a" * 30_000 + b"]", "more than 200 dots"),
+        (b"x = {a" + b'."a"' * 10_000 + b" = 1}", "more than 200 dots"),
+        (b"# " + b"x" * 70_000, "larger than 65,536 bytes"),
+    ],
+)
+def test_settings_that_would_take_all_memory_are_refused_and_hide_no_run(
+    content: bytes, sentence: str
+) -> None:
+    with a_folder() as folder:
+        (folder / "spec.toml").write_bytes(content)
+        assert sentence in refusal(lambda: read_toml(folder / "spec.toml"))
+        good, greedy = good_run(folder / "runs"), good_run(folder / "runs")
+        path = folder / "runs" / greedy
+        (path / "spec.toml").write_bytes(content)
+        summary = json.loads((path / "summary.json").read_text()) | {"spec": {}}
+        (path / "summary.json").write_text(json.dumps(summary))
+        found = {run.id: run for run in Runs(folder / "runs").all()}
+        assert found[good].status == "finished"
+        assert sentence in found[greedy].problem
+
+
+def test_a_record_of_millions_of_values_is_unreadable_and_hides_no_run() -> None:
+    with a_folder() as folder:
+        good, greedy = good_run(folder), good_run(folder)
+        (folder / greedy / "summary.json").write_bytes(b'{"spec": [' + b"{}," * 400_000 + b"{}]}")
+        found = {run.id: run for run in Runs(folder).all()}
+        assert found[good].status == "finished"
+        assert "larger than 1,048,576 bytes" in found[greedy].problem
+
+
 @pytest.mark.parametrize("path", ["/dev/zero", "/", "/dev/null/x", "/proc/self/mem"])
 def test_a_spec_or_predictions_file_must_be_a_file(path: str) -> None:
     assert refusal(lambda: read_toml(Path(path)))

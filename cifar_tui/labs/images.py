@@ -1,6 +1,7 @@
 """Which images an answer is about: runs on others, above all on synthetic ones, never count."""
 
 import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from cifar_tui.runs.listing import Run, read_meta
 from cifar_tui.runs.record import by_time
 from cifar_tui.settings import SETTINGS
 
+FINGERPRINT = re.compile(r"[0-9a-f]{1,64}")
 NOTES = {
     "785141258484a1be": "CIFAR-10 after one JPEG round trip: accuracies lie about two points below "
     "those on the original pixels (a plain loop gives 0.637 for lab1-baseline), so the first bar "
@@ -100,4 +102,5 @@ def _read_dataset(path: Path, written: int) -> dict[str, Any]:
     dataset = read_meta(path).get("dataset")
     if not isinstance(dataset, dict) or not isinstance(dataset.get("fingerprint"), str):
         return {}
-    return {"folder": dataset.get("folder"), "fingerprint": dataset["fingerprint"]}
+    known = FINGERPRINT.fullmatch(dataset["fingerprint"])
+    return {"folder": dataset.get("folder"), "fingerprint": known[0]} if known else {}

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from cifar_tui.errors import UserError
 from cifar_tui.figures import require_matplotlib
-from cifar_tui.formats import accuracy, clock, loss
+from cifar_tui.formats import accuracy, clock, loss, shortened
 from cifar_tui.labs.answer import Answer
 from cifar_tui.labs.curves import training_seconds
 from cifar_tui.labs.figures import draw
 from cifar_tui.runs.files import write_atomic
 from cifar_tui.runs.listing import Run, read_meta
-from cifar_tui.runs.tables import markdown_table
+from cifar_tui.runs.tables import markdown_table, markdown_text
 from cifar_tui.settings import SETTINGS
 from cifar_tui.spec import RunSpec
 from cifar_tui.wording import format_value, model_name
@@ -63,7 +63,8 @@ def _introduction(answers: Sequence[Answer]) -> list[str]:
     images = answers[0].images
     runs = {run.id: run for answer in answers for run in _results(answer)}
     return [
-        f"{len(runs)} runs on {images.words}, trained on {_devices(list(runs.values()))} in "
+        f"{len(runs)} runs on {markdown_text(images.words)}, "
+        f"trained on {_devices(list(runs.values()))} in "
         f"{_time(list(runs.values()))} (h:mm:ss) together. {images.note}".strip(),
         "Figures are means over seeds, ± their standard deviation, of the best val_acc of each run "
         "unless a table's head says otherwise. A verdict is settled when the difference lies "
@@ -123,7 +124,7 @@ def _caption(answer: Answer) -> str:
         f"{answer.lab.name}: val_acc over epochs (left) and {right} (right){band}. "
         f"{_shared(specs)}; {_epochs(answer, specs)}; "
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}; "
-        f"{_devices(runs)}, {_time(runs)} of training; {answer.images.words}."
+        f"{_devices(runs)}, {_time(runs)} of training; {markdown_text(answer.images.words)}."
     )
 
 
@@ -152,7 +153,7 @@ def _results(answer: Answer) -> list[Run]:
 def _devices(runs: Sequence[Run]) -> str:
     """What the runs were trained on, by the names of the devices where they are known."""
     names = {str(read_meta(run.path).get("device") or run.summary.device) for run in runs}
-    return ", ".join(sorted(names))
+    return ", ".join(sorted(markdown_text(shortened(name, 80)) for name in names))
 
 
 def _time(runs: Sequence[Run]) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 MAX_JSON_BYTES = 16 * 2**20
+MAX_RECORD_BYTES = 2**20
+"""Most that one of the files may have which each look at all runs reads."""
 """Of a file, or of a line in a file of lines."""
 MAX_DEPTH = 20
 """Deepest nesting of lists and objects in JSON."""
@@ -83,12 +85,12 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def read_small(path: Path) -> bytes:
-    """All bytes of a regular file; raises OSError, or ValueError when it is too large."""
+def read_small(path: Path, most: int = MAX_JSON_BYTES) -> bytes:
+    """All bytes of a regular file; raises OSError, or ValueError for more than `most`."""
     with open_regular(path) as file:
-        content = file.read(MAX_JSON_BYTES + 1)
-    if len(content) > MAX_JSON_BYTES:
-        raise ValueError(f"{path.name} is larger than {MAX_JSON_BYTES:,} bytes")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"{path.name} is larger than {most:,} bytes")
     return content
 
 
@@ -98,12 +100,14 @@ def fingerprint(path: Path) -> str:
         return hashlib.sha256(file.read()).hexdigest()[:16]
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises OSError, or ValueError when it is not one."""
+def read_json(path: Path, most: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """Read a JSON object; raises OSError, or ValueError when it is not one, or takes too much."""
     try:
-        value = parse_json(read_small(path))
+        value = parse_json(read_small(path, most))
     except RecursionError:
         raise ValueError(f"{path.name} is nested too deeply") from None
+    except MemoryError:
+        raise ValueError(f"{path.name} takes more memory than there is") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} does not hold a JSON object")
     return value

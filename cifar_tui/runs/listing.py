@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
-from cifar_tui.runs.files import LineReader, read_json
+from cifar_tui.runs.files import MAX_RECORD_BYTES, LineReader, read_json
 from cifar_tui.runs.folder import TRASH, current_settings
 from cifar_tui.runs.liveness import Liveness
 from cifar_tui.runs.lock import Lock
@@ -224,7 +224,7 @@ def read_run(path: Path) -> Run:
     """Read one folder as it is; what cannot be read is said in `problem`."""
     try:
         summary = Summary.model_validate(
-            {**read_json(path / "summary.json"), "id": plain(path.name)}
+            {**read_json(path / "summary.json", MAX_RECORD_BYTES), "id": plain(path.name)}
         )
         spec, summary, edited = current_settings(path, summary)
         return Run(path, summary, read_notes(path), spec, edited=edited)
@@ -235,13 +235,15 @@ def read_run(path: Path) -> Run:
         problem = f"summary.json has a wrong value for {where or 'the settings'}"
     except (OSError, ValueError, UserError) as error:
         problem = " ".join(str(error).split())[:200]
+    except (MemoryError, RecursionError):
+        problem = "reading it takes more memory than there is"
     return Run(path, Summary(id=plain(path.name)), problem=plain(problem))
 
 
 def read_progress(path: Path) -> Progress | None:
     """Where the run is inside its epoch, or None."""
     try:
-        return Progress.model_validate(read_json(path / "progress.json"))
+        return Progress.model_validate(read_json(path / "progress.json", MAX_RECORD_BYTES))
     except (OSError, ValueError):
         return None
 
@@ -249,7 +251,7 @@ def read_progress(path: Path) -> Progress | None:
 def read_meta(path: Path) -> dict[str, Any]:
     """Versions, host, device, argv, git and data set; empty when unreadable."""
     try:
-        return read_json(path / "meta.json")
+        return read_json(path / "meta.json", MAX_RECORD_BYTES)
     except (OSError, ValueError):
         return {}
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import read_json, write_json
+from cifar_tui.runs.files import MAX_RECORD_BYTES, read_json, write_json
 from cifar_tui.runs.lock import changing
 from cifar_tui.runs.record import Notes
 from cifar_tui.settings import make_spec
@@ -17,7 +17,7 @@ FILE = "notes.json"
 def read_notes(run: Path) -> Notes:
     """The user's notes; none when there are none or they are damaged."""
     try:
-        return Notes.model_validate(read_json(run / FILE))
+        return Notes.model_validate(read_json(run / FILE, MAX_RECORD_BYTES))
     except (OSError, ValueError):
         return Notes()
 

@@ -146,14 +146,19 @@ def _simple(value: Any) -> Any:
 def to_markdown(table: Table) -> str:
     """A table to paste into a report, with the precision that the screens have."""
     rows = [
-        ["-" if v is None else plain(show(v)) for v, show in zip(row, table.shows, strict=True)]
+        ["-" if v is None else show(v) for v, show in zip(row, table.shows, strict=True)]
         for row in table.rows
     ]
     return markdown_table(table.names, rows) + "\n"
 
 
+def markdown_text(text: str) -> str:
+    """A text on one line for a Markdown document, in which nothing is markup."""
+    return MARKDOWN.sub(r"\\\g<0>", plain(text))
+
+
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table of texts, in which nothing is markup."""
-    cells = [[MARKDOWN.sub(r"\\\g<0>", cell) for cell in line] for line in [head, *rows]]
+    cells = [[markdown_text(cell) for cell in line] for line in [head, *rows]]
     lines = [cells[0], ["---"] * len(head), *cells[1:]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -7,8 +7,9 @@ import pytest
 
 from cifar_tui.cli import run
 from cifar_tui.errors import UserError
-from cifar_tui.labs.images import Images
+from cifar_tui.labs.images import Images, choose_images
 from cifar_tui.labs.report import markdown, write_report
+from cifar_tui.runs.listing import Runs
 from tests.labs.conftest import Ask, Save, specs
 
 
@@ -55,6 +56,24 @@ def test_the_jpeg_images_are_named_for_what_they_are(save: Save, ask: Ask) -> No
     answer = ask("lab1-baseline", Images("course", jpeg))
     text = markdown([answer], {"lab1-baseline": [Path("a.png")]})
     assert "JPEG" in text and "0.637" in text and "0.65: not reached" in text
+
+
+def test_a_strangers_device_and_images_are_text_and_nothing_else(
+    save: Save, ask: Ask, tmp_path: Path
+) -> None:
+    evil = "x](javascript:alert(1)) <script>\n\n# pwned\x1b[2J ![x](http://evil/p.png)"
+    for spec in specs("lab2-bn"):
+        folder = save(spec, 0.7, source=evil)
+        folder.write_meta({"device": evil, "dataset": {"folder": "/x", "fingerprint": evil}})
+    images = choose_images(str(tmp_path), Runs(tmp_path / "runs").all())
+    assert images.fingerprint == ""
+    text = markdown([ask("lab2-bn", Images(evil))], {"lab2-bn": [Path("a.png")]})
+    assert "pwned" in text
+    assert "\n# pwned" not in text
+    assert "\x1b" not in text
+    for line in text.splitlines():
+        assert "<script" not in line.replace("\\<", "")
+        assert "](javascript" not in line.replace("\\]", "")
 
 
 def test_without_matplotlib_it_says_how_to_get_it(
