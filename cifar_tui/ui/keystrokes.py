@@ -30,7 +30,7 @@ class KeystrokesApp(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Let a key wait for those before it; a single one goes its way at once."""
-        if isinstance(event, Stroke) and not event.is_forwarded:
+        if isinstance(event, Stroke) and not event.is_forwarded and self.screen_stack:
             self._typed.append(event)
             if len(self._typed) == 1:
                 await self._handle_first()
@@ -65,8 +65,8 @@ class KeystrokesApp(App[None]):
 
     def _arrived(self, event: events.Event, before: MessagePump) -> None:
         """The key has done what it does; a screen that it brought up must have its focus first."""
-        screens = [self.screen] if self.screen is not before else []
-        self._follow([*screens, self], partial(self.call_next, self._handled, event))
+        opened = [screen for screen in self.screen_stack[-1:] if screen is not before]
+        self._follow([*opened, self], partial(self.call_next, self._handled, event))
 
     async def _handled(self, event: events.Event) -> None:
         """Take the next key, unless that was done already."""
@@ -74,5 +74,5 @@ class KeystrokesApp(App[None]):
             if self._give_up is not None:
                 self._give_up.stop()
             self._typed.popleft()
-            if self._typed:
+            if self._typed and self.screen_stack:  # none is left once the app ends
                 await self._handle_first()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
 from rich.text import Text
-from textual.events import ScreenResume
+from textual.events import Event, Resize, ScreenResume
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -16,6 +16,11 @@ class CifarScreen(Screen[None]):
     """A screen of this program, over the runs and the worker of its app."""
 
     _styled_for: tuple[object, ...] = ()
+
+    async def on_event(self, event: Event) -> None:
+        """Fit nothing to a new size when the parts are gone already, as while the app ends."""
+        if not isinstance(event, Resize) or (self.children and self.is_attached):
+            await super().on_event(event)
 
     def _on_screen_resume(self, event: ScreenResume) -> None:
         """Style all widgets anew only where it would change anything: it delays the screen."""

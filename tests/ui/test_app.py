@@ -4,9 +4,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from textual import events
+from textual.app import ComposeResult
+from textual.widgets import Static
 
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.notes import annotate, read_notes
+from cifar_tui.ui.screen import CifarScreen
 from tests.ui.conftest import MakeApp, SaveRun
 from tests.ui.waiting import screen_text, wait_for
 
@@ -57,6 +60,37 @@ async def test_keys_typed_in_a_burst_go_where_a_patient_person_would_see_them_go
         assert read_notes(folder.path).tags == ("xy",)
         assert read_run(folder.path).name == "old"
         await wait_for(pilot, lambda: len(app.screen_stack) == 1)
+
+
+async def test_keys_that_are_still_on_their_way_when_the_app_ends_are_dropped(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)):
+        for key in ("f4", "f3", "f6", "f2", "f4", "f3"):
+            app.post_message(events.Key(key, None))
+        app.exit()
+
+
+class Fitting(CifarScreen):
+    """A screen that fits its only part to its size, as History does."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="part")
+
+    def on_resize(self) -> None:
+        self.query_one("#part")
+
+
+async def test_a_screen_whose_parts_are_gone_already_fits_nothing_to_a_new_size(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = Fitting()
+        await app.push_screen(screen)
+        await screen.remove_children()
+        await pilot.resize_terminal(70, 20)
 
 
 async def test_the_dialog_saves_what_was_edited_and_keeps_what_came_meanwhile(
