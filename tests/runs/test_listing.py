@@ -64,7 +64,7 @@ def test_a_name_cannot_leave_the_runs_folder(tmp_path: Path) -> None:
 
 
 def test_the_whole_spec_comes_back(tmp_path: Path) -> None:
-    spec = RunSpec(lr=0.05, model="resnet", milestones=(1, 2), tags=("x",))
+    spec = RunSpec(data="demo", lr=0.05, model="resnet", milestones=(1, 2), tags=("x",))
     folder = RunFolder.create(tmp_path, spec)
     assert folder.spec() == spec
     assert read_run(folder.path).spec == spec
@@ -400,7 +400,7 @@ def test_a_queued_run_is_shown_with_the_settings_that_its_spec_toml_has_now(
 def test_settings_edited_after_training_are_shown_told_and_compared_with_none(
     tmp_path: Path,
 ) -> None:
-    folder = make(tmp_path, status="stopped", lr=0.01)
+    folder = make(tmp_path, status="stopped", lr=0.01, data="demo")
     summary = read_run(folder.path).summary
     folder.write_summary(summary.model_copy(update={"epochs_done": 1}))
     edit(folder, 'device = "auto"', 'device = "cpu"')

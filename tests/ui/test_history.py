@@ -536,15 +536,35 @@ async def test_a_waiting_run_is_not_queued_twice_and_leaves_the_queue_with_the_l
 
 
 async def test_resume_hands_the_run_to_the_worker(
-    make_app: MakeApp, save_run: SaveRun, tmp_path: Path
+    make_app: MakeApp, save_run: SaveRun, tiny_course: Path
 ) -> None:
-    folder = save_run((0.5,), status="stopped", name="half", epochs=3, data=str(tmp_path / "no"))
+    folder = save_run((0.5,), status="stopped", name="half", epochs=3, data=str(tiny_course))
     app = make_app()
     async with app.run_test(size=NARROW, notifications=True) as pilot:
         await open_history(pilot, 1)
         await pilot.press("r")
         assert "half is queued and goes on after epoch 1 of 3." in messages(pilot)
-        await wait_for(pilot, lambda: read_run(folder.path).status == "failed")
+        await wait_for(pilot, lambda: read_run(folder.path).status == "finished")
+
+
+async def test_a_run_that_is_another_thing_now_is_not_resumed_and_stays_as_it_is(
+    make_app: MakeApp, save_run: SaveRun, tmp_path: Path
+) -> None:
+    gone = save_run((0.5,), status="stopped", name="gone", epochs=3, data=str(tmp_path / "no"))
+    changed = save_run((0.5,), status="stopped", name="changed", epochs=3, data="demo", lr=0.01)
+    spec = changed.path / "spec.toml"
+    spec.write_text(spec.read_text().replace("lr = 0.01", "lr = 0.2"))
+    before = [(f.path / "summary.json").read_bytes() for f in (gone, changed)]
+    app = make_app()
+    async with app.run_test(size=(160, 30), notifications=True) as pilot:
+        table = await open_history(pilot, 2)
+        assert rows(table)[0]["status"].startswith("stopped edited")
+        await pilot.press("r")
+        assert "changed was trained with lr 0.01, and spec.toml says lr 0.2" in messages(pilot)
+        await pilot.press("down", "r")
+        assert "gone cannot be resumed without its images" in messages(pilot)
+        assert app.worker.own == []
+    assert [(f.path / "summary.json").read_bytes() for f in (gone, changed)] == before
 
 
 async def test_a_finished_run_is_not_resumed(make_app: MakeApp, three: list[RunFolder]) -> None:

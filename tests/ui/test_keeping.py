@@ -171,9 +171,11 @@ async def test_only_best_is_kept_of_the_marked_that_have_ended(
         await wait_for(pilot, lambda: "There is no last.pt to remove." in messages(pilot))
 
 
-async def test_all_marked_are_resumed(make_app: MakeApp, save_run: SaveRun) -> None:
+async def test_all_marked_are_resumed(
+    make_app: MakeApp, save_run: SaveRun, tiny_course: Path
+) -> None:
     for name in "ab":
-        save_run((0.5,), status="stopped", name=name, epochs=3, data="/nowhere")
+        save_run((0.5,), status="stopped", name=name, epochs=3, data=str(tiny_course))
     save_run(name="done")
     app = make_app()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
