@@ -25,6 +25,8 @@ class Line:
             words.append(model_name(run.spec.model_dump()))
         if run.synthetic:
             words.append("demo")
+        if run.edited:
+            words.append("edited")
         return "\n".join(words).casefold()
 
     def value(self, asked: Field) -> Value:
