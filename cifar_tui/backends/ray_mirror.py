@@ -30,6 +30,8 @@ LIMITS = {
 """What comes home beside the events, in the order in which it is written, and its most bytes."""
 LENT = ("spec.toml", "meta.json", "summary.json", "best.pt", "last.pt")
 """What the copy begins with."""
+BEGUN = ("meta.json", "best.pt", "last.pt")
+"""What of it there is only once the run was begun."""
 EVENTS, PROGRESS = "events.jsonl", "progress.json"
 LARGEST_GREETING = 2**16
 EVERY = 0.5
@@ -176,7 +178,7 @@ class Home:
             return 0
 
     def _read(self, name: str) -> bytes | None:
-        """One file's content; None for a checkpoint that there is not."""
+        """One file's content; None for one that there is only once a run was begun."""
         try:
             with open_regular(self._folder.path / name) as file:
                 content = file.read(LARGEST[name] + 1)
@@ -184,7 +186,7 @@ class Home:
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
             return content
         except FileNotFoundError:
-            if name.endswith(".pt"):
+            if name in BEGUN:
                 return None
             raise
 
