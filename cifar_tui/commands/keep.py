@@ -77,14 +77,16 @@ def restore(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     printing.say({"id": found.id, "path": str(path)}, f"{found.id} is back.", json)
 
 
-def empty(*, yes: Yes = False, json: Json = False, runs: RunsDir = RUNS) -> None:
-    """Remove what is in the trash for good."""
+def empty(*, yes: Yes = False, json: Json = False, runs: RunsDir = RUNS) -> int:
+    """Remove what is in the trash for good; exits with 1 where something stays."""
     trashed = Runs(runs).trashed()
     space = size_text(sum(size_of(run.path) for run in trashed))
     question = f"Remove {runs_text(len(trashed))} ({space}) in the trash for good?"
     if not trashed or _agreed(question, yes, json):
         done = empty_trash(runs)
         printing.say(done.to_dict(), done.sentence(), json)
+        return 1 if done.problems else 0
+    return 0
 
 
 def pin(run: Some, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.contents import size_text
-from cifar_tui.runs.files import open_regular, sync_folder
+from cifar_tui.runs.files import open_regular, replacing, sweep
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.predictions import check_output
 from cifar_tui.runs.record import ENDED
@@ -39,6 +39,8 @@ LARGEST = {
 NEEDED = "summary.json"
 CHUNK = 256 * 1024
 LONGEST_ID = 200
+ZIP_FROM, ZIP_TO = 315_619_200, 4_354_646_400
+"""The times that a .zip can hold, from 1980 to 2107, less a day for the time zone."""
 SUFFIXES = (".tar.gz", ".tgz", ".zip")
 Tick = Callable[[int, int], None]
 
@@ -85,20 +87,13 @@ def archive_runs(
     """
     check_archive(path, overwrite)
     files = [(run.id, file) for run in runs for file in _files_of(run)]
-    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    sweep(path)
     try:
-        with temporary.open("xb") as output:
+        with replacing(path, overwrite=overwrite) as output:
             _write(output, path.name.endswith(".zip"), files, tick)
-            output.flush()
-            os.fsync(output.fileno())
-        size = temporary.stat().st_size
-        temporary.replace(path)
-        sync_folder(path.parent)
-        return size
+            return output.tell()
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror or error}.") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def archived_text(runs: Sequence[Run], path: Path, size: int) -> str:
@@ -176,7 +171,8 @@ def _writer(output: BinaryIO, as_zip: bool) -> Iterator[Add]:
 def _add_to_zip(
     archive: zipfile.ZipFile, name: str, content: _Counted, found: os.stat_result
 ) -> None:
-    info = zipfile.ZipInfo(name, max((1980, 1, 1, 0, 0, 0), time.localtime(found.st_mtime)[:6]))
+    written = time.localtime(min(max(found.st_mtime, ZIP_FROM), ZIP_TO))
+    info = zipfile.ZipInfo(name, written[:6])
     info.compress_type, info.file_size = zipfile.ZIP_DEFLATED, found.st_size
     info.external_attr = (stat.S_IFREG | 0o644) << 16
     with archive.open(info, "w") as member:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cifar_tui.runs.files import dump_json, fingerprint, read_json, write_atomic
+from cifar_tui.runs.files import dump_json, fingerprint, read_json, sweep, write_atomic
 from cifar_tui.runs.listing import LARGEST_FIGURE, Run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import Count, Line
@@ -300,5 +300,6 @@ def kept_evaluation(run: Run, split: SplitName) -> Evaluation | None:
 
 def write_evaluation(run: Path, evaluation: Evaluation) -> None:
     """Keep an evaluation with its run, in one step; raises OSError."""
-    content = dump_json(evaluation.model_dump(mode="json"))
-    write_atomic(file_of(run, evaluation.split), content, durable=False)
+    path = file_of(run, evaluation.split)
+    sweep(path)
+    write_atomic(path, dump_json(evaluation.model_dump(mode="json")))

@@ -1,12 +1,15 @@
 """Files that are whole or absent: atomic writes, appended lines, JSON that is never trusted."""
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,19 +23,79 @@ MAX_DEPTH = 20
 
 def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Replace `path` in one step; `durable` also waits for the disk, file and folder."""
-    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    with replacing(path, durable=durable) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = True, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` once it is written; on an error nothing changes.
+
+    A durable one is locked meanwhile, by which `sweep` knows what a killed program has left.
+    Raises FileExistsError where nothing is to be overwritten.
+    """
+    file = _new_beside(path, locked=durable)
+    temporary = Path(file.name)
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
+        with file:
+            yield file
+            file.flush()
             if durable:
-                file.flush()
                 os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
+            if overwrite or not _linked(temporary, path):
+                temporary.replace(path)
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
     if durable:
         sync_folder(path.parent)
+
+
+def _new_beside(path: Path, *, locked: bool) -> BinaryIO:
+    """A hidden file of our own in the same folder."""
+    while True:
+        file = path.with_name(f".{path.name}.{os.urandom(6).hex()}").open("xb")
+        if locked:
+            hold(file.fileno())
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # swept before it was locked
+
+
+def _linked(temporary: Path, path: Path) -> bool:
+    """Whether the file has the name now, too; raises FileExistsError where another has it."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        return False
+    return True
+
+
+def hold(handle: int) -> None:
+    """Lock a new file or folder until it is closed, against `sweep`, where there are locks."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def sweep(path: Path) -> None:
+    """Remove what programs that were killed have left of writing `path`, and of no living one."""
+    left = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{12}}")
+    sweep_folder(path.parent, left, os.unlink)
+
+
+def sweep_folder(folder: Path, left: re.Pattern[str], remove: Callable[[Path], object]) -> None:
+    """Remove what has such a name and is locked by nobody; what cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        for name in filter(left.fullmatch, os.listdir(folder)):
+            with contextlib.suppress(OSError):
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                handle = os.open(folder / name, flags)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    remove(folder / name)
+                finally:
+                    os.close(handle)
 
 
 def append_whole(path: Path, lines: bytes, *, durable: bool = False) -> None:

@@ -5,7 +5,9 @@ import errno
 import hashlib
 import itertools
 import os
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,7 +20,9 @@ from cifar_tui.runs.files import (
     append_whole,
     dump_json,
     finite,
+    hold,
     read_small,
+    sweep_folder,
     write_atomic,
     write_json,
 )
@@ -52,7 +56,6 @@ class RunFolder:
         """
         spec = spec.model_copy(update={"data": lasting(spec.data)})
         try:
-            runs.mkdir(parents=True, exist_ok=True)
             return cls(_new_folder(runs, f"{new_stamp()}-{slug(title(spec))}", spec))
         except OSError as error:
             raise UserError(
@@ -177,11 +180,35 @@ def _of_this_version(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in SETTINGS}
 
 
+HIDDEN = re.compile(r"\.new-[0-9a-f]{12}")
+
+
+@contextlib.contextmanager
+def hidden_folder(runs: Path) -> Iterator[Path]:
+    """A new folder among the runs that no list shows, and that is gone afterwards.
+
+    It is locked meanwhile, so that one that a killed program has left is known as such, and swept.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    sweep_folder(runs, HIDDEN, shutil.rmtree)
+    while True:
+        hidden = runs / f".new-{os.urandom(6).hex()}"
+        hidden.mkdir()
+        handle = os.open(hidden, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        hold(handle)
+        if hidden.exists():
+            break
+        os.close(handle)  # swept before it was locked
+    try:
+        yield hidden
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+        os.close(handle)
+
+
 def _new_folder(runs: Path, base: str, spec: RunSpec) -> Path:
     """Make the folder under a hidden name and rename it, so that nobody sees it half made."""
-    hidden = runs / f".new-{os.urandom(6).hex()}"
-    hidden.mkdir()
-    try:
+    with hidden_folder(runs) as hidden:
         content = to_toml(spec).encode()
         write_atomic(hidden / "spec.toml", content)
         for number in itertools.count(1):
@@ -195,6 +222,3 @@ def _new_folder(runs: Path, base: str, spec: RunSpec) -> Path:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
         raise AssertionError("there is always a next number")
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import MAX_RECORD_BYTES, read_json, write_json
+from cifar_tui.runs.files import MAX_RECORD_BYTES, read_json, sweep, write_json
 from cifar_tui.runs.lock import changing
 from cifar_tui.runs.record import Notes
 from cifar_tui.settings import make_spec
@@ -32,6 +32,7 @@ def annotate(run: Path, **changes: Any) -> None:
     try:
         with changing(run):
             known = _known(path)
+            sweep(path)
             write_json(path, {**Notes().model_dump(mode="json"), **known, **changes})
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from None

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import write_atomic
+from cifar_tui.runs.files import sweep, write_atomic
 
 
 class InTheWay(UserError):
@@ -42,6 +42,7 @@ def check_output(path: Path, overwrite: bool, example: str) -> None:
 
 def write_output(path: Path, content: bytes) -> None:
     """Write the file in one step; raises UserError."""
+    sweep(path)
     try:
         write_atomic(path, content)
     except OSError as error:

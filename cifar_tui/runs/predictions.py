@@ -40,8 +40,10 @@ def read_predictions(path: Path) -> list[int]:
         text = read_small(path).decode().replace("\r\n", "\n")
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
-    except ValueError:
+    except UnicodeDecodeError:
         raise UserError(f"{path} is not a text file; it must begin with {HEADER}.") from None
+    except ValueError as error:
+        raise UserError(f"{error}: predictions are not that long.") from None
     header, *rows = text.removesuffix("\n").split("\n")
     if header != HEADER:
         raise UserError(f"{path} must begin with the line {HEADER}.")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cifar_tui.errors import UserError
 from cifar_tui.formats import loss as loss_text
-from cifar_tui.runs.files import fingerprint, read_json, write_json
+from cifar_tui.runs.files import fingerprint, read_json, sweep, write_json
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import Count, Line
@@ -130,7 +130,8 @@ def read_surface(run: Run, wanted: Slice, data: str | None = None) -> Surface | 
 
 def write_surface(run: Path, surface: Surface) -> None:
     """Keep a slice with its run, in one step; raises OSError."""
-    write_json(run / FILE, surface.model_dump(mode="json"), durable=False)
+    sweep(run / FILE)
+    write_json(run / FILE, surface.model_dump(mode="json"))
 
 
 FIGURES = ("centre", "lowest", "highest", "within 0.5")

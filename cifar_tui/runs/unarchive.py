@@ -22,7 +22,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.archive import CHUNK, LARGEST, MIB, NEEDED, Tick, is_run_id
 from cifar_tui.runs.files import open_regular, sync_folder
-from cifar_tui.runs.folder import TRASH, RunFolder
+from cifar_tui.runs.folder import TRASH, RunFolder, hidden_folder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import ENDED
 from cifar_tui.runs.space import runs_text
@@ -74,7 +74,7 @@ def unarchive(file: Path, runs: Path, tick: Tick = lambda done, total: None) -> 
     """
     shown = plain(str(file))
     try:
-        with open_regular(file.expanduser()) as content, _hidden_folder(runs) as hidden:
+        with open_regular(file.expanduser()) as content, hidden_folder(runs) as hidden:
             _unpack(content, hidden, tick)
             found = sorted(hidden.iterdir())
             for folder in found:
@@ -87,18 +87,6 @@ def unarchive(file: Path, runs: Path, tick: Tick = lambda done, total: None) -> 
     except OSError as error:
         where = plain(str(error.filename)) if error.filename else shown
         raise UserError(f"{shown} cannot be brought in: {where}: {error.strerror}.") from None
-
-
-@contextmanager
-def _hidden_folder(runs: Path) -> Iterator[Path]:
-    """A new folder among the runs that no list shows, and that is gone afterwards."""
-    runs.mkdir(parents=True, exist_ok=True)
-    hidden = runs / f".new-{os.urandom(6).hex()}"
-    hidden.mkdir()
-    try:
-        yield hidden
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _unpack(content: BinaryIO, hidden: Path, tick: Tick) -> None:

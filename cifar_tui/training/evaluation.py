@@ -1,5 +1,6 @@
 """What a run's best net says of each image of a labelled split, kept with the run."""
 
+import contextlib
 import math
 from collections.abc import Callable
 
@@ -56,10 +57,8 @@ def evaluation_of(
     dataset = dataset or images_of(run, None, split, "inspect")
     found = _evaluate(checkpoint, dataset, split, weights, tick)
     found = found.model_copy(update={"data": origin.known_as(dataset.fingerprints)})
-    try:
+    with contextlib.suppress(OSError):  # a folder that cannot be written keeps none
         write_evaluation(run.path, found)
-    except OSError as error:
-        raise UserError(f"Cannot write into {run.path}: {error.strerror}.") from None
     return found
 
 

@@ -62,6 +62,15 @@ def test_runs_come_in_as_they_went_out(run: Run, tmp_path: Path, suffix: str) ->
     )
 
 
+@KINDS
+@pytest.mark.parametrize("year", [1905, 2150, 9000])
+def test_files_of_any_date_are_archived(run: Run, tmp_path: Path, suffix: str, year: int) -> None:
+    seconds = (year - 1970) * 31_556_952
+    os.utime(run.path / "best.pt", (seconds, seconds))
+    archive_runs([run], tmp_path / f"mine{suffix}")
+    assert [one.id for one in unarchive(tmp_path / f"mine{suffix}", tmp_path / "x")] == [run.id]
+
+
 def test_an_id_that_exists_gets_a_new_number(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "mine.zip"
     archive_runs([run], file)

@@ -56,6 +56,12 @@ def test_a_wrong_line_is_named(file: Path, text: str, words: str) -> None:
         read_predictions(file)
 
 
+def test_a_file_that_is_too_long_is_called_so(file: Path) -> None:
+    write_predictions(file, [7] * 2_000_000)
+    with pytest.raises(UserError, match=r"larger than .* predictions are not that long"):
+        read_predictions(file)
+
+
 def test_what_is_no_text_or_not_there_is_said(file: Path) -> None:
     with pytest.raises(UserError, match="No such file or directory"):
         read_predictions(file)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ import torch
 from cifar_tui import cli
 from cifar_tui.errors import UserError
 from cifar_tui.labs.answer import RANK, _rank
-from cifar_tui.runs.folder import TRASH
+from cifar_tui.runs.folder import TRASH, RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_run
 from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.notes import annotate
+from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.runs.space import empty_trash, keep_best, size_of, spare
 from cifar_tui.runs.steer import requeue
 from tests.conftest import Command
@@ -111,6 +113,16 @@ def test_what_cannot_be_removed_is_told(run: Run, tmp_path: Path) -> None:
     done = empty_trash(tmp_path)
     folder.chmod(0o700)
     assert done.removed == () and "Cannot remove" in done.sentence()
+
+
+def test_the_command_tells_by_its_exit_code_that_something_stays(run: Run, tmp_path: Path) -> None:
+    trained = RunFolder(tmp_path / TRASH / "trained")
+    shutil.copytree(run.path, trained.path)
+    trained.write_summary(run.summary.model_copy(update={"status": "running"}))
+    trained.write_progress(Progress(worker=this_worker()))
+    assert cli.run(["runs", "empty-trash", "--yes", "--runs", str(tmp_path)]) == 1
+    shutil.rmtree(trained.path)
+    assert cli.run(["runs", "empty-trash", "--yes", "--runs", str(tmp_path)]) == 0
 
 
 def test_pinned_runs_are_not_deleted_with_others(

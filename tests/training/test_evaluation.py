@@ -97,6 +97,11 @@ def test_it_is_computed_once_and_anew_for_better_weights(
     assert computed
 
 
+def test_what_cannot_be_kept_is_shown_all_the_same(run: Run) -> None:
+    (run.path / "evaluation-val.json").mkdir()
+    assert len(evaluation_of(run, "val")) == len(drawn().val.images)
+
+
 def test_what_the_tick_raises_leaves_nothing(run: Run) -> None:
     def leave(done: int, images: int) -> None:
         assert 0 < done <= images == 1000

@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from cifar_tui.data.demo import draw_demo
+from cifar_tui.training.environment import describe_environment
 from cifar_tui.training.process import usable_cores
 
 CORES = len(os.sched_getaffinity(0))
@@ -45,3 +48,11 @@ def test_what_the_user_has_set_wins(given: dict[str, str]) -> None:
     assert int(threads) == int(given.get("OMP_NUM_THREADS", usable_cores()))
     assert spin == given.get("GOMP_SPINCOUNT", "20000")
     assert order == given.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
+
+def test_a_repository_without_a_commit_has_none_to_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    assert describe_environment(draw_demo(), torch.device("cpu"))["git"] is None
