@@ -558,7 +558,7 @@ async def test_a_run_that_is_another_thing_now_is_not_resumed_and_stays_as_it_is
     app = make_app()
     async with app.run_test(size=(160, 30), notifications=True) as pilot:
         table = await open_history(pilot, 2)
-        assert rows(table)[0]["status"].startswith("stopped edited")
+        assert rows(table)[0]["status"].startswith("stopped edit")
         await pilot.press("r")
         assert "changed was trained with lr 0.01, and spec.toml says lr 0.2" in messages(pilot)
         await pilot.press("down", "r")
