@@ -21,6 +21,7 @@ from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.pace import longest_first
 from cifar_tui.runs.record import ENDED
 from cifar_tui.runs.steer import by_signal, order, requeue, waits_unseen
+from cifar_tui.runs.turns import locks_folder
 from cifar_tui.settings import SETTINGS, make_spec, unknown_setting
 from cifar_tui.spec import RunSpec
 from cifar_tui.terminal import let_go
@@ -190,6 +191,8 @@ def resume(run: Run, runs: Path, wish: Wish = ANY) -> str:
     backend, _ = make_backend(runs, wish)
     if run.spec is not None and wish != ANY:
         backend.check(run.spec)
+    elif wish == ANY:
+        locks_folder()
     detach_folders([requeue(run)], runs, wish)
     images = ", on the demo set (synthetic)" if run.synthetic else ""
     return f"{run.name} goes on in the background from epoch {run.summary.epochs_done}{images}."

@@ -38,7 +38,6 @@ def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
     """A process per device; raises UserError for a device that is not here."""
     if wish.together:
         raise UserError("--together trains on one device; leave out --devices.")
-    locks_folder()
     slots, notes = parse_slots(wish.devices or "all")
     return Pool(runs, slots), notes
 
@@ -170,14 +169,15 @@ class Pool(Backend):
             child.stop(self._closing)
 
     def check(self, spec: RunSpec) -> None:
-        """Raise UserError when the spec names a device that has no slot."""
+        """Raise UserError when the spec names a device that has no slot, or turns cannot be had."""
+        locks_folder()
         require_slot(spec.device, self._slots)
 
     def add(self, folder: RunFolder, *, place: int | None = None) -> None:
         """Queue a run; raises UserError when it names a device that has no slot."""
         spec = read_run(folder.path).spec
         if spec is not None:
-            self.check(spec)
+            require_slot(spec.device, self._slots)
         self._devices[folder.id] = spec.device if spec else "auto"
         super().add(folder, place=place)
 

@@ -22,10 +22,9 @@ def why_not(options: Mapping[str, str]) -> str:
 
 
 def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
-    """One thread, on the device that each run's spec names; raises UserError without turns."""
+    """One thread, on the device that each run's spec names."""
     if wish.devices:
         raise UserError("--devices needs --backend processes; a run alone takes --device.")
-    locks_folder()
     return Worker(together=wish.together), []
 
 
@@ -47,7 +46,11 @@ class Worker(Backend):
         start_threads(self, [self._thread])
 
     def check(self, spec: RunSpec) -> None:
-        """Find out what would fail at once: raises UserError for device, precision or images."""
+        """Find out what would fail at once: raises UserError for device, precision or images.
+
+        Also where no turns on a device can be taken.
+        """
+        locks_folder()
         from cifar_tui.training.perform import check_run
 
         check_run(spec)
