@@ -12,10 +12,38 @@ from tests.faults.damage import Target, damage
 from tests.faults.rig import Result
 
 HALVES = (
-    ("--kills", "6", "--terminals", "0", "--disks", "1", "--damaged", "0"),
-    ("--kills", "0", "--terminals", "1", "--disks", "0", "--damaged", "20"),
+    ("--kills", "6", "--terminals", "0", "--disks", "1", "--damaged", "0", "--sequences", "10"),
+    ("--kills", "0", "--terminals", "1", "--disks", "0", "--damaged", "20", "--sequences", "0"),
 )
 """Two processes, one for each core."""
+
+LYING = """
+import json, sys
+from pathlib import Path
+from tests.faults import sequences
+from tests.faults.references import References
+from tests.faults.world import load_program
+
+def train_two_epochs(stage):
+    return f"{stage.command('train', '--data', 'demo', '--epochs', '2').code}"
+
+def lie(stage):
+    for run in stage.ids():
+        path = stage.world.runs / run / "summary.json"
+        summary = json.loads(path.read_bytes())
+        summary["best"]["val_loss"] -= 0.1
+        path.write_text(json.dumps(summary))
+    return "a lie"
+
+sequences.ACTIONS |= {train_two_epochs: 0, lie: 0}
+load_program()
+folder = Path(sys.argv[1])
+names = ("wait_a_little", "train_two_epochs", "wait_a_little", "read", "lie", "wait_a_little")
+steps = [sequences.Step(name, str(number)) for number, name in enumerate(names)]
+steps, told, problems = sequences.shrink(folder, References(folder / "references"), steps)
+print(*problems, " ".join(step.action for step in steps), sep="\\n")
+"""
+"""A sequence in which a figure is changed behind the back of what is remembered."""
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +73,26 @@ def test_kills_and_full_disks_lose_nothing(short: list[tuple[int, str]]) -> None
     assert code == 0, text
     assert "kill -9 at a random instant              |     6 |    0 |     0" in text
     assert "file-size limit" in text
+
+
+def test_invented_sequences_break_nothing(short: list[tuple[int, str]]) -> None:
+    _, text = short[0]
+    assert "invented sequences                       |    10 |    0 |     0" in text, text
+    assert "steps: " in text
+
+
+def test_a_sequence_that_breaks_something_is_told_and_made_shorter(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LYING, str(tmp_path)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "best is not what epoch" in done.stdout
+    assert done.stdout.splitlines()[-1] == "train_two_epochs lie"
 
 
 def test_closed_terminals_and_damaged_files_lose_nothing(short: list[tuple[int, str]]) -> None:

@@ -17,6 +17,7 @@ from tests.faults.damage import damage_files
 from tests.faults.disk import fill_disks
 from tests.faults.kills import kill_runs
 from tests.faults.rig import Bench, Result, end_children, make_bench
+from tests.faults.sequences import replay, run_sequences
 from tests.faults.terminal import close_terminals
 
 
@@ -29,6 +30,8 @@ def main() -> int:
         folder = Path(scratch)
         os.environ["CIFAR_TUI_LOCKS"] = scratch
         try:
+            if given.replay is not None:
+                return replay(folder, given.seed, given.replay)
             bench = make_bench(folder, given.epochs)
             code = report(_results(bench, given))
         finally:
@@ -44,6 +47,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--terminals", type=int, default=3, help="closed terminals of each kind")
     parser.add_argument("--disks", type=int, default=3, help="full disks of each kind")
     parser.add_argument("--damaged", type=int, default=1000, help="damaged copies per reader")
+    parser.add_argument("--sequences", type=int, default=1000, help="invented sequences")
+    parser.add_argument(
+        "--replay", type=int, help="do this invented sequence alone, and shorten it"
+    )
     parser.add_argument("--epochs", type=int, default=30, help="epochs of each run")
     parser.add_argument("--seed", type=int, default=0, help="what all random choices come from")
     return parser.parse_args()
@@ -59,6 +66,8 @@ def _results(bench: Bench, given: argparse.Namespace) -> Iterator[Result]:
         yield from fill_disks(bench, given.disks, random.Random(f"{given.seed} disks"))
     if given.damaged:
         yield from damage_files(bench, given.damaged, given.seed)
+    if given.sequences:
+        yield run_sequences(bench.folder, given.sequences, given.seed)
 
 
 def report(results: Iterator[Result]) -> int:
