@@ -37,8 +37,9 @@ def lie(stage):
 
 sequences.ACTIONS |= {train_two_epochs: 0, lie: 0}
 load_program()
+sequences.ATTEMPTS = 1
 folder = Path(sys.argv[1])
-names = ("wait_a_little", "train_two_epochs", "wait_a_little", "read", "lie", "wait_a_little")
+names = ("wait_a_little", "train_two_epochs", "lie")
 steps = [sequences.Step(name, str(number)) for number, name in enumerate(names)]
 steps, told, problems = sequences.shrink(folder, References(folder / "references"), steps)
 print(*problems, " ".join(step.action for step in steps), sep="\\n")
