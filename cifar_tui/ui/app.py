@@ -126,8 +126,16 @@ class CifarApp(KeystrokesApp):
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._obey, number)
         if not self.is_headless:
+            loop.add_signal_handler(signal.SIGCONT, self._come_back)
             self.set_interval(LINE_EVERY, self._check_line)
         self.call_after_refresh(self._begin)
+
+    def _come_back(self) -> None:
+        """Take the terminal anew after a stop; Textual by itself would then read it twice over,
+        never end, and take it even when the screen is over."""
+        if not self.line_dropped:
+            with self.suspend():
+                pass
 
     def _begin(self) -> None:
         """What waits for the first screen; the garbage collector need not look at that again."""

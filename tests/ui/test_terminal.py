@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -109,6 +110,19 @@ def test_train_goes_on_to_the_end_of_its_queue_when_its_terminal_is_closed(
     assert process.wait(timeout=120) == 0
     ended = [(run.status, run.summary.reason) for run in Runs(tmp_path / "saved_model").all()]
     assert ended == [("finished", "")] * 2
+
+
+def test_a_process_that_is_stopped_and_goes_on_ends_when_it_is_left(tmp_path: Path) -> None:
+    child = open_in_pty(tmp_path)
+    child.expect("Enter launches 1 run")
+    app = [psutil.Process(child.pid), *psutil.Process(child.pid).children()][-1]
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        app.send_signal(number)
+    child.expect("Enter launches 1 run")
+    child.send("\x1b[21~")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
 
 
 def colours_sent(folder: Path, **environment: str) -> set[tuple[bytes, ...]]:
