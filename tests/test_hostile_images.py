@@ -177,6 +177,15 @@ def test_an_official_batch_is_read_or_refused(content: bytes, meta: bytes) -> No
             assert all(name.isprintable() for name in found.classes)
 
 
+def test_labels_that_are_a_trillion_references_to_one_are_refused(tmp_path: Path) -> None:
+    labels: Any = [1, 2]
+    for _ in range(40):
+        labels = [labels, labels]
+    for name in (*official.TRAIN, official.TEST):
+        (tmp_path / name).write_bytes(batch(labels=labels))
+    assert "damaged or no batch file" in refusal(lambda: official.read(tmp_path))
+
+
 def test_a_pickle_cannot_change_the_reader_or_take_its_memory(tmp_path: Path) -> None:
     for name in (*official.TRAIN, official.TEST):
         (tmp_path / name).write_bytes(batch(protocol=0))

@@ -192,6 +192,8 @@ def _batch(raw: bytes, path: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     batch = _load(raw, path)
     try:
         planes = batch["data"].pixels().reshape(-1, 3, SIDE, SIDE)
+        if any(isinstance(label, list | tuple | dict) for label in batch["labels"]):
+            raise TypeError("no plain list")  # numpy would follow lists in lists without end
         images, labels = planes.transpose(0, 2, 3, 1), np.array(batch["labels"])
     except Exception:  # missing keys and everything a hostile state makes numpy raise
         raise _not_official(path) from None
