@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 MAX_JSON_BYTES = 16 * 2**20
+"""Of a file, or of a line in a file of lines."""
 MAX_RECORD_BYTES = 2**20
 """Most that one of the files may have which each look at all runs reads."""
-"""Of a file, or of a line in a file of lines."""
 MAX_DEPTH = 20
 """Deepest nesting of lists and objects in JSON."""
 

@@ -41,7 +41,7 @@ def annotate(run: Path, **changes: Any) -> None:
 def _known(path: Path) -> dict[str, Any]:
     """What the file holds, also what only a later version knows; raises UserError, OSError."""
     try:
-        found = read_json(path)
+        found = read_json(path, MAX_RECORD_BYTES)
         Notes.model_validate(found)
         return found
     except FileNotFoundError:

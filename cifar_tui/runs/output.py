@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import sweep, write_atomic
+from cifar_tui.runs.files import replacing, sweep
+
+IN_THE_WAY = "{} exists; use --overwrite to replace it, or another --output."
 
 
 class InTheWay(UserError):
@@ -33,17 +35,20 @@ def check_output(path: Path, overwrite: bool, example: str) -> None:
         if os.path.lexists(path) and not path.is_file():
             raise UserError(f"{path} is no regular file; name another file.")
         if path.exists() and not overwrite:
-            raise InTheWay(f"{path} exists; use --overwrite to replace it, or another --output.")
+            raise InTheWay(IN_THE_WAY.format(path))
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}; name another file.") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"You may not write into {folder}; name a file elsewhere.")
 
 
-def write_output(path: Path, content: bytes) -> None:
-    """Write the file in one step; raises UserError."""
+def write_output(path: Path, content: bytes, *, overwrite: bool = True) -> None:
+    """Write the file in one step; raises UserError, also for one that came since it was checked."""
     sweep(path)
     try:
-        write_atomic(path, content)
+        with replacing(path, overwrite=overwrite) as file:
+            file.write(content)
+    except FileExistsError:
+        raise InTheWay(IN_THE_WAY.format(path)) from None
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from None

@@ -28,10 +28,10 @@ def check_output(path: Path, overwrite: bool) -> None:
     check_file(path, overwrite, default_name(False))
 
 
-def write_predictions(path: Path, labels: Sequence[int]) -> None:
+def write_predictions(path: Path, labels: Sequence[int], *, overwrite: bool = True) -> None:
     """Write one row per label in one step, with LF line ends."""
     rows = "".join(f"{i},{label}\n" for i, label in enumerate(labels))
-    write_output(path, f"{HEADER}\n{rows}".encode())
+    write_output(path, f"{HEADER}\n{rows}".encode(), overwrite=overwrite)
 
 
 def read_predictions(path: Path) -> list[int]:

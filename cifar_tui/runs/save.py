@@ -107,11 +107,11 @@ def save_runs(
         from cifar_tui.runs.figure import draw_runs
 
         require_matplotlib()
-        write_output(path, draw_runs(runs, format))
+        write_output(path, draw_runs(runs, format), overwrite=overwrite)
         return Saved(what, format, path, len(runs), synthetic, images=images)
     table = run_table(runs, columns) if what == "table" else curve_table(runs, columns)
     text = render(table, format)
-    write_output(path, text.encode())
+    write_output(path, text.encode(), overwrite=overwrite)
     return Saved(what, format, path, len(runs), synthetic, text, len(table.rows), images)
 
 
@@ -126,4 +126,4 @@ def _save_events(runs: Sequence[Run], folder: Path, overwrite: bool) -> None:
     except OSError as error:
         raise UserError(f"Cannot make the folder {folder}: {error.strerror}.") from None
     for run, path in files:
-        write_output(path, event_bytes(run))
+        write_output(path, event_bytes(run), overwrite=overwrite)

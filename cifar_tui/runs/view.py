@@ -10,6 +10,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs import fields
 from cifar_tui.runs.files import read_json, write_json
 from cifar_tui.runs.groups import find_groups, find_metric
+from cifar_tui.runs.lock import changing
 from cifar_tui.runs.record import Line
 
 FILE = ".history.json"
@@ -102,10 +103,16 @@ def recall(folder: Path) -> Memory:
 
 
 def remember(folder: Path, memory: Memory) -> None:
-    """Write it beside the runs; where that is not possible, it is forgotten."""
+    """Write it beside the runs, with the filters that other programs have remembered there.
+
+    Where that is not possible, it is forgotten.
+    """
     try:
-        write_json(
-            folder / FILE, memory.model_dump(mode="json", exclude_defaults=True), durable=False
-        )
+        with changing(folder):
+            others = recall(folder).filters
+            filters = tuple(dict.fromkeys([*memory.filters, *others]))[:FILTERS_KEPT]
+            kept = memory.model_copy(update={"filters": filters})
+            content = kept.model_dump(mode="json", exclude_defaults=True)
+            write_json(folder / FILE, content, durable=False)
     except (OSError, ValueError):
         return

@@ -174,7 +174,7 @@ def export_choice(
     """Write the predictions of the best choice and, beside them, how they came about."""
     check_outputs(path, overwrite)
     labels = ensemble.predict(ensemble.best, tick)
-    write_predictions(path, labels)
+    write_predictions(path, labels, overwrite=overwrite)
     record = _record(ensemble, path, labels)
     try:
         write_json(record_path(path), record)

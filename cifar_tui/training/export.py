@@ -91,7 +91,7 @@ def export_predictions(
     dataset = images_of(run, data, "test", "export")
     labels = _labels(checkpoint, dataset, tick)
     drop_record(path)
-    write_predictions(path, labels)
+    write_predictions(path, labels, overwrite=overwrite)
     return Export(
         run=run.id,
         output=str(path),

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from cifar_tui.errors import UserError
 from cifar_tui.runs.files import replacing, sweep, write_atomic
 from cifar_tui.runs.folder import RunFolder, hidden_folder
+from cifar_tui.runs.predictions import write_predictions
 from cifar_tui.spec import RunSpec
 
 WRITE_AND_WAIT = """
@@ -61,6 +63,8 @@ def test_a_file_that_came_meanwhile_is_not_replaced_unless_that_was_wanted(tmp_p
         file.write(b"mine")
         path.write_bytes(b"theirs")
     assert path.read_bytes() == b"theirs"
+    with pytest.raises(UserError, match=r"x\.csv exists; use --overwrite"):
+        write_predictions(path, [1], overwrite=False)
     with replacing(tmp_path / "y.csv", overwrite=False) as file:
         file.write(b"mine")
     write_atomic(path, b"mine")

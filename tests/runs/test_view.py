@@ -96,3 +96,10 @@ def test_the_last_term_is_completed(tmp_path: Path, typed: str, completed: str |
         return possible(field, lines)
 
     assert complete(typed, values) == completed
+
+
+def test_two_programs_that_remember_filters_keep_both(tmp_path: Path) -> None:
+    one, other = recall(tmp_path), recall(tmp_path)
+    remember(tmp_path, one.with_filter("bn"))
+    remember(tmp_path, other.with_filter("lr>0.1"))
+    assert recall(tmp_path).filters == ("lr>0.1", "bn")
