@@ -123,6 +123,7 @@ def shared() -> Iterator[Path]:
 
 
 AS_ANOTHER_USER = """
+import _strptime  # all that is imported is so beforehand, where only root may read
 import os
 from pathlib import Path
 import cifar_tui.backends.worker
