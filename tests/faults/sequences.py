@@ -4,6 +4,7 @@ A sequence follows from its number and the seed, so that it can be done again; o
 something is made shorter by leaving out steps.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -160,7 +161,10 @@ def _stop_all(stage: Stage) -> Iterator[str]:
     """Ask every run and every program to stop; name the processes that do not."""
     world = stage.world
     for program in world.programs:
-        if program.screen is not None or program.argv[:2] == ("runs", "watch"):
+        if program.screen is not None:  # the app may outlive the process that was started
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGTERM)
+        elif program.argv[:2] == ("runs", "watch"):
             program.send(signal.SIGTERM)
     end = time.monotonic() + PATIENCE
     asked: dict[str, float] = {}

@@ -303,8 +303,7 @@ def _enter(argv: Sequence[str], where: Path, host: str) -> None:
     sys.argv = ["cifar-tui", *argv]
     subprocess.Popen = Forked  # type: ignore[misc]
     for number in TOLD:
-        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        signal.signal(number, usual)
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
     cifar_tui.__main__.main()
 
