@@ -29,11 +29,14 @@ import torch
 
 import cifar_tui.__main__
 from cifar_tui.runs.turns import device_turn
+from cifar_tui.training import absence
 
 TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that a program may meet in its own way; held back until it is entered."""
 SET_CHILD_SUBREAPER = 36
 """Its number in linux/prctl.h."""
+GRACE = 3.0
+"""Seconds for which a run's folder may be missing, in place of a minute."""
 LOOK = 0.01
 CODES = {0, 1, 2, 129, 130, 143}
 """What a program may end with; after a signal that it leaves to the system, minus its number."""
@@ -249,11 +252,12 @@ class World:
 
 
 def load_program() -> None:
-    """Import all that a program may need, so that its forks need not."""
+    """Import all that a program may need, so that its forks need not; its minute is a moment."""
     for module in pkgutil.walk_packages(cifar_tui.__path__, "cifar_tui."):
         if not module.name.endswith("__main__"):
             with contextlib.suppress(ImportError):  # what needs Ray
                 importlib.import_module(module.name)
+    absence.GRACE = GRACE
     gc.collect()
     gc.freeze()  # else each fork would copy what it only counts
 
@@ -280,6 +284,8 @@ def fork_quietly(work: Callable[[], object], files: Path) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     held = signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
+    for end in (".out", ".err"):
+        files.with_suffix(end).touch()
     pid = os.fork()
     if pid == 0:
         os.setsid()
