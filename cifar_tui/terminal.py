@@ -48,7 +48,8 @@ class Terminal:
         with contextlib.suppress(OSError):
             os.setsid()
         if self._parent is not None:
-            os.write(self._parent, bytes([code]))
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._parent, bytes([code]))
 
     def restore(self) -> None:
         """Have the terminal as it was at the start."""

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import io
+import os
 import select
 import signal
 import sys
@@ -103,12 +104,15 @@ class CifarApp(KeystrokesApp):
         """The tracebacks of what ended the screen."""
         self.stop_reason = ""
         """Why training is to stop with the screen; without a reason it goes on."""
+        self.exit_code = 0
+        """The program's, where the screen was left or ended by a signal."""
         self.training_began = False
         """Whether the worker was started."""
         self.wish = wish
         """What the worker was made from."""
         self._notes = notes
         """What to say of its devices, once there is a screen."""
+        self._in_foreground = os.getppid()
         self.keep_training = False
         """Whether it was left with the wish that training goes on in the background."""
 
@@ -166,11 +170,17 @@ class CifarApp(KeystrokesApp):
         self.make_screens_ready()
 
     def _check_line(self) -> None:
-        """Notice a terminal that went away without a signal, as then no key ever comes again."""
+        """Notice a terminal that went away without a signal, as then no key ever comes again.
+
+        Where the process in its foreground was killed, the shell has it, and the screen must end.
+        """
         line = select.poll()
         line.register(sys.__stdin__ or 0, 0)
         if line.poll(0):
             self._drop_line()
+        elif os.getppid() != self._in_foreground:
+            self.over.set()
+            self.exit()
 
     def _drop_line(self) -> None:
         """The terminal is gone: end the screen, not the training."""
@@ -182,7 +192,8 @@ class CifarApp(KeystrokesApp):
     def _obey(self, number: int) -> None:
         """A signal ends the program: training stops, too."""
         self.stop_reason = by_signal(number)
-        self.exit(return_code=128 + number)
+        self.exit_code = 128 + number
+        self.exit()
 
     def panic(self, *renderables: RenderableType) -> None:
         """End the screen; what ended it is for a log, not for the terminal."""

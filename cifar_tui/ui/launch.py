@@ -56,8 +56,7 @@ def open_app(
     try:
         app.run()
     except KeyboardInterrupt:
-        app.stop_reason = BY_USER
-        app.exit(return_code=128 + signal.SIGINT)
+        app.stop_reason, app.exit_code = BY_USER, 128 + signal.SIGINT
     except BaseException:  # SystemExit, too, ends no training
         app.errors.append(traceback.format_exc())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -93,14 +92,15 @@ class _End:
             os._exit(self._of_training())
 
     def _of_training(self) -> int:
-        app, worker, code = self._app, self._app.worker, self._app.return_code or 0
+        app, worker, code = self._app, self._app.worker, self._app.exit_code
+        details = self._log()
         if app.keep_training:
             worker.go_on()
         goes_on = worker.outlives or not app.stop_reason
         going = [*worker.training, *([] if worker.held else worker.queued)] if goes_on else []
         if not (app.stop_reason or app.keep_training or app.line_dropped):
             code = 1
-            print(self._why(), file=sys.stderr, flush=True)
+            print(f"cifar-tui: {details}", file=sys.stderr, flush=True)
         if going:
             many = "1 run trains" if len(going) == 1 else f"{len(going)} runs train"
             shown = "`cifar-tui` shows them, `cifar-tui runs stop RUN` stops one."
@@ -116,12 +116,11 @@ class _End:
         worker.join()
         return code
 
-    def _why(self) -> str:
-        """What ended the screen, its details being written into a log."""
+    def _log(self) -> str:
+        """What ended the screen unasked, as a sentence; its traceback is written into a log."""
         if not self._app.errors:
-            return "cifar-tui: The screen ended, though nobody asked for it."
+            return "The screen ended, though nobody asked for it."
         error = self._app.errors[0]
-        last = plain(error.strip().splitlines()[-1])
         log = self._app.runs.folder / LOG
         details = ""
         with contextlib.suppress(OSError):
@@ -129,4 +128,4 @@ class _End:
             with log.open("a") as file:
                 file.write(f"{time.strftime('%F %T')} cifar-tui {__version__}\n{error}\n")
             details = f" (details in {plain(str(log))})"
-        return f"cifar-tui: An error ended the screen{details}: {last}"
+        return f"An error ended the screen{details}: {plain(error.strip().splitlines()[-1])}"

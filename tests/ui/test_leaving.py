@@ -135,6 +135,19 @@ def test_the_terminal_of_an_app_that_is_killed_is_given_back(
     assert Runs(runs).all()[0].status == "crashed"
 
 
+def test_the_terminal_is_left_when_the_process_in_its_foreground_is_killed(
+    runs: Path, tmp_path: Path, tiny_course: Path
+) -> None:
+    child = train_in_app(tmp_path, tiny_course, "--epochs", "40")
+    read_until(child, lambda: trained_epochs(runs) >= 1)
+    worker = psutil.Process(worker_of(runs))
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child.pid, signal.SIGKILL)
+    psutil.wait_procs([worker], timeout=120)
+    assert not worker.is_running()
+    assert Runs(runs).all()[0].status == "finished"
+
+
 def test_sigterm_stops_the_run_and_leaves_with_143(
     runs: Path, tmp_path: Path, tiny_course: Path
 ) -> None:
