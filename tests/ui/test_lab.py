@@ -127,7 +127,7 @@ async def test_launch_asks_how_much_and_trains_only_what_is_missing(
         await wait_for(pilot, lambda: isinstance(app.screen, Ask))
         text = " ".join(screen_text(app).replace("│", " ").split())
         assert "Launch 1 run of lab2-bn-lr, on course images, 3 epochs?" in text
-        assert "About 0:00:11" in text
+        assert "About 0:00:13" in text
         await pilot.press("y")
         state = app.runs.all
         await wait_for(pilot, lambda: len(state()) == 4 and state()[-1].status == "finished")
