@@ -190,6 +190,7 @@ def keep(stage: Stage) -> str:
     before = set(stage.ids())
     brought = stage.command("runs", "unarchive", f"a.{end}")
     for new in set(stage.ids()) - before:
+        stage.memory.specs[new] = list(stage.memory.specs.get(run, []))
         for file in stage.memory.touched.get(run, ()):
             stage.memory.touch(new, file)
     return f"runs archive and unarchive {run} as {end}: {brought.code}"

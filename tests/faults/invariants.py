@@ -134,7 +134,9 @@ class Invariants:
             yield f"shows {len(epochs)} epochs and says {done} are done"
         named = show["meta"].get("dataset", {}).get("fingerprint")
         specs = self._memory.specs[run_id] if "spec.toml" in touched else [show["spec"]]
-        found = (self._explanation(spec, epochs, named) for spec in specs)
+        kept = (about[name][0] for name in CHECKPOINTS if about[name] is not None)
+        length = max(len(epochs), done, *kept, 0)
+        found = (self._explanation(spec, epochs, named, length) for spec in specs)
         reference = next(filter(None, found), None)
         if reference is None:
             yield f"has figures of no single training: {self._nearest(specs, epochs)}"
@@ -166,13 +168,13 @@ class Invariants:
         return min(found)[1]
 
     def _explanation(
-        self, spec: Mapping[str, Any], epochs: list[dict[str, Any]], named: str
+        self, spec: Mapping[str, Any], epochs: list[dict[str, Any]], named: str, length: int
     ) -> Reference | None:
         """The training that gave these figures; that on the named images is tried first."""
         figures = [{name: event.get(name) for name in EXACT} for event in epochs]
         first = self._references.fingerprints.get(named)
         for images in sorted(self._references.sets, key=lambda name: name != first):
-            reference = self._references.of(spec, images, len(epochs))
+            reference = self._references.of(spec, images, length)
             if reference.epochs[: len(epochs)] == figures:
                 return reference
         return None
