@@ -1,5 +1,6 @@
 """What happens to files behind the program's back: edits, swaps, damage, and time."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cifar_tui.errors import UserError
+from cifar_tui.runs.folder import RunFolder
 from tests.faults.actions import Stage
 from tests.faults.damage import damaged
 
@@ -48,6 +51,9 @@ def spec(stage: Stage) -> str:
     old, new = stage.rng.choice(
         ((r"^lr = .*$", "lr = 0.2"), (r"^seed = .*$", "seed = 9"), (r"^epochs = .*$", "epochs = 4"))
     )
+    with contextlib.suppress(UserError):
+        before = RunFolder(path.parent).spec().model_dump(mode="json")
+        stage.memory.specs.setdefault(run, []).append(before)
     path.write_text(re.sub(old, new, text, flags=re.M))
     stage.memory.touch(run, "spec.toml")
     return f"spec.toml of {run} says {new}"

@@ -106,7 +106,7 @@ class Invariants:
         """A run has a living owner, or is shown as without one."""
         status, reason, worker = about["status"], about["reason"], about["worker"]
         alive = worker is not None and os.path.exists(f"/proc/{worker['pid']}")
-        if worker is not None and worker["host"] != socket.gethostname():
+        if worker is not None and not is_here(about):
             return  # nobody can tell before half a minute has passed
         if status in ("running", "paused") and not alive:
             yield f"is {status} without a process"
@@ -178,6 +178,12 @@ class Invariants:
             if reference.epochs[: len(epochs)] == figures:
                 return reference
         return None
+
+
+def is_here(about: Mapping[str, Any]) -> bool:
+    """Whether the run's process, if it has any, is on this machine."""
+    worker = about["worker"]
+    return worker is None or bool(worker["host"] == socket.gethostname())
 
 
 def _points(show: dict[str, Any], reference: Reference) -> Iterator[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.faults.actions import COMMANDS, PATIENCE, Stage
 from tests.faults.edits import EDITS, bring_back
-from tests.faults.invariants import Invariants, short
+from tests.faults.invariants import Invariants, is_here, short
 from tests.faults.memory import Memory
 from tests.faults.observe import Observer
 from tests.faults.references import References
@@ -148,9 +148,8 @@ def _settle(stage: Stage, invariants: Invariants) -> Iterator[str]:
     seen = invariants.look()
     for run_id in memory.stopped & set(seen["runs"]):
         about = seen["runs"][run_id]
-        if about["status"] in ("running", "paused") or (
-            about["status"] == "queued" and not about["left"]
-        ):
+        waits = about["status"] == "queued" and not about["left"] and is_here(about)
+        if about["status"] in ("running", "paused") or waits:
             yield f"{short(run_id)} was asked to stop and is {about['status']}"
     if seen["devices"]:
         yield f"nobody is left, and these locks are held: {', '.join(seen['devices'])}"
