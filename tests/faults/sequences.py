@@ -218,11 +218,12 @@ def _unjustified(stage: Stage, run_id: str, about: dict[str, object]) -> str:
         return ""
     if about["best.pt"] and not about["last.pt"]:
         return ""
-    known = memory.known.get(run_id)
+    if (known := memory.known.get(run_id)) is None:
+        return ""  # it had not begun, and may have lost its images since
     show = about["show"]["json"]  # type: ignore[index]
     places = {place: name for name, place in stage.references.sets.items()}
     places["data"] = places[str(stage.world.home / "data")] = memory.data
-    if known and places.get(show["spec"]["data"]) != known[1]:
+    if places.get(show["spec"]["data"]) != known[1]:
         return ""
     return "nothing of it was changed"
 

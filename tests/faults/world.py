@@ -38,7 +38,7 @@ SET_CHILD_SUBREAPER = 36
 GRACE = 3.0
 """Seconds for which a run's folder may be missing, in place of a minute."""
 LOOK = 0.01
-CODES = {0, 1, 2, 129, 130, 143}
+CODES = {0, 1, 2, 129, 130, 137, 143}
 """What a program may end with; after a signal that it leaves to the system, minus its number."""
 
 
