@@ -17,6 +17,7 @@ from typing import Any
 
 from cifar_tui.bench.terminal import PATIENCE, Terminal
 from cifar_tui.errors import UserError
+from cifar_tui.runs.folder import kept_settings
 from cifar_tui.runs.listing import Run, Runs, read_epochs
 from cifar_tui.runs.record import Point, Summary
 from cifar_tui.spec import RunSpec
@@ -239,24 +240,23 @@ def _wait_for_run(terminal: Terminal, folder: Path, ready: Callable[[Run], bool]
 def save_runs(folder: Path, count: int) -> list[str]:
     """Write the folders of so many finished runs; returns their names, newest first."""
     newest = datetime.now(UTC) - timedelta(hours=1)
-    texts = []
-    for lr in (0.1, 0.01, 0.001):
-        spec = RunSpec(lr=lr, batch_norm=True, augment=True, data="demo")
-        texts.append((to_toml(spec), spec.model_dump(mode="json")))
+    specs = [
+        RunSpec(lr=lr, batch_norm=True, augment=True, data="demo") for lr in (0.1, 0.01, 0.001)
+    ]
     names = []
     for number in range(count):
-        toml, settings = texts[number % len(texts)]
         name = f"run-{count - number:05d}"
+        spec = specs[number % len(specs)].model_copy(update={"name": name})
+        toml = to_toml(spec).encode()
         stamp = (newest - timedelta(minutes=count - number)).strftime("%Y%m%d-%H%M%S-%fZ")
         path = folder / f"{stamp}-{name}"
         path.mkdir(parents=True)
         best = Point(epoch=30, val_acc=0.7, val_loss=0.9, train_acc=0.8, train_loss=0.6)
         summary = Summary(
             id=path.name,
-            name=name,
+            **kept_settings(spec, toml),
             status="finished",
             epochs_done=30,
-            epochs=30,
             best=best,
             last=best,
             initial_loss=2.3034,
@@ -264,9 +264,8 @@ def save_runs(folder: Path, count: int) -> list[str]:
             device="cpu",
             source="demo",
             seconds=61.0,
-            spec={**settings, "name": name},
         )
-        (path / "spec.toml").write_text(toml)
+        (path / "spec.toml").write_bytes(toml)
         (path / "summary.json").write_text(json.dumps(summary.model_dump(mode="json"), indent=1))
         names.append(name)
     return names[::-1]

@@ -104,7 +104,7 @@ def print_runs(runs: Sequence[Run], folder: Path) -> None:
             f"{run.status}{demo} {run.problem}".strip(),
         )
     best = best_run(list(runs))
-    line = f"{len(runs)} runs in {folder}"
+    line = f"{len(runs)} run{'s' * (len(runs) != 1)} in {folder}"
     put(table, line + (f", best {best.id} {at_epoch(best.summary.best)}" if best else ""))
 
 

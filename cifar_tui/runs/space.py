@@ -50,16 +50,17 @@ def keep_best(run: Run) -> int:
     The run can still be listed, compared and exported, but no longer resumed. Raises UserError.
     """
     spare(run)
-    folder, before = RunFolder(run.path), size_of(run.path)
+    folder = RunFolder(run.path)
     try:
         with Lock(run.path / "lock") as mine:
             if not mine.take():
                 raise UserError(f"{run.name} is in training; its last.pt is kept.")
+            before = size_of(run.path)
             folder.sweep()
             folder.last.unlink(missing_ok=True)
+            return before - size_of(run.path)
     except OSError as error:
         raise UserError(f"Cannot remove {folder.last}: {error.strerror}.") from None
-    return max(0, before - size_of(run.path))
 
 
 def _is_whole(path: Path) -> bool:

@@ -68,6 +68,7 @@ def test_the_command_writes_what_csv_and_json_read_back(
         "output": "out.json",
         "runs": 2,
         "rows": 5,
+        "images": ["course"],
         "synthetic": False,
     }
     epochs = json.loads((tmp_path / "out.json").read_text())
