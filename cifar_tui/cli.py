@@ -5,7 +5,7 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,10 +79,8 @@ def main() -> None:
 
     After Ctrl-C it ends at once, whatever is still being imported and however often it is pressed.
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        code = run(sys.argv[1:])
+        code = run(sys.argv[1:], _hear_ctrl_c)
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:
@@ -93,15 +91,18 @@ def main() -> None:
     sys.exit(code)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code."""
+def _hear_ctrl_c() -> None:
+    """Let Ctrl-C interrupt a command; while its flags are read, pydantic would swallow it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def run(arguments: Sequence[str], begin: Callable[[], object] = lambda: None) -> int:
+    """Run one command, after `begin` once its flags are read, and return its exit code."""
     try:
-        code = app(
-            list(arguments),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        command, given, _ = app.parse_args(list(arguments), exit_on_error=False, print_error=False)
+        begin()
+        code = command(*given.args, **given.kwargs)
         sys.stdout.flush()
         return int(code or 0)
     except UnusedCliTokensError as error:

@@ -224,6 +224,39 @@ def test_ctrl_c_amid_imports_says_nothing(tmp_path: Path, module: str, command: 
     assert said == []
 
 
+SWALLOWING = """
+import os, signal, sys
+import pydantic
+import cifar_tui.__main__
+
+class TypeAdapter(pydantic.TypeAdapter):
+    def __init__(self, *arguments):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            print("swallowed")
+        super().__init__(*arguments)
+
+pydantic.TypeAdapter = TypeAdapter
+sys.argv = ["cifar-tui", "runs", "list", "--runs", "runs"]
+cifar_tui.__main__.main()
+"""
+"""Ctrl-C while a flag is read, where pydantic passes over what is raised."""
+
+
+def test_ctrl_c_while_flags_are_read_ends_the_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWING],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGINT
+    assert done.stdout == done.stderr == ""
+
+
 def status_of(runs: Path, name: str) -> str:
     run = Runs(runs).find(name)
     return f"{run.status} {run.summary.reason}"
