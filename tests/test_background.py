@@ -199,7 +199,8 @@ def test_runs_in_several_processes_say_who_stopped_them(
     process.send_signal(number)
     assert process.wait(timeout=60) == code
     ended = [(run.status, run.summary.reason) for run in Runs(runs).all()]
-    assert sorted(ended) == [("queued", ""), ("stopped", reason), ("stopped", reason)]
+    left = "in a process that is gone; `runs resume` trains it"
+    assert sorted(ended) == [("queued", left), ("stopped", reason), ("stopped", reason)]
 
 
 @pytest.mark.parametrize(

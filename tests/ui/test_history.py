@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec import RunSpec
 from cifar_tui.ui.app import CifarApp
@@ -236,11 +237,12 @@ async def test_changes_on_disk_are_shown_in_place(
     async with app.run_test(size=NARROW) as pilot:
         table = await open_history(pilot, 3)
         await pilot.press("down", "down", "space")
-        was = read_run(three[2].path).summary
-        three[1].write_summary(was.model_copy(update={"name": "renamed", "epochs_done": 9}))
+        was = read_run(three[1].path).summary
+        three[1].write_summary(was.model_copy(update={"epochs_done": 1}))
+        annotate(three[1].path, name="renamed")
         await look_again(pilot)
         await wait_for(pilot, lambda: "renamed" in names(table))
-        assert rows(table)[1]["done"] == "9/30"
+        assert rows(table)[1]["done"] == "1/3"
         save_run((0.9,), name="newest")
         await look_again(pilot)
         await wait_for(pilot, lambda: table.row_count == 4)
