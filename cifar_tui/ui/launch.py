@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from cifar_tui import __version__
 from cifar_tui.backends.choices import ANY, Wish, make_backend
@@ -100,11 +101,11 @@ class _End:
         going = [*worker.training, *([] if worker.held else worker.queued)] if goes_on else []
         if not (app.stop_reason or app.keep_training or app.line_dropped):
             code = 1
-            print(f"cifar-tui: {details}", file=sys.stderr, flush=True)
+            _say(f"cifar-tui: {details}", sys.stderr)
         if going:
             many = "1 run trains" if len(going) == 1 else f"{len(going)} runs train"
             shown = "`cifar-tui` shows them, `cifar-tui runs stop RUN` stops one."
-            print(f"{many} on in the background; {shown}", flush=True)
+            _say(f"{many} on in the background; {shown}", sys.stdout)
         if worker.outlives or not going:
             worker.close(app.stop_reason or BY_USER)
         else:
@@ -129,3 +130,9 @@ class _End:
                 file.write(f"{time.strftime('%F %T')} cifar-tui {__version__}\n{error}\n")
             details = f" (details in {plain(str(log))})"
         return f"An error ended the screen{details}: {plain(error.strip().splitlines()[-1])}"
+
+
+def _say(sentence: str, output: TextIO) -> None:
+    """Print for whoever is still at the terminal; one that is gone keeps no run from training."""
+    with contextlib.suppress(OSError):
+        print(sentence, file=output, flush=True)
