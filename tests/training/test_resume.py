@@ -21,6 +21,12 @@ LONG = 100_000
 BELONGS = ("best.pt", "last.pt", "meta.json")
 
 
+@pytest.fixture(autouse=True)
+def obeys_at_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However quick the epochs are, a stop is heard in the one it falls in."""
+    monkeypatch.setattr("cifar_tui.training.perform.BEAT", 0.0)
+
+
 def train_some(folder: RunFolder) -> Summary:
     """Train the run for at least one epoch more and stop it."""
     queue(folder)
