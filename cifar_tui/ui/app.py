@@ -130,6 +130,7 @@ class CifarApp(KeystrokesApp):
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._obey, number)
         if not self.is_headless:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)  # Textual stops anew after `fg`
             loop.add_signal_handler(signal.SIGCONT, self.call_later, self._come_back)
             self.set_interval(LINE_EVERY, self._check_line)
         self.call_after_refresh(self._begin)

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -123,6 +124,21 @@ def test_a_process_that_is_stopped_and_goes_on_ends_when_it_is_left(tmp_path: Pa
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
+
+
+def test_an_app_that_its_shell_had_stopped_is_back_with_fg(tmp_path: Path) -> None:
+    shell = pexpect.spawn("sh", ["-i"], cwd=str(tmp_path), env={**os.environ, "PS1": "ready> "})
+    shell.expect("ready> ")
+    shell.sendline(shlex.join(COMMAND))
+    shell.expect("launches 1 run", timeout=60)
+    parent = psutil.Process(shell.pid).children()[0]
+    os.killpg(parent.pid, signal.SIGTSTP)
+    shell.expect("ready> ")
+    shell.sendline("fg")
+    shell.expect("launches 1 run", timeout=60)
+    shell.send("\x1b[21~")
+    shell.expect("ready> ")
+    shell.close(force=True)
 
 
 def colours_sent(folder: Path, **environment: str) -> set[tuple[bytes, ...]]:
