@@ -25,6 +25,11 @@ def loss(value: Any) -> str:
     return f"{number:.4f}" if abs(number) < 1e4 else f"{number:.2e}"
 
 
+def runs_text(count: int) -> str:
+    """`1 run` or `3 runs`."""
+    return f"{count} run{'' if count == 1 else 's'}"
+
+
 def at_epoch(point: "Point | None") -> str:
     """`0.7182 @ 11`: an accuracy and its epoch."""
     return "-" if point is None else f"{accuracy(point.val_acc)} @ {point.epoch}"

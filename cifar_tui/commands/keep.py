@@ -9,11 +9,12 @@ from cyclopts import App, Parameter
 from cifar_tui.commands import printing
 from cifar_tui.commands.flags import RUNS, Json, RunsDir, Which
 from cifar_tui.errors import UserError
+from cifar_tui.formats import runs_text
 from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.listing import Run, Runs, find_run
 from cifar_tui.runs.notes import annotate
-from cifar_tui.runs.space import empty_trash, keep_best, runs_text, size_of, spare
+from cifar_tui.runs.space import empty_trash, keep_best, size_of, spare
 
 Some = Annotated[tuple[str, ...], Parameter(name="RUN", help="One or more runs.")]
 Yes = Annotated[bool, Parameter(negative=(), help="Do it without asking.")]

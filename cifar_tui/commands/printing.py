@@ -19,6 +19,7 @@ from cifar_tui.formats import (
     loss,
     plain,
     rate,
+    runs_text,
 )
 from cifar_tui.runs.contents import contents, size_text, total
 from cifar_tui.runs.listing import Run, best_run, read_epochs, read_events, read_meta
@@ -104,7 +105,7 @@ def print_runs(runs: Sequence[Run], folder: Path) -> None:
             f"{run.status}{demo} {run.problem}".strip(),
         )
     best = best_run(list(runs))
-    line = f"{len(runs)} run{'s' * (len(runs) != 1)} in {folder}"
+    line = f"{runs_text(len(runs))} in {folder}"
     put(table, line + (f", best {best.id} {at_epoch(best.summary.best)}" if best else ""))
 
 

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cifar_tui.errors import UserError
-from cifar_tui.formats import plain
+from cifar_tui.formats import plain, runs_text
 from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.files import open_regular, replacing, sweep
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.predictions import check_output
 from cifar_tui.runs.record import ENDED
-from cifar_tui.runs.space import runs_text
 
 MIB = 2**20
 LARGEST = {

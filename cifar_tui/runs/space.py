@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_tui.errors import UserError
+from cifar_tui.formats import runs_text
 from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.files import open_regular
 from cifar_tui.runs.folder import TRASH, RunFolder
@@ -89,11 +90,6 @@ class Emptied:
         """The same for people."""
         done = f"{runs_text(len(self.removed))} removed, {size_text(self.bytes)} freed."
         return " ".join([done, *self.problems])
-
-
-def runs_text(count: int) -> str:
-    """`1 run` or `3 runs`."""
-    return f"{count} run{'' if count == 1 else 's'}"
 
 
 def empty_trash(folder: Path) -> Emptied:

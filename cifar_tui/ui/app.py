@@ -26,7 +26,7 @@ from textual.widgets import Input
 from cifar_tui.backends.backend import Backend
 from cifar_tui.backends.choices import ANY, Wish, make_backend
 from cifar_tui.errors import UserError
-from cifar_tui.formats import plain
+from cifar_tui.formats import plain, runs_text
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.pace import longest_first
@@ -228,8 +228,8 @@ class CifarApp(KeystrokesApp):
         for note in self._notes:
             self.call_from_thread(self.notify, note, timeout=10, markup=False)
         if training:
-            many = "1 run" if len(training) == 1 else f"{len(training)} runs"
-            self.call_from_thread(self.notify, f"{many} still training: F3 watches.", timeout=10)
+            text = f"{runs_text(len(training))} still training: F3 watches."
+            self.call_from_thread(self.notify, text, timeout=10)
         if left:
             many = "1 queued run was" if len(left) == 1 else f"{len(left)} queued runs were"
             text = f"{many} left by a program that ended: F4, then R, goes on."

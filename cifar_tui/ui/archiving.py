@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.errors import UserError
-from cifar_tui.formats import plain
+from cifar_tui.formats import plain, runs_text
 from cifar_tui.runs.archive import (
     archive_path,
     archive_runs,
@@ -13,7 +13,6 @@ from cifar_tui.runs.archive import (
     require_ended,
 )
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.space import runs_text
 from cifar_tui.ui.working import FileDialog, Tick
 
 

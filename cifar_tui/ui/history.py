@@ -2,7 +2,7 @@
 
 from textual import on
 
-from cifar_tui.formats import plain
+from cifar_tui.formats import plain, runs_text
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.steer import left_behind
@@ -158,7 +158,7 @@ class HistoryScreen(KeepScreen):
         own = self.cifar.worker.own
         left = [run for run in left_behind(self.cifar.runs.all()) if run.id not in own]
         self.cifar.resume(left)
-        self._tell(f"{len(left)} runs go on." if left else "No run was left behind.")
+        self._tell(f"{runs_text(len(left))} resumed." if left else "No run was left behind.")
 
     def action_sooner(self) -> None:
         """Move a queued run forwards in the queue."""

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from textual import work
 
 from cifar_tui.errors import UserError
-from cifar_tui.formats import plain
+from cifar_tui.formats import plain, runs_text
 from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate
-from cifar_tui.runs.space import empty_trash, keep_best, runs_text, size_of, spare
+from cifar_tui.runs.space import empty_trash, keep_best, size_of, spare
 from cifar_tui.runs.steer import requeue
 from cifar_tui.ui.dialogs import Ask
 from cifar_tui.ui.finding import FindingScreen

@@ -14,7 +14,7 @@ from typing import TextIO
 from cifar_tui import __version__
 from cifar_tui.backends.choices import ANY, Wish, make_backend
 from cifar_tui.errors import UserError
-from cifar_tui.formats import plain
+from cifar_tui.formats import plain, runs_text
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.steer import BY_USER
 from cifar_tui.spec import RunSpec
@@ -103,9 +103,8 @@ class _End:
             code = 1
             _say(f"cifar-tui: {details}", sys.stderr)
         if going:
-            many = "1 run trains" if len(going) == 1 else f"{len(going)} runs train"
             shown = "`cifar-tui` shows them, `cifar-tui runs stop RUN` stops one."
-            _say(f"{many} on in the background; {shown}", sys.stdout)
+            _say(f"{runs_text(len(going))} still training in the background; {shown}", sys.stdout)
         if worker.outlives or not going:
             worker.close(app.stop_reason or BY_USER)
         else:

@@ -161,8 +161,10 @@ def _stop_all(stage: Stage) -> Iterator[str]:
     world = stage.world
     for program in world.programs:
         if program.screen is not None:  # the app may outlive the process that was started
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(program.pid, signal.SIGTERM)
+            for pid in world.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    if os.getpgid(pid) == program.pid:
+                        os.kill(pid, signal.SIGTERM)
         elif program.argv[:2] == ("runs", "watch"):
             program.send(signal.SIGTERM)
     end = time.monotonic() + PATIENCE

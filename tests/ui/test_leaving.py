@@ -68,7 +68,7 @@ def test_b_leaves_the_program_and_the_run_trains_on_in_the_background(
     child.send("q")
     child.expect("background")
     child.send("b")
-    child.expect("1 run trains on in the background")
+    child.expect("1 run still training in the background")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
@@ -111,7 +111,7 @@ def test_an_error_on_the_screen_ends_no_training_and_gives_the_prompt_back(
     child.send("?")
     child.expect("1049l")
     child.expect("An error ended the screen .details in saved_model/.crash.log.: RuntimeError")
-    child.expect("2 runs train on in the background; `cifar-tui` shows them")
+    child.expect("2 runs still training in the background; `cifar-tui` shows them")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 1
