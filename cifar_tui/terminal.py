@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import select
 import signal
-import sys
 import termios
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +14,8 @@ SCREEN_OFF = (
     "\x1b[?7h\x1b[?1049l\x1b[?25h\x1b[0m"  # wrapped lines, the screen before, the cursor
 )
 """Undoes what the app asks of a terminal."""
+PATIENCE = 2000
+"""Milliseconds that a terminal has to take what is to be said."""
 
 
 class Terminal:
@@ -53,8 +55,8 @@ class Terminal:
 
     def restore(self) -> None:
         """Have the terminal as it was at the start."""
-        with contextlib.suppress(OSError, termios.error):
-            os.write(1, SCREEN_OFF.encode())
+        say(SCREEN_OFF, end="")
+        with contextlib.suppress(termios.error):
             if self._attributes is not None:
                 termios.tcsetattr(0, termios.TCSANOW, self._attributes)
 
@@ -72,13 +74,29 @@ class Terminal:
             return code
         if code != -signal.SIGINT:
             self.restore()
-            print(
+            say(
                 f"cifar-tui was ended by {signal.Signals(-code).name}. `cifar-tui runs list` shows "
                 "what became of its runs, `cifar-tui runs resume RUN` goes on with one.",
-                file=sys.stderr,
-                flush=True,
+                2,
             )
         return 128 - code
+
+
+def say(text: str, descriptor: int = 1, end: str = "\n") -> None:
+    """Write a line; a terminal may be gone, or take nothing for ever, and holds nobody up."""
+    rest = (text + end).encode()
+    with contextlib.suppress(OSError):
+        if not os.isatty(descriptor):
+            os.write(descriptor, rest)
+            return
+        terminal = os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            room = select.poll()
+            room.register(terminal, select.POLLOUT)
+            while rest and room.poll(PATIENCE):
+                rest = rest[os.write(terminal, rest) :]
+        finally:
+            os.close(terminal)
 
 
 def let_go(descriptors: Sequence[int]) -> None:

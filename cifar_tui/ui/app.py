@@ -4,10 +4,10 @@ import asyncio
 import gc
 import io
 import os
+import queue
 import select
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -30,7 +30,7 @@ from cifar_tui.formats import plain, runs_text
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.pace import longest_first
-from cifar_tui.runs.steer import BY_USER, by_signal, in_training, left_behind, order, requeue
+from cifar_tui.runs.steer import BY_USER, in_training, left_behind, order, requeue
 from cifar_tui.spec import RunSpec
 from cifar_tui.ui.dialogs import AskToLeave
 from cifar_tui.ui.help import HelpScreen
@@ -96,8 +96,8 @@ class CifarApp(KeystrokesApp):
         """Id of the run that the live screen shows; None for the one in training."""
         self.lab_scale: Scale | None = None
         """How much of each experiment the lab book launches; None for the full setting."""
-        self.over = threading.Event()
-        """Set when the screen is to end although nobody left it."""
+        self.over: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """Holds something once the screen is to end although nobody left it; signals may put."""
         self.line_dropped = False
         """Whether the terminal is gone."""
         self.errors: list[str] = []
@@ -126,9 +126,6 @@ class CifarApp(KeystrokesApp):
         """Show the first screen, then let torch load behind it."""
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPerJob())
-        loop.add_signal_handler(signal.SIGHUP, self._drop_line)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._obey, number)
         if not self.is_headless:
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)  # Textual stops anew after `fg`
             loop.add_signal_handler(signal.SIGCONT, self.call_later, self._come_back)
@@ -180,21 +177,15 @@ class CifarApp(KeystrokesApp):
         if line.poll(0):
             self._drop_line()
         elif os.getppid() != self._in_foreground:
-            self.over.set()
+            self.over.put(None)
             self.exit()
 
     def _drop_line(self) -> None:
         """The terminal is gone: end the screen, not the training."""
         if not self.line_dropped:
             self.line_dropped = True
-            self.over.set()
+            self.over.put(None)
             self.exit()
-
-    def _obey(self, number: int) -> None:
-        """A signal ends the program: training stops, too."""
-        self.stop_reason = by_signal(number)
-        self.exit_code = 128 + number
-        self.exit()
 
     def panic(self, *renderables: RenderableType) -> None:
         """End the screen; what ended it is for a log, not for the terminal."""
@@ -202,7 +193,7 @@ class CifarApp(KeystrokesApp):
             output = Console(file=io.StringIO(), width=100)
             output.print(renderable)
             self.errors.append(output.file.getvalue())  # type: ignore[attr-defined]
-        self.over.set()
+        self.over.put(None)
         self._close_messages_no_wait()
 
     def _fatal_error(self) -> None:

@@ -1,5 +1,6 @@
 """Starts the app beside its worker thread; training outlives every end of the screen unasked."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -9,16 +10,15 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 from cifar_tui import __version__
 from cifar_tui.backends.choices import ANY, Wish, make_backend
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain, runs_text
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.steer import BY_USER
+from cifar_tui.runs.steer import BY_USER, by_signal
 from cifar_tui.spec import RunSpec
-from cifar_tui.terminal import Terminal, let_go
+from cifar_tui.terminal import Terminal, let_go, say
 from cifar_tui.ui.app import CifarApp
 
 SCREEN_GRACE = 5.0
@@ -45,7 +45,7 @@ def open_app(
             "The app needs a terminal; `cifar-tui train` trains without one "
             "(`cifar-tui train --help` lists its settings)."
         )
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the app takes it for the end of its line
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a screen to end
     worker, notes = make_backend(runs, wish)
     folders = [RunFolder.create(runs, spec) for spec in specs]
     for folder in folders:
@@ -53,14 +53,13 @@ def open_app(
     watch = folders[0].id if folders else None
     app = CifarApp(runs, data, worker, watch=watch, wish=wish, notes=notes)
     end = _End(app, terminal or Terminal())
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end.at_signal)
     threading.Thread(target=end.of_a_hanging_screen, daemon=True).start()
     try:
         app.run()
-    except KeyboardInterrupt:
-        app.stop_reason, app.exit_code = BY_USER, 128 + signal.SIGINT
     except BaseException:  # SystemExit, too, ends no training
         app.errors.append(traceback.format_exc())
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     code = end.of_screen()
     if code:
         sys.exit(code)
@@ -75,6 +74,22 @@ class _End:
         self._begun = threading.Lock()
         self._screen_ended = threading.Event()
 
+    def at_signal(self, number: int, _: object) -> None:
+        """End the screen, at once: a loop that waits for a frozen terminal calls nothing.
+
+        With a terminal that is gone training goes on; else the program ends, and training stops.
+        """
+        app = self._app
+        if number == signal.SIGHUP:
+            app.line_dropped = True
+        else:
+            app.stop_reason, app.exit_code = by_signal(number), 128 + number
+            if self._begun.locked():
+                app.worker.close(app.stop_reason)
+        app.over.put(None)
+        with contextlib.suppress(RuntimeError):  # no loop runs before and after the screen
+            asyncio.get_running_loop().call_soon_threadsafe(app.exit)
+
     def of_screen(self) -> int:
         """Stop training if somebody asked for it, else train on to the end; the exit code."""
         self._screen_ended.set()
@@ -84,7 +99,7 @@ class _End:
 
     def of_a_hanging_screen(self) -> None:
         """End the process in place of a screen that is over and hangs, as on a lost terminal."""
-        self._app.over.wait()
+        self._app.over.get()
         if self._app.line_dropped:
             let_go((0, 1, 2))
         if not self._screen_ended.wait(SCREEN_GRACE) and self._begun.acquire(blocking=False):
@@ -93,28 +108,28 @@ class _End:
             os._exit(self._of_training())
 
     def _of_training(self) -> int:
-        app, worker, code = self._app, self._app.worker, self._app.exit_code
+        app, worker = self._app, self._app.worker
         details = self._log()
         if app.keep_training:
             worker.go_on()
         goes_on = worker.outlives or not app.stop_reason
         going = [*worker.training, *([] if worker.held else worker.queued)] if goes_on else []
         if not (app.stop_reason or app.keep_training or app.line_dropped):
-            code = 1
-            _say(f"cifar-tui: {details}", sys.stderr)
+            app.exit_code = 1
+            say(f"cifar-tui: {details}", 2)
         if going:
             shown = "`cifar-tui` shows them, `cifar-tui runs stop RUN` stops one."
-            _say(f"{runs_text(len(going))} still training in the background; {shown}", sys.stdout)
+            say(f"{runs_text(len(going))} still training in the background; {shown}")
         if worker.outlives or not going:
             worker.close(app.stop_reason or BY_USER)
         else:
             if not app.line_dropped:
-                self._terminal.leave(code)
+                self._terminal.leave(app.exit_code)
             if not app.training_began:
                 worker.start()
             worker.finish()
         worker.join()
-        return code
+        return app.exit_code
 
     def _log(self) -> str:
         """What ended the screen unasked, as a sentence; its traceback is written into a log."""
@@ -129,9 +144,3 @@ class _End:
                 file.write(f"{time.strftime('%F %T')} cifar-tui {__version__}\n{error}\n")
             details = f" (details in {plain(str(log))})"
         return f"An error ended the screen{details}: {plain(error.strip().splitlines()[-1])}"
-
-
-def _say(sentence: str, output: TextIO) -> None:
-    """Print for whoever is still at the terminal; one that is gone keeps no run from training."""
-    with contextlib.suppress(OSError):
-        print(sentence, file=output, flush=True)

@@ -113,6 +113,30 @@ def test_train_goes_on_to_the_end_of_its_queue_when_its_terminal_is_closed(
     assert ended == [("finished", "")] * 2
 
 
+@pytest.mark.parametrize(
+    ("number", "status", "reason"),
+    [
+        (signal.SIGTERM, "stopped", "its program was ended by SIGTERM"),
+        (signal.SIGHUP, "finished", ""),
+    ],
+    ids=["SIGTERM", "SIGHUP"],
+)
+def test_an_app_whose_terminal_takes_no_output_obeys_signals(
+    tmp_path: Path, tiny_course: Path, number: int, status: str, reason: str
+) -> None:
+    epochs = "9999" if status == "stopped" else "40"
+    child = open_in_pty(tmp_path, "train", "--app", "--data", str(tiny_course), "--epochs", epochs)
+    runs = tmp_path / "saved_model"
+    read_until(child, lambda: trained_epochs(runs) >= 1)
+    for _ in range(100):  # from here on nobody reads: its screen comes to wait
+        child.send("?\x1b")
+    app = psutil.Process(child.pid).children()[0]
+    app.send_signal(number)
+    assert not psutil.wait_procs([app], timeout=120)[1]
+    (run,) = Runs(runs).all()
+    assert (run.status, run.summary.reason) == (status, reason)
+
+
 def test_a_process_that_is_stopped_and_goes_on_ends_when_it_is_left(tmp_path: Path) -> None:
     child = open_in_pty(tmp_path)
     child.expect("Enter launches 1 run")
