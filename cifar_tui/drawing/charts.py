@@ -124,7 +124,7 @@ def shaded(
     lines = []
     for row in range(height):
         y = last * (1 - (row + 0.5) / height)
-        cells = [_between(levels, last * (i + 0.5) / width, y) for i in range(width)]
+        cells = [_interpolated(levels, last * (i + 0.5) / width, y) for i in range(width)]
         lines.append("".join(SHADES[min(len(SHADES) - 1, int(c * len(SHADES)))] for c in cells))
     middle, centre = height // 2, width // 2
     lines[middle] = f"{lines[middle][:centre]}{CENTRE}{lines[middle][centre + 1 :]}"
@@ -162,7 +162,7 @@ def _level(loss: float | None, low: float, high: float) -> float:
     return (math.log(max(loss, LEAST)) - first) / (last - first) if last > first else 0.0
 
 
-def _between(grid: Sequence[Sequence[float]], x: float, y: float) -> float:
+def _interpolated(grid: Sequence[Sequence[float]], x: float, y: float) -> float:
     """Bilinear interpolation at column x and row y."""
     column, row = min(int(x), len(grid[0]) - 2), min(int(y), len(grid) - 2)
     right, down = x - column, y - row

@@ -40,7 +40,7 @@ def agreement(
     images = dataset.splits[split] if dataset else empty_split()
     counted = counter(len(runs), len(images), tick)
     found = [
-        read_predictions(one) if isinstance(one, Path) else _labels(one, images, next(counted))
+        read_predictions(one) if isinstance(one, Path) else _predicted(one, images, next(counted))
         for one in (a, b)
     ]
     truth = dataset.val.labels if dataset and split == "val" else None
@@ -55,7 +55,7 @@ def agreement(
     )
 
 
-def _labels(run: Run, split: Split, tick: Callable[[int], None]) -> list[int]:
+def _predicted(run: Run, split: Split, tick: Callable[[int], None]) -> list[int]:
     model, spec = model_of(best_of(run)[0])
     return predict(model, PlainBatches(split, spec, CPU), spec, tick)
 
