@@ -1,1 +1,1 @@
-"""How fast the engine is beside the usual script and the hardware, and how the app feels."""
+"""How fast the engine is beside the usual script and the hardware."""

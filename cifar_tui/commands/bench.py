@@ -1,4 +1,4 @@
-"""The command `bench`: how fast the engine is here, and how the app feels."""
+"""The command `bench`: how fast the engine is here."""
 
 import sys
 from typing import Annotated
@@ -28,19 +28,9 @@ def bench_command(
     ] = None,
     data: Annotated[str, Parameter(help="Folder with the images, or `demo`.")] = "data",
     device: Annotated[str, Parameter(help="As of `train`.")] = "auto",
-    app: Annotated[
-        bool,
-        Parameter(negative=(), help="Measure how the app feels instead, in a terminal of 140x40."),
-    ] = False,
     json: Json = False,
 ) -> None:
     """Measure the engine beside the usual script and the limit of this machine, in turns."""
-    if app:
-        from cifar_tui.bench.app import measure_app
-
-        figures = measure_app()
-        printing.say(figures.to_dict(), "\n".join(figures.lines()), json)
-        return
     if rounds < 1 or (images is not None and images < 1):
         raise UserError("bench needs --rounds and --images of at least 1.")
     models = _words("model", model, tuple(MODELS))

@@ -1,11 +1,13 @@
 """Measures how the app feels: in a real terminal, on the demo set, in a temporary folder."""
 
+import argparse
 import dataclasses
 import json
 import os
 import random
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cifar_tui.bench.terminal import PATIENCE, Terminal
+from benchmarks.terminal import PATIENCE, Terminal
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import kept_settings
 from cifar_tui.runs.listing import Run, Runs, read_epochs
@@ -269,3 +271,21 @@ def save_runs(folder: Path, count: int) -> list[str]:
         (path / "summary.json").write_text(json.dumps(summary.model_dump(mode="json"), indent=1))
         names.append(name)
     return names[::-1]
+
+
+def main() -> int:
+    """Measure in a terminal of 140x40, and print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.app", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="Print them for programs.")
+    as_json = parser.parse_args().json
+    try:
+        figures = measure_app()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(figures.to_dict()) if as_json else "\n".join(figures.lines()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,9 +5,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cifar_tui.bench import terminal as bench_terminal
-from cifar_tui.bench.app import F4, FIRST_WORDS, AppFigures, Stage, save_runs
-from cifar_tui.bench.terminal import Terminal
+from benchmarks import terminal as bench_terminal
+from benchmarks.app import F4, FIRST_WORDS, AppFigures, Stage, save_runs
+from benchmarks.terminal import Terminal
 from cifar_tui.errors import UserError
 from cifar_tui.runs.listing import Runs
 
