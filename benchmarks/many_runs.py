@@ -1,4 +1,4 @@
-"""Folders of many finished runs, generated and not trained: `python -m benchmarks.many_runs FOLDER`.
+"""Folders of many finished runs, made up and not trained: `python -m benchmarks.many_runs FOLDER`.
 
 60 settings of SimpleNN (lr, batch norm, augmentation, L2) with five seeds each. The curves follow a
 formula with noise; all say so: their images are `demo`, they are tagged and noted as generated.

@@ -1,6 +1,6 @@
 """How many keys and seconds a question takes in a terminal program: what docs/compare.md measures.
 
-`python -m benchmarks.side_by_side ours RUNS` or `... leet WANDB_FOLDER` drives the program in tmux at
+`python -m benchmarks.side_by_side ours RUNS` or `... leet WANDB_FOLDER` drives it in tmux at
 140x40 on a fresh copy of the runs: keys are sent one by one as fast as tmux takes them, and the
 clock stops when the answer stands on the screen. Where a step waits for the screen, so would a
 person. More words choose among the questions. The runs are the 300 of `benchmarks.many_runs` and 20
