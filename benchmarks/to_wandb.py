@@ -1,4 +1,4 @@
-"""The same runs for W&B's terminal viewer: `python benchmarks/to_wandb.py curves.json runs.json FOLDER`.
+"""The same runs for W&B's viewer: `python benchmarks/to_wandb.py curves.json runs.json FOLDER`.
 
 Reads what `runs save --all --output runs.json` and `--what curves --output curves.json` wrote, and
 logs each run offline; needs wandb, and nothing of this project.

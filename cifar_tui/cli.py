@@ -255,7 +255,8 @@ def summary(
 @data_app.default
 def data_show(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show splits, class counts, channel statistics and fingerprint of the images."""
-    from cifar_tui.data import describe, find, open_dataset
+    from cifar_tui.data import find, open_dataset
+    from cifar_tui.data.dataset import describe
 
     note = find(data).note
     described = describe(open_dataset(data)) | {"note": note}

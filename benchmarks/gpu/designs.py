@@ -9,8 +9,8 @@ import torch
 from benchmarks.gpu.kernels import seen
 from benchmarks.gpu.pieces import BATCH, SIX, Setup, apart, drive
 from benchmarks.gpu.results import Results, listed, short
-from cifar_tui.data import Dataset
 from cifar_tui.data.batches import PlainBatches, TrainBatches
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.graphed import WARM_UP, Batch, GraphedStep, make_step, preserved
 from cifar_tui.training.step import Step, evaluate

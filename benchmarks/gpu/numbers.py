@@ -14,8 +14,8 @@ from torch import nn
 
 from benchmarks.gpu.pieces import MIXED, Setup, apart, drive
 from benchmarks.gpu.results import Results
-from cifar_tui.data import Dataset
 from cifar_tui.data.batches import TrainBatches
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.devices import snapshot
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.device import set_precision

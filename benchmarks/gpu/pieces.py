@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from cifar_tui.data import Dataset, open_dataset
+from cifar_tui.data import open_dataset
 from cifar_tui.data.batches import TrainBatches, epoch_seed
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.device import set_precision, synchronize
 from cifar_tui.training.optimiser import make_optimiser, set_lr

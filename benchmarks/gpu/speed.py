@@ -11,8 +11,8 @@ from benchmarks.gpu.pieces import BATCH, Setup
 from benchmarks.gpu.results import Results, listed, median, short
 from cifar_tui.bench import plain
 from cifar_tui.bench.parts import WARM_UP, Resident
-from cifar_tui.data import Dataset
 from cifar_tui.data.batches import TrainBatches
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.backlog import Backlog, marker
 from cifar_tui.training.graphed import GraphedStep, make_step

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cifar_tui.data import DEMO, Dataset, Split, find, open_dataset
+from cifar_tui.data import DEMO, find, open_dataset
+from cifar_tui.data.dataset import Dataset, Split
 from cifar_tui.data.places import stamps
 from cifar_tui.errors import UserError
 

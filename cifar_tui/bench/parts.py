@@ -16,8 +16,9 @@ from torch import Tensor
 from cifar_tui.bench import plain
 from cifar_tui.bench.floor import floor, peaks
 from cifar_tui.bench.turns import SIX
-from cifar_tui.data import Dataset, open_dataset
+from cifar_tui.data import open_dataset
 from cifar_tui.data.batches import TrainBatches
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.settings import make_spec
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.device import choose_device, device_name, set_precision, synchronize

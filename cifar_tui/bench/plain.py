@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from cifar_tui.data import Split
 from cifar_tui.data.batches import NORMALISATION
+from cifar_tui.data.dataset import Split
 from cifar_tui.spec import RunSpec
 
 WORKERS = 4

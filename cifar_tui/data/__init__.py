@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cifar_tui.data.places import locate_course, locate_official
 from cifar_tui.errors import UserError
 from cifar_tui.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from cifar_tui.data.dataset import NAMES, Dataset, Source, Split, describe
-
-__all__ = ["NAMES", "Dataset", "Found", "Split", "describe", "find", "open_dataset"]
+    from cifar_tui.data.dataset import Dataset, Source
 
 DEMO = "demo"
 
@@ -89,12 +87,3 @@ def open_dataset(where: str) -> "Dataset":
         return draw_demo()
     read = course.read if found.source == "course" else official.read
     return read(found.path)
-
-
-def __getattr__(name: str) -> Any:
-    """What needs numpy is imported when it is first asked for: the first screen only finds."""
-    if name in __all__:
-        from cifar_tui.data import dataset
-
-        return getattr(dataset, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cifar_tui.data import Dataset, open_dataset
+from cifar_tui.data import open_dataset
 from cifar_tui.data.places import stamps
+
+if TYPE_CHECKING:
+    from cifar_tui.data.dataset import Dataset
 
 
 class _Images:
@@ -17,7 +20,7 @@ class _Images:
         self.elsewhere: dict[str, tuple[str, Callable[[], Dataset]]] = {}
         """How to read what is not on this machine, by its name in the spec, and its version."""
 
-    def open(self, where: str) -> Dataset:
+    def open(self, where: str) -> "Dataset":
         version, read = self.elsewhere.get(where, ("", lambda: open_dataset(where)))
         key = (where, version, *stamps(Path(where)))
         if self._dataset is None or key != self._key:

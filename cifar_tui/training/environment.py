@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cifar_tui.data import Dataset
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.runs.record import this_host
 from cifar_tui.training.device import device_name
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from cifar_tui.data import Dataset, Split
 from cifar_tui.data.batches import PlainBatches
+from cifar_tui.data.dataset import Dataset, Split
 from cifar_tui.errors import UserError
 from cifar_tui.models import build_model
 from cifar_tui.runs.evaluation import (

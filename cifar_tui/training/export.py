@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from cifar_tui.data import Dataset
 from cifar_tui.data.batches import PlainBatches
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.formats import accuracy, plain
 from cifar_tui.models import build_model
 from cifar_tui.runs.listing import Run

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from cifar_tui.data import Dataset, find, open_dataset
+from cifar_tui.data import find, open_dataset
 from cifar_tui.data.batches import PlainBatches
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.errors import UserError
 from cifar_tui.formats import at_epoch, plain
 from cifar_tui.models import build_model

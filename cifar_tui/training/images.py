@@ -1,6 +1,7 @@
 """The images and weights that a trained run is looked at with: its own, unless others are named."""
 
-from cifar_tui.data import Dataset, find, open_dataset
+from cifar_tui.data import find, open_dataset
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run

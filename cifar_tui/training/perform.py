@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cifar_tui.data import Dataset
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.latest import IMAGES
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import read_epochs, read_run

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from cifar_tui.data import Dataset
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.errors import UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.folder import RunFolder

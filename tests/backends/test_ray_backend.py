@@ -23,7 +23,8 @@ from cifar_tui.backends.ray_line import machines, next_of
 from cifar_tui.backends.ray_mirror import Greeting, Parcel, Reply
 from cifar_tui.backends.ray_place import sweep
 from cifar_tui.backends.ray_store import Need
-from cifar_tui.data import describe, open_dataset
+from cifar_tui.data import open_dataset
+from cifar_tui.data.dataset import describe
 from cifar_tui.errors import UserError
 from cifar_tui.runs import beat, liveness, record
 from cifar_tui.runs.files import write_atomic, write_json

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cifar_tui.data import Split
 from cifar_tui.data.batches import NORMALISATION, PlainBatches, TrainBatches, draw_epoch
+from cifar_tui.data.dataset import Split
 from cifar_tui.spec import RunSpec
 
 CPU = torch.device("cpu")

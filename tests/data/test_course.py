@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cifar_tui.data import describe, find, open_dataset
+from cifar_tui.data import find, open_dataset
+from cifar_tui.data.dataset import describe
 from cifar_tui.errors import UserError
 
 COUNTS = {"train": 30, "val": 20, "test": 10}

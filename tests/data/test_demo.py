@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cifar_tui.data import Dataset, describe, open_dataset
+from cifar_tui.data import open_dataset
+from cifar_tui.data.dataset import Dataset, describe
 from cifar_tui.data.demo import draw_demo
 
 

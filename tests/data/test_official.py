@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cifar_tui.data import describe, find, official, open_dataset
+from cifar_tui.data import find, official, open_dataset
+from cifar_tui.data.dataset import describe
 from cifar_tui.data.download import download
 from cifar_tui.data.places import ARCHIVE
 from cifar_tui.errors import UserError

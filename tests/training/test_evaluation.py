@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from cifar_tui.data import Dataset, demo
+from cifar_tui.data import demo
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.errors import UserError
 from cifar_tui.models import build_model
 from cifar_tui.runs.evaluation import PICTURES, file_of

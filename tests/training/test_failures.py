@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from cifar_tui.backends.worker import Worker
-from cifar_tui.data import Dataset, open_dataset
+from cifar_tui.data import open_dataset
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.latest import IMAGES
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cifar_tui.data import Dataset, open_dataset
+from cifar_tui.data import open_dataset
 from cifar_tui.data.batches import PlainBatches, TrainBatches, epoch_seed
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import set_precision

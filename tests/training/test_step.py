@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from cifar_tui.bench.plain import plain_model
-from cifar_tui.data import Dataset, open_dataset
+from cifar_tui.data import open_dataset
 from cifar_tui.data.batches import TrainBatches
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.graphed import make_step, preserved
 from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, state_of

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from cifar_tui.data import Dataset, open_dataset
+from cifar_tui.data import open_dataset
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs
 from cifar_tui.spec import RunSpec

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_tui.data import Dataset, open_dataset
+from cifar_tui.data import open_dataset
 from cifar_tui.data.batches import PlainBatches
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.errors import UserError
 from cifar_tui.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
