@@ -14,7 +14,7 @@ from cifar_tui.formats import plain
 from cifar_tui.runs.files import MAX_RECORD_BYTES, LineReader, read_json
 from cifar_tui.runs.folder import TRASH, current_settings
 from cifar_tui.runs.liveness import Liveness
-from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.lock import Lock, is_held
 from cifar_tui.runs.notes import read_notes
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, by_time
 from cifar_tui.spec import RunSpec
@@ -176,8 +176,8 @@ class Runs:
             waits = progress is not None and not self._liveness.is_left(run.id, progress)
             run = replace(run, progress=progress, left_behind=not waits)
             return run if waits else _as(run, "queued", LEFT)
-        if progress is None:
-            return _as(run, "crashed")
+        if progress is None:  # damaged; a stopped process writes it no more, and holds its lock
+            return run if is_held(run.path / "lock") else _as(run, "crashed")
         run = replace(run, progress=progress)
         lost = self._liveness.lost(run.id, progress)
         if lost:

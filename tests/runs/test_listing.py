@@ -22,6 +22,7 @@ from cifar_tui.runs.follow import Follower
 from cifar_tui.runs.groups import group_runs
 from cifar_tui.runs.line import Line
 from cifar_tui.runs.listing import Runs, read_epochs, read_run
+from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.runs.record import (
     Point,
@@ -104,6 +105,18 @@ def test_liveness_follows_the_process_and_not_its_pid_alone(tmp_path: Path) -> N
     gone = subprocess.Popen([sys.executable, "-c", "pass"])
     gone.wait()
     assert status(me.model_copy(update={"pid": gone.pid})) == "crashed"
+
+
+def test_a_run_whose_progress_is_damaged_is_crashed_only_once_nobody_holds_its_lock(
+    tmp_path: Path,
+) -> None:
+    folder = make(tmp_path, status="running")
+    (folder.path / "progress.json").write_text('{"worker"')
+    runs = Runs(tmp_path)
+    with Lock(folder.path / "lock") as lock:
+        assert lock.take()
+        assert runs.get(folder.id).status == "running"
+    assert runs.get(folder.id).status == "crashed"
 
 
 def test_a_run_elsewhere_is_stale_only_when_its_heartbeat_stops(
