@@ -193,6 +193,8 @@ def _resume_all(stage: Stage, invariants: Invariants) -> Iterator[str]:
             "unreadable",
         ):
             continue
+        if about["status"] in ("running", "paused") and not is_here(about):
+            continue  # of another machine, which nobody can ask before half a minute has passed
         if resumed == MOST_RESUMED:
             break
         resumed += 1
