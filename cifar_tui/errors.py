@@ -1,8 +1,12 @@
 """What is said to the person at the keys in place of a traceback."""
 
 import errno
+from collections.abc import Callable
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EROFS)
+
+Tick = Callable[[int, int], None]
+"""Told how much of how much is done; raises what the work is to end with."""
 
 
 class UserError(Exception):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick, UserError
 from cifar_tui.formats import plain, runs_text
 from cifar_tui.runs.contents import size_text
 from cifar_tui.runs.files import open_regular, replacing, sweep
@@ -41,7 +41,6 @@ LONGEST_ID = 200
 ZIP_FROM, ZIP_TO = 315_619_200, 4_354_646_400
 """The times that a .zip can hold, from 1980 to 2107, less a day for the time zone."""
 SUFFIXES = (".tar.gz", ".tgz", ".zip")
-Tick = Callable[[int, int], None]
 
 
 def is_run_id(name: str) -> bool:

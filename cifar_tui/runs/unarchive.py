@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick, UserError
 from cifar_tui.formats import plain, runs_text
-from cifar_tui.runs.archive import CHUNK, LARGEST, MIB, NEEDED, Tick, is_run_id
+from cifar_tui.runs.archive import CHUNK, LARGEST, MIB, NEEDED, is_run_id
 from cifar_tui.runs.files import open_regular, sync_folder
 from cifar_tui.runs.folder import TRASH, RunFolder, hidden_folder
 from cifar_tui.runs.listing import Run, read_run

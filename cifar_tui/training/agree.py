@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cifar_tui.data.batches import PlainBatches
 from cifar_tui.data.dataset import Split, empty_split
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick, UserError
 from cifar_tui.formats import plain
 from cifar_tui.runs.agreement import Agreement, agree
 from cifar_tui.runs.listing import Run
@@ -14,8 +14,6 @@ from cifar_tui.training.ensemble import counter, same_images
 from cifar_tui.training.export import CPU, model_of
 from cifar_tui.training.images import best_of, images_of, remark_on
 from cifar_tui.training.step import predict
-
-Tick = Callable[[int, int], None]
 
 
 def agreement(

@@ -18,7 +18,7 @@ from torch import Tensor
 from cifar_tui import __version__
 from cifar_tui.data.batches import PlainBatches
 from cifar_tui.data.dataset import Split
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick, UserError
 from cifar_tui.formats import accuracy, plain, shortened
 from cifar_tui.runs.files import write_json
 from cifar_tui.runs.listing import Run
@@ -29,8 +29,6 @@ from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.export import CPU, counts_of, model_of
 from cifar_tui.training.images import best_of, images_of, remark_on
 from cifar_tui.training.step import probabilities
-
-Tick = Callable[[int, int], None]
 
 
 def no_tick(done: int, total: int) -> None:

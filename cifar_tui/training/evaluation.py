@@ -2,14 +2,13 @@
 
 import contextlib
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from cifar_tui.data.batches import PlainBatches
 from cifar_tui.data.dataset import Dataset, Split
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick, UserError
 from cifar_tui.models import build_model
 from cifar_tui.runs.evaluation import (
     PICTURES,
@@ -28,7 +27,6 @@ from cifar_tui.training.images import best_of, images_of
 
 BATCH = 250
 """Images per batch; changes no result."""
-Tick = Callable[[int, int], None]
 
 
 def evaluation_of(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from cifar_tui.data.batches import PlainBatches
 from cifar_tui.data.dataset import Dataset, Split
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick, UserError
 from cifar_tui.models import build_model
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import origin_of
@@ -29,7 +29,6 @@ BATCH = 100
 """Images per batch; so few stay in a CPU's cache."""
 MOST_THREADS = 16
 CPU = torch.device("cpu")
-Tick = Callable[[int, int], None]
 Batches = Sequence[tuple[Tensor, Tensor]]
 
 

@@ -21,7 +21,13 @@ from cifar_tui.training.device import forward, make_current, set_precision, sync
 from cifar_tui.training.graphed import make_step
 from cifar_tui.training.optimiser import make_optimiser, set_lr, state_of
 from cifar_tui.training.step import AnyStep, Means
-from cifar_tui.training.trainer import Tick, initial_loss, run_epoch, seeded_model, train_figures
+from cifar_tui.training.trainer import (
+    BatchTick,
+    initial_loss,
+    run_epoch,
+    seeded_model,
+    train_figures,
+)
 
 MAY_DIFFER = frozenset(
     {
@@ -51,7 +57,7 @@ def train_together(
     members: Sequence[Member],
     dataset: Dataset,
     device: torch.device,
-    tick: Tick,
+    tick: BatchTick,
     left: Callable[[], set[int]] = set,
 ) -> Iterator[tuple[int, Event]]:
     """Train all at once; yields (number of the member, event), each member's as when alone.
@@ -241,7 +247,7 @@ def _draw(stack: Stack, batches: TrainBatches, epoch: int) -> Iterator[tuple[Ten
 
 
 def _validate(
-    stack: Stack, validation: PlainBatches, epoch: int, tick: Tick
+    stack: Stack, validation: PlainBatches, epoch: int, tick: BatchTick
 ) -> list[dict[str, Any]]:
     """The validation figures of each run's epoch event."""
     stack.model.eval()

@@ -26,7 +26,7 @@ from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, sta
 from cifar_tui.training.step import AnyStep, Means, Step, evaluate
 
 Phase = Literal["train", "val"]
-Tick = Callable[[Phase, int, int, int, Callable[[], None]], float]
+BatchTick = Callable[[Phase, int, int, int, Callable[[], None]], float]
 """Called between batches with (phase, epoch, images done, images in all, settle); returns the
 seconds it held the trainer up, and may raise to end the run. `settle` waits until the device has
 done all it was given, to be called before time is taken that is not the trainer's."""
@@ -37,7 +37,7 @@ def train(
     spec: RunSpec,
     dataset: Dataset,
     device: torch.device,
-    tick: Tick,
+    tick: BatchTick,
     keep: Keep,
     resume: Checkpoint | None = None,
 ) -> Iterator[Event]:
@@ -112,7 +112,7 @@ def run_epoch(
     batches: Iterable[tuple[Tensor, Tensor]],
     images: int,
     epoch: int,
-    tick: Tick,
+    tick: BatchTick,
     mark: Callable[[], Mark] | None = None,
 ) -> float:
     """Train one epoch of so many images; returns its seconds without those that `tick` held it.
@@ -151,7 +151,7 @@ def _validate(
     epoch: int,
     spec: RunSpec,
     device: torch.device,
-    tick: Tick,
+    tick: BatchTick,
 ) -> dict[str, Any]:
     held = 0.0
 

@@ -1,8 +1,9 @@
 """The dialog that lays two runs' predictions over each other."""
 
+from cifar_tui.errors import Tick
 from cifar_tui.formats import plain
 from cifar_tui.runs.listing import Run
-from cifar_tui.ui.working import Tick, WorkDialog
+from cifar_tui.ui.working import WorkDialog
 
 
 class AgreementDialog(WorkDialog):

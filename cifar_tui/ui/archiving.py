@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick, UserError
 from cifar_tui.formats import plain, runs_text
 from cifar_tui.runs.archive import (
     archive_path,
@@ -13,7 +13,7 @@ from cifar_tui.runs.archive import (
     require_ended,
 )
 from cifar_tui.runs.listing import Run
-from cifar_tui.ui.working import FileDialog, Tick
+from cifar_tui.ui.working import FileDialog
 
 
 class ArchiveDialog(FileDialog):

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
+from cifar_tui.errors import Tick
 from cifar_tui.formats import at_epoch, plain
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.predictions import check_output, output_path
 from cifar_tui.runs.provenance import check_outputs, record_path
-from cifar_tui.ui.working import FileDialog, Tick
+from cifar_tui.ui.working import FileDialog
 
 if TYPE_CHECKING:
     from cifar_tui.training.ensemble import Ensemble

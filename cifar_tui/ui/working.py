@@ -14,12 +14,11 @@ from textual.widget import Widget
 from textual.widgets import Input, ProgressBar, Static
 from textual.worker import get_current_worker
 
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick, UserError
 from cifar_tui.formats import plain
 
 SHOW_EVERY = 0.1
 """Seconds between two moves of the bar."""
-Tick = Callable[[int, int], None]
 
 
 class _Left(Exception):
