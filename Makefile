@@ -22,10 +22,10 @@ test-ray: $(VENV)/.installed-test
 	@test -d $(RAY)/ray || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-q --upgrade --target $(RAY) 'ray>=2.40' || echo "Ray cannot be installed for this Python: skipped."
 	@test ! -d $(RAY)/ray || PYTHONPATH=$(CURDIR):$(CURDIR)/$(RAY) \
-		$(BIN)/python -m pytest -q tests/clusters/try_ray.py tests/clusters/try_ray_apart.py
+		$(BIN)/python -m pytest -q tests/queue/ray/try_ray.py tests/queue/ray/try_ray_apart.py
 
 test-slurm: $(VENV)/.installed-test
-	CIFAR_TUI_TEST_SLURM=1 $(BIN)/python -m pytest -q tests/slurm
+	CIFAR_TUI_TEST_SLURM=1 $(BIN)/python -m pytest -q tests/queue/slurm
 
 test-gpu: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.gpu $(GPU_ARGS)
@@ -48,6 +48,7 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python -m cifar_tui.reference docs/reference.md

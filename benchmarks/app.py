@@ -22,8 +22,8 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import kept_settings
 from cifar_tui.runs.listing import Run, Runs, read_epochs
 from cifar_tui.runs.record import Point, Summary
-from cifar_tui.spec import RunSpec
-from cifar_tui.wording import to_toml
+from cifar_tui.spec.naming import to_toml
+from cifar_tui.spec.spec import RunSpec
 
 FIRST_WORDS = ("Enter launches", "Images", "Epochs", "Momentum", "Schedule", "launch", "help")
 """From the first line to the last: the form can be read once these are there."""

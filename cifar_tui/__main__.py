@@ -46,11 +46,11 @@ def start() -> None:
     gc.disable()  # until the first screen is there: nothing is garbage yet
     from pathlib import Path
 
-    from cifar_tui.backends.choices import Wish
     from cifar_tui.errors import UserError
-    from cifar_tui.formats import plain
+    from cifar_tui.queue.choices import Wish
     from cifar_tui.runs.folder import RUNS
-    from cifar_tui.ui.launch import open_app
+    from cifar_tui.start import open_app
+    from cifar_tui.text import plain
 
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))
     runs, data = Path(given.get("--runs", RUNS)), given.get("--data", "data")

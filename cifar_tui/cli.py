@@ -12,21 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 
 from cifar_tui import __version__
-from cifar_tui.backends.choices import ANY, Wish
-from cifar_tui.commands import (
-    compare,
-    devices,
-    evaluation,
-    finding,
-    keep,
-    nets,
-    predict,
-    printing,
-    save,
-    stats,
-)
-from cifar_tui.commands.bench import bench_command
-from cifar_tui.commands.flags import (
+from cifar_tui.console import printing
+from cifar_tui.console.flags import (
     ANY_BACKEND,
     RUNS,
     AnyRuns,
@@ -36,16 +23,35 @@ from cifar_tui.commands.flags import (
     RunsDir,
     spec_flags,
 )
-from cifar_tui.commands.lab import lab_app
-from cifar_tui.commands.runs import runs_app
 from cifar_tui.errors import UserError
-from cifar_tui.formats import plain
+from cifar_tui.features.bench.command import bench_command
+from cifar_tui.features.compare import command as compare
+from cifar_tui.features.devices import command as devices
+from cifar_tui.features.effects import command as stats
+from cifar_tui.features.history import command as finding
+from cifar_tui.features.history.run_command import runs_app
+from cifar_tui.features.inspect import command as evaluation
+from cifar_tui.features.labs.command import lab_app
+from cifar_tui.features.predict import command as predict
+from cifar_tui.features.save import command as save
+from cifar_tui.features.storage import command as keep
+from cifar_tui.features.weights import command as nets
+from cifar_tui.queue.choices import ANY, Wish
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
-from cifar_tui.settings import make_spec
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.naming import read_toml
+from cifar_tui.spec.settings import make_spec
+from cifar_tui.spec.spec import RunSpec
 from cifar_tui.terminal import let_go
-from cifar_tui.wording import read_toml
+from cifar_tui.text import plain
+
+if TYPE_CHECKING:
+    SpecFlags = Any
+    NO_FLAGS: Any = None
+else:
+    SpecFlags = spec_flags()
+    NO_FLAGS = SpecFlags()
+
 
 app = App(
     name="cifar-tui",
@@ -130,14 +136,6 @@ def complain(sentence: str) -> None:
     print(f"cifar-tui: {plain(sentence)}", file=sys.stderr)
 
 
-if TYPE_CHECKING:
-    SpecFlags = Any
-    NO_FLAGS: Any = None
-else:
-    SpecFlags = spec_flags()
-    NO_FLAGS = SpecFlags()
-
-
 @app.default
 def open_app(*, data: DataDir = "data", on: OnBackend = ANY_BACKEND, runs: RunsDir = RUNS) -> None:
     """Open the app."""
@@ -149,7 +147,7 @@ def _open(runs: Path, data: str, watch: Sequence[RunSpec] = (), wish: Wish = ANY
 
     terminal = Terminal()
     terminal.fork()
-    from cifar_tui.ui.launch import open_app
+    from cifar_tui.start import open_app
 
     open_app(runs, data, watch, wish, terminal)
 
@@ -176,8 +174,8 @@ def train(
     runs: RunsDir = RUNS,
 ) -> int:
     """Train one run, or a grid of runs one after another or on several devices."""
-    from cifar_tui import headless
-    from cifar_tui.commands.progress import train_printer
+    from cifar_tui.console.progress import train_printer
+    from cifar_tui.queue import headless
 
     given = {} if spec is None else read_toml(spec)
     flags = dataclasses.asdict(settings)
@@ -209,16 +207,15 @@ def worker(
     runs: RunsDir = RUNS,
 ) -> int:
     """Train queued runs without a terminal: what a run in the background is."""
-    from cifar_tui import headless
-    from cifar_tui.backends import detached
-    from cifar_tui.commands.progress import SilentPrinter
+    from cifar_tui.console.progress import SilentPrinter
+    from cifar_tui.queue import detached, headless
 
     if serve:
-        from cifar_tui.backends.serve import serve_stdin
+        from cifar_tui.queue.slot_process import serve_stdin
 
         return serve_stdin(runs)
     if in_slurm:
-        from cifar_tui.backends.slurm_job import train_in_job
+        from cifar_tui.queue.cluster.slurm_job import train_in_job
 
         return train_in_job(runs, *run)
     known = Runs(runs)
@@ -238,7 +235,7 @@ def summary(
     runs: AnyRuns = RUNS,
 ) -> None:
     """Show a model layer by layer: shapes, parameters, multiply-adds."""
-    from cifar_tui.models.summary import computation_answers, summarise_spec
+    from cifar_tui.models.layer_table import computation_answers, summarise_spec
 
     flags = dataclasses.asdict(settings)
     spec = make_spec({k: v for k, v in flags.items() if v is not None})
@@ -255,8 +252,8 @@ def summary(
 @data_app.default
 def data_show(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show splits, class counts, channel statistics and fingerprint of the images."""
-    from cifar_tui.data import find, open_dataset
     from cifar_tui.data.dataset import describe
+    from cifar_tui.data.loading import find, open_dataset
 
     note = find(data).note
     described = describe(open_dataset(data)) | {"note": note}
@@ -269,7 +266,7 @@ def data_show(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUN
 @data_app.command(name="download")
 def data_download(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Get the official CIFAR-10 archive (170 MB); run it again to resume."""
-    from cifar_tui.data.download import download
+    from cifar_tui.data.official import download
 
     folder = Path(data)
     with printing.download_progress(json) as tick:
@@ -283,7 +280,7 @@ app.command(bench_command, name="bench")
 @app.command
 def backends(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show what can train runs here, and what the others lack."""
-    from cifar_tui.backends.choices import CHOICES
+    from cifar_tui.queue.choices import CHOICES
 
     found = [
         {"name": c.name, "help": c.help, "why_not": c.why_not(), "options": dict(c.options)}

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from cifar_tui.settings import GROUPS, format_value, settings_in
-from cifar_tui.ui.keys import EVERYWHERE, KEYS
+from cifar_tui.spec.settings import GROUPS, format_value, settings_in
+from cifar_tui.tui.keys import EVERYWHERE, KEYS
 
 PLACES = {
     "new": "New run",

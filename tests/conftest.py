@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cifar_tui.data.demo import draw_demo
+from tests.apps import make_app, save_run  # noqa: F401 - fixtures for all
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:

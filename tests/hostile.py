@@ -15,18 +15,17 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from cifar_tui.commands import printing
-from cifar_tui.commands.printing_compare import print_comparison
-from cifar_tui.commands.progress import JsonPrinter, LinePrinter
+from cifar_tui.console import printing
+from cifar_tui.console.progress import JsonPrinter, LinePrinter
 from cifar_tui.errors import UserError
-from cifar_tui.runs.compare import Asked, compare
-from cifar_tui.runs.contents import contents
+from cifar_tui.features.compare.command import print_comparison
+from cifar_tui.features.compare.core import Asked, compare
+from cifar_tui.features.inspect import pages
+from cifar_tui.runs.disk import contents
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.follow import Follower
-from cifar_tui.runs.listing import Runs, read_run
+from cifar_tui.runs.listing import Follower, Runs, read_run
 from cifar_tui.runs.record import Notes, Point, Progress, Summary, this_worker
-from cifar_tui.spec import RunSpec
-from cifar_tui.ui import runpages
+from cifar_tui.spec.spec import RunSpec
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", 0))
 search = settings(
@@ -194,10 +193,10 @@ def show_everything(folder: Path) -> None:
         printed(lambda run=run: printing.print_run(run))
         details = printed_json(lambda run=run: printing.print_json(printing.run_details(run)))
         assert details["id"] == run.id
-        runpages.settings_lines(run)
-        rows = runpages.event_rows(run.path)
+        pages.settings_lines(run)
+        rows = pages.event_rows(run.path)
         assert all(cell.isprintable() for row in rows for cell in row)
-        runpages.file_rows(contents(run.path))
+        pages.file_rows(contents(run.path))
         look = Follower(runs, run.id).look()
         printed(lambda look=look: LinePrinter().show(look))
         for line in printed(lambda look=look: JsonPrinter().show(look)).splitlines():

@@ -13,8 +13,8 @@ import pytest
 
 from cifar_tui import cli
 from cifar_tui.runs.folder import RunFolder
+from tests.apps import save_run as save_run
 from tests.conftest import Command, json_lines
-from tests.ui.conftest import save_run as save_run
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cifar_tui import cli
-from cifar_tui.commands import printing
+from cifar_tui.console import printing
+from cifar_tui.features.predict.core import read_predictions
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs
-from cifar_tui.runs.predictions import read_predictions
-from cifar_tui.settings import SETTINGS, make_spec
-from cifar_tui.wording import read_toml
+from cifar_tui.spec.naming import read_toml
+from cifar_tui.spec.settings import SETTINGS, make_spec
 from tests.hostile import (
     EPOCH,
     ESCAPES,

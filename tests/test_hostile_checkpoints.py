@@ -15,17 +15,17 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from cifar_tui.data import official
-from cifar_tui.models import build_model
-from cifar_tui.models.stored import read_stored
-from cifar_tui.models.weights import read_weights
+from cifar_tui.features.import_.compute import import_checkpoint
+from cifar_tui.features.predict.compute import export_predictions
+from cifar_tui.features.weights.compute import read_weights
+from cifar_tui.models.build import build_model
+from cifar_tui.models.torch_file import read_stored
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.origin import origin_of
-from cifar_tui.settings import edited
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.settings import edited
+from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load
-from cifar_tui.training.export import export_predictions
-from cifar_tui.training.foreign import import_checkpoint
 from cifar_tui.training.optimiser import make_optimiser
 from cifar_tui.training.resume import resume_point
 from tests.hostile import ESCAPES, POINT, a_folder, few, points, refusal, rubbish, values

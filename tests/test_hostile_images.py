@@ -17,8 +17,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cifar_tui.data import course, official
-from cifar_tui.data.places import ARCHIVE, NEEDED, locate_course
+from cifar_tui.data import course_files, official
+from cifar_tui.data.find import ARCHIVE, NEEDED, locate_course
 from tests.hostile import a_folder, few, refusal, rubbish, search, values
 
 
@@ -83,8 +83,8 @@ def test_an_array_is_read_or_refused(name: str, content: bytes, zipped: bool) ->
                 (folder / member).write_bytes(data)
         before = set(folder.rglob("*"))
         tracemalloc.start()
-        if not refusal(lambda: course.read(folder)):
-            assert course.read(folder).train.images.shape == (2, 32, 32, 3)
+        if not refusal(lambda: course_files.read(folder)):
+            assert course_files.read(folder).train.images.shape == (2, 32, 32, 3)
         tracemalloc.stop()
         assert set(folder.rglob("*")) == before
 
@@ -129,7 +129,7 @@ def test_a_zip_is_read_or_refused_and_never_unpacked(
         assert refused or not any(".." in name or name[0] == "/" for name, *_ in found)
         assert refused or not any(encrypted for *_, encrypted in found)
         if not refused and locate_course(folder):
-            refusal(lambda: course.read(folder))
+            refusal(lambda: course_files.read(folder))
         assert set(outside.rglob("*")) == {folder, path}
 
 

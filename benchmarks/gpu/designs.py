@@ -9,12 +9,12 @@ import torch
 from benchmarks.gpu.kernels import seen
 from benchmarks.gpu.pieces import BATCH, SIX, Setup, apart, drive
 from benchmarks.gpu.results import Results, listed, short
-from cifar_tui.data.batches import PlainBatches, TrainBatches
 from cifar_tui.data.dataset import Dataset
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.training.batched import Member, train_together
+from cifar_tui.training.batches import PlainBatches, TrainBatches
 from cifar_tui.training.graphed import WARM_UP, Batch, GraphedStep, make_step, preserved
 from cifar_tui.training.step import Step, evaluate
-from cifar_tui.training.together import Member, train_together
 
 WAYS = (("simplenn", "fp32"), ("simplenn", "bf16"), ("resnet20", "bf16"))
 COMPILED = (("resnet20", "bf16"), ("resnet20", "tf32"), ("simplenn", "fp32"))

@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.pieces import Setup
 from benchmarks.gpu.results import Results
-from cifar_tui.data.batches import PlainBatches, TrainBatches
+from cifar_tui.training.batches import PlainBatches, TrainBatches
 from cifar_tui.training.graphed import make_step
 from cifar_tui.training.step import evaluate
 

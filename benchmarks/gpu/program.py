@@ -17,7 +17,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Runs, read_epochs, read_events, read_progress, read_run
 from cifar_tui.runs.record import ENDED
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.spec import RunSpec
 
 LOOK = 0.02
 """Seconds between two looks at a run's folder."""

@@ -9,12 +9,12 @@ import torch
 
 from benchmarks.gpu.pieces import BATCH, Setup
 from benchmarks.gpu.results import Results, listed, median, short
-from cifar_tui.bench import plain
-from cifar_tui.bench.parts import WARM_UP, Resident
-from cifar_tui.data.batches import TrainBatches
 from cifar_tui.data.dataset import Dataset
-from cifar_tui.spec import RunSpec
-from cifar_tui.training.backlog import Backlog, marker
+from cifar_tui.features.bench import plain
+from cifar_tui.features.bench.parts import WARM_UP, Resident
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.training.batches import TrainBatches
+from cifar_tui.training.device import Backlog, marker
 from cifar_tui.training.graphed import GraphedStep, make_step
 from cifar_tui.training.trainer import train
 

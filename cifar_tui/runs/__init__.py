@@ -1,1 +1,1 @@
-"""The run folder, the list of runs, comparison and predictions.csv; nothing here needs torch."""
+"""One run's folder, and the folder of runs; nothing here needs torch."""

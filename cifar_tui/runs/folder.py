@@ -13,10 +13,9 @@ from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
-from cifar_tui.data import lasting
+from cifar_tui.data.loading import lasting
 from cifar_tui.errors import UserError
-from cifar_tui.formats import plain
-from cifar_tui.runs.files import (
+from cifar_tui.files import (
     append_whole,
     dump_json,
     finite,
@@ -27,9 +26,10 @@ from cifar_tui.runs.files import (
     write_json,
 )
 from cifar_tui.runs.record import Notes, Progress, Summary, new_stamp
-from cifar_tui.settings import SETTINGS, edited, make_spec
-from cifar_tui.spec import RunSpec
-from cifar_tui.wording import parse_toml, read_toml, slug, title, to_toml
+from cifar_tui.spec.naming import parse_toml, read_toml, slug, title, to_toml
+from cifar_tui.spec.settings import SETTINGS, edited, make_spec
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.text import plain
 
 Order = Literal["stop", "pause", "go"]
 RUNS = Path("saved_model")

@@ -1,4 +1,4 @@
-"""Reads run folders: one run, the list of runs, and the run that a person means."""
+"""Reads run folders: one run, the list of runs, the run that a person means."""
 
 import os
 import threading
@@ -10,14 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from cifar_tui.errors import UserError
-from cifar_tui.formats import plain
-from cifar_tui.runs.files import MAX_RECORD_BYTES, LineReader, read_json
+from cifar_tui.files import MAX_RECORD_BYTES, LineReader, read_json
+from cifar_tui.locks import Lock, is_held
 from cifar_tui.runs.folder import TRASH, current_settings
 from cifar_tui.runs.liveness import Liveness
-from cifar_tui.runs.lock import Lock, is_held
 from cifar_tui.runs.notes import read_notes
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, by_time
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.text import plain
 
 LEFT = "in a process that is gone; `runs resume` trains it"
 """Why a run waits whose queue ended before its turn."""
@@ -347,3 +347,31 @@ def labelled(runs: Sequence[Run]) -> list[str]:
         f"{letter}{plain(run.name)}{' (synthetic)' if run.synthetic else ''}"
         for letter, run in zip(letters, runs, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at a run shows: its state, the new events, and all epochs so far."""
+
+    run: Run
+    events: list[dict[str, Any]]
+    epochs: list[dict[str, Any]]
+    progress: Progress | None
+
+
+class Follower:
+    """Looks at one run again and again, reading only what was added."""
+
+    def __init__(self, runs: Runs, run_id: str) -> None:
+        self.run_id = run_id
+        self._runs = runs
+        self._lines = LineReader(runs.folder / run_id / "events.jsonl")
+        self._epochs: list[dict[str, Any]] = []
+
+    def look(self) -> Look:
+        """Read the run's state first and its events after, so that an ended run is complete."""
+        run = self._runs.get(self.run_id)
+        events = list(sound(self._lines))
+        if any(event.get("event") in ("epoch", "start", "resume") for event in events):
+            self._epochs = epochs_of(events, self._epochs)
+        return Look(run, events, self._epochs, run.progress or read_progress(run.path))

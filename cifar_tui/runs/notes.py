@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from cifar_tui.errors import UserError
-from cifar_tui.runs.files import MAX_RECORD_BYTES, read_json, sweep, write_json
-from cifar_tui.runs.lock import changing
+from cifar_tui.files import MAX_RECORD_BYTES, read_json, sweep, write_json
+from cifar_tui.locks import changing
 from cifar_tui.runs.record import Notes
-from cifar_tui.settings import make_spec
+from cifar_tui.spec.settings import make_spec
 
 FILE = "notes.json"
 

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_tui.data import DEMO, find
+from cifar_tui.data.loading import DEMO, find
 from cifar_tui.errors import UserError
 from cifar_tui.runs.listing import Run, read_meta
-from cifar_tui.settings import SETTINGS
+from cifar_tui.spec.settings import SETTINGS
 
 USUAL: str = SETTINGS["data"].default
 """Where images lie unless a folder is named."""

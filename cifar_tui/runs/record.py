@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from cifar_tui.formats import plain
+from cifar_tui.text import plain
 
 Line = Annotated[str, AfterValidator(plain)]
 """Text on one line, in which control characters are shown, not obeyed."""

@@ -1,1 +1,1 @@
-"""The engine: schedule, step, trainer, checkpoints, and the worker thread that runs a queue."""
+"""Turns a spec and images into events: steps, optimiser, checkpoints."""

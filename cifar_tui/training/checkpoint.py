@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from cifar_tui.errors import UserError
-from cifar_tui.models import build_model
-from cifar_tui.models.stored import read_best
-from cifar_tui.runs.files import fingerprint, write_atomic
-from cifar_tui.settings import make_spec
-from cifar_tui.spec import RunSpec
+from cifar_tui.files import fingerprint, write_atomic
+from cifar_tui.models.build import build_model
+from cifar_tui.models.torch_file import read_best
+from cifar_tui.spec.settings import make_spec
+from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.optimiser import make_optimiser
 
 FORMAT = 1

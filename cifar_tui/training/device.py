@@ -1,13 +1,17 @@
-"""Where a run computes, and in which precision."""
+"""Where a run computes, in which precision, and how much work a device is given ahead."""
 
-from collections.abc import Callable
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from cifar_tui.errors import UserError
-from cifar_tui.spec import RunSpec
-from cifar_tui.training.slot import this_slot
+from cifar_tui.spec.spec import RunSpec
 
 
 def choose_device(spec: RunSpec) -> torch.device:
@@ -82,3 +86,132 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} {torch.cuda.get_device_name(device)}"
     return str(device)
+
+
+SLOT, CORES = "CIFAR_TUI_SLOT", "CIFAR_TUI_CORES"
+"""What a process that trains in a slot is told of it."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One place to train: `cuda:1`, or `cpu:0` with its share of the cores."""
+
+    name: str
+    cores: tuple[int, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """The torch device of what is trained here."""
+        return "cpu" if self.name.startswith("cpu") else self.name
+
+    def takes(self, device: str) -> bool:
+        """Whether a run whose spec names this device can be trained here."""
+        named = "cuda:0" if device == "cuda" else device
+        return device == "auto" or named == self.device
+
+    def environment(self) -> dict[str, str]:
+        """What its process must be told."""
+        return {SLOT: self.name} | ({CORES: ",".join(map(str, self.cores))} if self.cores else {})
+
+
+def this_slot(environ: Mapping[str, str] = os.environ) -> Slot | None:
+    """The slot that this process trains in, if any."""
+    name = environ.get(SLOT)
+    return Slot(name) if name else None
+
+
+def slot_name() -> str:
+    """The name of this process's slot, or nothing."""
+    slot = this_slot()
+    return slot.name if slot else ""
+
+
+def settle(environ: Mapping[str, str] = os.environ) -> None:
+    """Keep this process to its slot's cores; to be called before torch is imported."""
+    cores = environ.get(CORES)
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
+
+
+AHEAD = 0.05
+"""Seconds of work that a device may be given ahead: it never runs dry and obeys soon."""
+LEAST = 2
+"""Batches that it may always be given ahead, however long they take."""
+
+
+class Mark(Protocol):
+    """A point in the work of a device, as a recorded `torch.cuda.Event` is."""
+
+    def query(self) -> bool:
+        """Whether the device has come as far as this."""
+
+    def synchronize(self) -> None:
+        """Wait until it has."""
+
+
+def marker(device: torch.device) -> Callable[[], Mark] | None:
+    """What marks how far a device was given work; None where that is done once it is given."""
+    if device.type != "cuda":
+        return None
+
+    def mark() -> Mark:
+        event = torch.cuda.Event(blocking=True)
+        event.record(torch.cuda.current_stream(device))
+        return event
+
+    return mark
+
+
+class Backlog:
+    """The batches that a device was given and has not trained yet.
+
+    Python hands a GPU its steps many times faster than it takes them: without a bound a whole epoch
+    would wait in its queue, and neither orders nor progress would reach the run meanwhile.
+    """
+
+    def __init__(
+        self, mark: Callable[[], Mark] | None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._mark = mark
+        self._clock = clock
+        self._began = clock()
+        self._waiting: deque[tuple[Mark, int]] = deque()
+        self._batches = 0
+        self._images = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, images: int) -> int:
+        """Note that the device was given one more batch, and so `images` in all.
+
+        Waits while it has too much to do; returns how many images it has trained.
+        """
+        if self._mark is None:
+            return images
+        self._waiting.append((self._mark(), images))
+        while self._waiting and self._waiting[0][0].query():
+            self._take()
+        while len(self._waiting) > self._most():
+            self.wait()
+        return self._images
+
+    def wait(self) -> int:
+        """Wait for the oldest batch; returns how many images are trained."""
+        self._waiting[0][0].synchronize()
+        self._take()
+        return self._images
+
+    def settle(self) -> None:
+        """Wait until all is done."""
+        while self._waiting:
+            self.wait()
+
+    def _take(self) -> None:
+        _, self._images = self._waiting.popleft()
+        self._batches += 1
+
+    def _most(self) -> float:
+        """How many batches last as long as the device may be ahead, by its speed so far."""
+        seconds = self._clock() - self._began
+        return max(LEAST, AHEAD * self._batches / seconds) if seconds > 0 else LEAST

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.errors import UserError
-from cifar_tui.formats import plain
+from cifar_tui.runs.control import edited_words, only_best_words
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_events
 from cifar_tui.runs.origin import Origin, image_words, other_images, without_images
 from cifar_tui.runs.record import ENDED
-from cifar_tui.runs.steer import edited_words, only_best_words
-from cifar_tui.settings import edited
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.settings import edited
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.text import plain
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.faults import Mismatch
 

@@ -6,8 +6,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from cifar_tui.data.batches import PlainBatches
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.device import forward
 
 

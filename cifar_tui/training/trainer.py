@@ -1,4 +1,4 @@
-"""The trainer: turns a spec and images into a stream of events."""
+"""The trainer: turns a spec and images into a stream of events, and measures its pace."""
 
 import copy
 import time
@@ -8,21 +8,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from cifar_tui.data.batches import PlainBatches, TrainBatches, epoch_seed
 from cifar_tui.data.dataset import Dataset
-from cifar_tui.models import build_model
-from cifar_tui.spec import RunSpec
-from cifar_tui.training.backlog import Backlog, Mark, marker
+from cifar_tui.models.build import build_model
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.training.batches import PlainBatches, TrainBatches, epoch_seed
 from cifar_tui.training.checkpoint import Checkpoint
-from cifar_tui.training.course import Course, Event, Keep
 from cifar_tui.training.device import (
+    Backlog,
+    Mark,
     forward,
     make_current,
+    marker,
     set_precision,
     synchronize,
 )
 from cifar_tui.training.graphed import make_step
 from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, state_of
+from cifar_tui.training.run_state import Course, Event, Keep
 from cifar_tui.training.step import AnyStep, Means, Step, evaluate
 
 Phase = Literal["train", "val"]
@@ -163,3 +165,44 @@ def _validate(
     loss, accuracy = evaluate(model, validation, spec, device, count)
     seconds = time.perf_counter() - began - held
     return {"val_loss": loss, "val_acc": accuracy, "val_seconds": seconds}
+
+
+class Rate:
+    """Training speed over the last seconds, and the length of a whole epoch."""
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        """Images per second, smoothed; None before it is known."""
+        self._epoch_seconds: float | None = None
+        self._epoch = 0
+        self._epoch_began = 0.0
+        self._images = 0
+        self._left = 0
+        self._mark: tuple[float, int] | None = None
+
+    def count(self, training: bool, epoch: int, done: int, images: int, now: float) -> None:
+        """Take note of one look between two batches, `done` of the phase's `images` into it."""
+        if epoch != self._epoch:
+            if epoch == self._epoch + 1 and self._epoch_began:
+                self._epoch_seconds = now - self._epoch_began
+            self._epoch, self._epoch_began, self._mark = epoch, now, None
+        if not training:
+            self._left = 0
+            return
+        self._images, self._left = images, images - done
+        if self._mark and now > self._mark[0] and done > self._mark[1]:
+            fresh = (done - self._mark[1]) / (now - self._mark[0])
+            self.value = fresh if self.value is None else 0.7 * self.value + 0.3 * fresh
+        self._mark = (now, done)
+
+    def forget(self) -> None:
+        """Begin anew after a pause."""
+        self._mark = None
+        self._epoch_began = 0.0
+
+    def seconds_left(self, epochs: int) -> float | None:
+        """Time for the rest of this epoch and `epochs` more; None before the speed is known."""
+        if not self.value:
+            return None
+        per_epoch = self._epoch_seconds or self._images / self.value
+        return epochs * per_epoch + self._left / self.value

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cifar_tui.data import open_dataset
 from cifar_tui.data.dataset import Dataset, describe
 from cifar_tui.data.demo import draw_demo
+from cifar_tui.data.loading import open_dataset
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cifar_tui.data import find, official, open_dataset
+from cifar_tui.data import official
 from cifar_tui.data.dataset import describe
-from cifar_tui.data.download import download
-from cifar_tui.data.places import ARCHIVE
+from cifar_tui.data.find import ARCHIVE
+from cifar_tui.data.loading import find, open_dataset
+from cifar_tui.data.official import download
 from cifar_tui.errors import UserError
 
 FILES = (*official.TRAIN, official.TEST)

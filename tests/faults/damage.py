@@ -15,12 +15,11 @@ from typing import TypeVar
 
 import torch
 
-from cifar_tui.commands import printing
-from cifar_tui.data import open_dataset
+from cifar_tui.console import printing
+from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.follow import Follower
-from cifar_tui.runs.listing import Runs, read_run
+from cifar_tui.runs.listing import Follower, Runs, read_run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import Notes
 from cifar_tui.training.checkpoint import load

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from cifar_tui.errors import UserError
+from cifar_tui.runs.control import requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.runs.steer import requeue
 from tests.faults.rig import (
     PATIENCE,
     Bench,

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 import cifar_tui.data.demo
-from cifar_tui.data import open_dataset
 from cifar_tui.data.dataset import Dataset, Split
-from cifar_tui.runs.files import write_json
-from cifar_tui.spec import RunSpec
+from cifar_tui.data.loading import open_dataset
+from cifar_tui.files import write_json
+from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.trainer import train
 from tests.faults.rig import EXACT, PATIENCE, Lost, fork, wait

@@ -17,11 +17,11 @@ import torch
 import torch._dynamo  # what the first optimiser would import, in every child anew
 
 from cifar_tui.data.demo import draw_demo
+from cifar_tui.queue.train_run import perform
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_epochs, read_run
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import load
-from cifar_tui.training.perform import perform
 
 EXACT = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc")
 FILES = {

@@ -55,7 +55,7 @@ def app(stage: Stage) -> str:
 
 def _raise_in_a_screen() -> None:
     """Have the key for help raise, as an error in any widget would."""
-    from cifar_tui.ui.app import CifarApp
+    from cifar_tui.app import CifarApp
 
     def raises(self: object) -> None:
         raise RuntimeError("raised on purpose")

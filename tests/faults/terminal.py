@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cifar_tui.runs.listing import Runs
-from cifar_tui.wording import to_toml
+from cifar_tui.spec.naming import to_toml
 from tests.faults.rig import (
     PATIENCE,
     Bench,

@@ -9,7 +9,6 @@ import ctypes
 import gc
 import importlib
 import os
-import pkgutil
 import pty
 import re
 import signal
@@ -28,8 +27,8 @@ from typing import Any, NoReturn
 import torch
 
 import cifar_tui.__main__
-from cifar_tui.runs.turns import device_turn
-from cifar_tui.training import absence
+from cifar_tui.queue.turns import device_turn
+from cifar_tui.training import faults
 
 TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that a program may meet in its own way; held back until it is entered."""
@@ -253,11 +252,13 @@ class World:
 
 def load_program() -> None:
     """Import all that a program may need, so that its forks need not; its minute is a moment."""
-    for module in pkgutil.walk_packages(cifar_tui.__path__, "cifar_tui."):
-        if not module.name.endswith("__main__"):
-            with contextlib.suppress(ImportError):  # what needs Ray
-                importlib.import_module(module.name)
-    absence.GRACE = GRACE
+    package = Path(cifar_tui.__file__).parent
+    for path in package.rglob("[!_]*.py"):
+        with contextlib.suppress(ImportError):  # what needs Ray
+            importlib.import_module(
+                ".".join(path.relative_to(package.parent).with_suffix("").parts)
+            )
+    faults.GRACE = GRACE
     gc.collect()
     gc.freeze()  # else each fork would copy what it only counts
 

@@ -1,1 +1,1 @@
-"""Tests of cifar_tui.models."""
+"""Tests of cifar_tui.models.build."""

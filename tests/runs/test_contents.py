@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cifar_tui.commands import printing
-from cifar_tui.runs.contents import contents, size_text, total
+from cifar_tui.console import printing
+from cifar_tui.runs.disk import contents, size_text, total
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.spec import RunSpec
 
 
 def test_files_come_largest_first_and_links_do_not_count(tmp_path: Path) -> None:

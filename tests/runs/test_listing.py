@@ -13,16 +13,14 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.errors import UserError
-from cifar_tui.formats import age
-from cifar_tui.runs.compare import differing
-from cifar_tui.runs.fields import FIELDS
-from cifar_tui.runs.files import MAX_JSON_BYTES, LineReader, finite, write_atomic
+from cifar_tui.features.compare.core import differing
+from cifar_tui.files import MAX_JSON_BYTES, LineReader, finite, write_atomic
+from cifar_tui.locks import Lock
+from cifar_tui.query.fields import FIELDS, Line
+from cifar_tui.query.groups import group_runs
+from cifar_tui.runs.control import requeue
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.follow import Follower
-from cifar_tui.runs.groups import group_runs
-from cifar_tui.runs.line import Line
-from cifar_tui.runs.listing import Runs, read_epochs, read_run
-from cifar_tui.runs.lock import Lock
+from cifar_tui.runs.listing import Follower, Runs, read_epochs, read_run
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.runs.record import (
     Point,
@@ -33,8 +31,8 @@ from cifar_tui.runs.record import (
     this_host,
     this_worker,
 )
-from cifar_tui.runs.steer import requeue
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.text import age
 
 
 def make(

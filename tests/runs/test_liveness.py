@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.errors import UserError
+from cifar_tui.locks import Lock
+from cifar_tui.runs.control import requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
-from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.record import Progress, Worker, this_worker
-from cifar_tui.runs.steer import requeue
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.spec import RunSpec
 from tests.conftest import Command
 
 
@@ -126,7 +126,7 @@ AS_ANOTHER_USER = """
 import _strptime  # all that is imported is so beforehand, where only root may read
 import os
 from pathlib import Path
-import cifar_tui.backends.worker
+import cifar_tui.queue.thread
 from cifar_tui import cli, headless
 os.setuid(12345)
 raise SystemExit(cli.run(["runs", "resume", "last"]))

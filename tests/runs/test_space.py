@@ -10,14 +10,14 @@ import torch
 
 from cifar_tui import cli
 from cifar_tui.errors import UserError
-from cifar_tui.labs.answer import RANK, _rank
+from cifar_tui.features.labs.answer import RANK, _rank
+from cifar_tui.locks import Lock
+from cifar_tui.runs.control import requeue
+from cifar_tui.runs.disk import empty_trash, keep_best, size_of, spare
 from cifar_tui.runs.folder import TRASH, RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_run
-from cifar_tui.runs.lock import Lock
 from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.record import Progress, this_worker
-from cifar_tui.runs.space import empty_trash, keep_best, size_of, spare
-from cifar_tui.runs.steer import requeue
 from tests.conftest import Command
 from tests.hostile import SUMMARY, as_json, good_run, refusal
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cifar_tui.queue.train_run import perform
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.spec import RunSpec
+from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load, save
-from cifar_tui.training.perform import perform
 
 
 def demo_runs(factory: pytest.TempPathFactory) -> Path:

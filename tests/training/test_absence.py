@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cifar_tui.backends.worker import Worker
+from cifar_tui.queue import train_run
+from cifar_tui.queue.thread import Worker
+from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_epochs, read_run
-from cifar_tui.runs.turns import device_turn
-from cifar_tui.spec import RunSpec
-from cifar_tui.training import absence, perform
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.training import faults
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -48,8 +49,8 @@ def remove(folder: Path) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder is given up after a moment, and a device given back at once."""
-    monkeypatch.setattr(absence, "GRACE", 0.5)
-    monkeypatch.setattr(perform, "HOLD", 0.0)
+    monkeypatch.setattr(faults, "GRACE", 0.5)
+    monkeypatch.setattr(train_run, "HOLD", 0.0)
 
 
 def test_a_run_whose_folder_is_removed_ends_and_the_next_one_starts(

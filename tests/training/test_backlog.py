@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cifar_tui.training.backlog import AHEAD, Backlog
+from cifar_tui.training.device import AHEAD, Backlog
 from cifar_tui.training.step import Means
 from cifar_tui.training.trainer import run_epoch
 

@@ -8,18 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from cifar_tui.backends.worker import Worker
-from cifar_tui.data import open_dataset
 from cifar_tui.data.dataset import Dataset
-from cifar_tui.data.latest import IMAGES
+from cifar_tui.data.loading import IMAGES, open_dataset
+from cifar_tui.locks import Lock
+from cifar_tui.queue import train_run
+from cifar_tui.queue.thread import Worker
+from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
-from cifar_tui.runs.lock import Lock
-from cifar_tui.runs.turns import device_turn
-from cifar_tui.spec import RunSpec
-from cifar_tui.training import perform
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.training.device import slot_name
 from cifar_tui.training.faults import explain, is_device_lost
-from cifar_tui.training.slot import slot_name
 
 Fail = Callable[[Exception], None]
 
@@ -29,7 +28,7 @@ def first_run_fails(monkeypatch: pytest.MonkeyPatch) -> Fail:
     """Let training raise an error that no machine without a GPU can raise, the first time only."""
 
     def arrange(error: Exception) -> None:
-        real, failed = perform.train, []
+        real, failed = train_run.train, []
 
         def train(*arguments: Any) -> Any:
             if failed:
@@ -37,7 +36,7 @@ def first_run_fails(monkeypatch: pytest.MonkeyPatch) -> Fail:
             failed.append(True)
             raise error
 
-        monkeypatch.setattr(perform, "train", train)
+        monkeypatch.setattr(train_run, "train", train)
 
     return arrange
 
@@ -156,7 +155,7 @@ def test_a_folder_that_is_gone_ends_its_run_and_not_the_queue(
 def test_a_run_whose_images_take_long_to_be_read_is_not_silent(
     tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(perform, "READING_BEAT", 0.01)
+    monkeypatch.setattr(train_run, "READING_BEAT", 0.01)
     where = str(tiny_course)
     folder = RunFolder.create(tmp_path, RunSpec(data=where, epochs=1))
     counters: set[int] = set()
@@ -169,14 +168,14 @@ def test_a_run_whose_images_take_long_to_be_read_is_not_silent(
         return open_dataset(where)
 
     monkeypatch.setitem(IMAGES.elsewhere, where, ("slow", read))
-    assert perform.perform(folder).status == "finished"
+    assert train_run.perform(folder).status == "finished"
     assert len(counters) == 3
 
 
 def test_a_pause_is_taken_once_the_device_has_done_what_it_was_given(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, RunSpec(data="demo"))
     summary = read_run(folder.path).summary
-    run = perform.Performance(
+    run = train_run.Performance(
         folder, summary, Lock(folder.path / "lock"), lambda: "", lambda _: None
     )
     folder.write_order("pause")
@@ -205,7 +204,7 @@ def test_waiting_for_the_device_counts_in_no_time(tmp_path: Path) -> None:
 
     with device_turn("cpu", slot_name()) as other:
         assert other.take(tmp_path / "elsewhere" / "other")
-        ended = perform.perform(folder, stopping)
+        ended = train_run.perform(folder, stopping)
     assert looks == [12.5, 12.5]
     assert (ended.status, ended.seconds) == ("stopped", 12.5)
 
@@ -221,7 +220,7 @@ def test_a_pause_counts_in_no_time(tmp_path: Path, tiny_course: Path) -> None:
             looks.append(found.seconds)
         return "stopped by the test" if len(looks) > 1 else ""
 
-    ended = perform.perform(folder, stopping)
+    ended = train_run.perform(folder, stopping)
     assert ended.status == "stopped"
     assert looks[0] > 0
     assert ended.seconds == looks[0]

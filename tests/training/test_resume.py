@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from cifar_tui.errors import UserError
+from cifar_tui.features.inspect.compute import evaluation_of
+from cifar_tui.queue.train_run import perform
+from cifar_tui.runs.control import requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_epochs, read_meta, read_run
 from cifar_tui.runs.record import Summary
-from cifar_tui.runs.steer import requeue
-from cifar_tui.spec import RunSpec
-from cifar_tui.training.evaluation import evaluation_of
-from cifar_tui.training.perform import perform
+from cifar_tui.spec.spec import RunSpec
 
 LONG = 100_000
 BELONGS = ("best.pt", "last.pt", "meta.json")
@@ -24,7 +24,7 @@ BELONGS = ("best.pt", "last.pt", "meta.json")
 @pytest.fixture(autouse=True)
 def obeys_at_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """However quick the epochs are, a stop is heard in the one it falls in."""
-    monkeypatch.setattr("cifar_tui.training.perform.BEAT", 0.0)
+    monkeypatch.setattr("cifar_tui.queue.train_run.BEAT", 0.0)
 
 
 def train_some(folder: RunFolder) -> Summary:

@@ -1,0 +1,394 @@
+"""The app: its screens, the runs they read, and the actions that work everywhere."""
+
+import asyncio
+import gc
+import io
+import os
+import queue
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+from textual import work
+from textual.app import SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.widgets import Input
+
+from cifar_tui.errors import UserError
+from cifar_tui.features.new_run.screen import NewScreen
+from cifar_tui.query.pace import longest_first
+from cifar_tui.queue.choices import ANY, Wish, make_backend
+from cifar_tui.queue.queue import Backend
+from cifar_tui.runs.control import BY_USER, in_training, left_behind, order, requeue
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.text import plain, runs_text
+from cifar_tui.tui.dialogs import AskToLeave
+from cifar_tui.tui.help import HelpScreen
+from cifar_tui.tui.jobs import ThreadPerJob
+from cifar_tui.tui.keys import EVERYWHERE, bindings, keys_for
+from cifar_tui.tui.keystrokes import KeystrokesApp
+from cifar_tui.tui.screen import CifarScreen
+
+if TYPE_CHECKING:
+    from cifar_tui.features.labs.lab import Scale
+
+
+SWITCH_SECONDS = 0.01
+"""Textual waits 0.05 s before it draws another screen, which is felt as a slow key."""
+LINE_EVERY = 1.0
+"""Seconds between two looks whether the terminal is still there."""
+READY_EVERY = 1.5
+"""Seconds between two screens that are made ready behind the first."""
+
+
+def _make_screen(module: str, name: str) -> CifarScreen:
+    """A screen of a feature, imported when it is first shown: the first one comes sooner."""
+    screen = getattr(import_module(f"cifar_tui.features.{module}.screen"), name)()
+    assert isinstance(screen, CifarScreen)
+    return screen
+
+
+class CifarApp(KeystrokesApp):
+    """Screens over one folder of runs; training happens in the worker it is given."""
+
+    TITLE = "cifar-tui"
+    CSS_PATH = "app.tcss"
+    DEFAULT_MODE = "new"
+    MODES: ClassVar = {
+        "new": NewScreen,
+        "live": partial(_make_screen, "live", "LiveScreen"),
+        "history": partial(_make_screen, "history", "HistoryScreen"),
+        "lab": partial(_make_screen, "labs", "LabScreen"),
+        "devices": partial(_make_screen, "devices", "DevicesScreen"),
+    }
+    BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
+        (0, "-narrow"),
+        (144, "-wide"),
+    ]
+
+    def __init__(
+        self,
+        folder: Path,
+        data: str,
+        worker: Backend,
+        *,
+        watch: str | None = None,
+        wish: Wish = ANY,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.DEFAULT_MODE = "live" if watch else "new"  # type: ignore[misc]
+        super().__init__()
+        self.runs = Runs(folder)
+        self.data = data
+        self.worker = worker
+        self.watched: str | None = watch
+        """Id of the run that the live screen shows; None for the one in training."""
+        self.lab_scale: Scale | None = None
+        """How much of each experiment the lab book launches; None for the full setting."""
+        self.over: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """Holds something once the screen is to end although nobody left it; signals may put."""
+        self.line_dropped = False
+        """Whether the terminal is gone."""
+        self.errors: list[str] = []
+        """The tracebacks of what ended the screen."""
+        self.stop_reason = ""
+        """Why training is to stop with the screen; without a reason it goes on."""
+        self.exit_code = 0
+        """The program's, where the screen was left or ended by a signal."""
+        self.training_began = False
+        """Whether the worker was started."""
+        self.wish = wish
+        """What the worker was made from."""
+        self._notes = notes
+        """What to say of its devices, once there is a screen."""
+        self._in_foreground = os.getppid()
+        self.keep_training = False
+        """Whether it was left with the wish that training goes on in the background."""
+
+    @property
+    def _background_screens(self) -> list[Screen[Any]]:
+        """None under an opaque screen, as else what changes there is sent over the line."""
+        opaque = bool(self._screen_stack) and self._screen_stack[-1].styles.background.a == 1
+        return [] if opaque else super()._background_screens
+
+    def on_mount(self) -> None:
+        """Show the first screen, then let torch load behind it."""
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPerJob())
+        if not self.is_headless:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)  # Textual stops anew after `fg`
+            loop.add_signal_handler(signal.SIGCONT, self.call_later, self._come_back)
+            self.set_interval(LINE_EVERY, self._check_line)
+        self.call_after_refresh(self._begin)
+
+    def _come_back(self) -> None:
+        """Take the terminal anew after a stop; Textual by itself would then read it twice over,
+        never end, and take it even when the screen is over."""
+        if not self.line_dropped:
+            with self.suspend():
+                pass
+
+    def _begin(self) -> None:
+        """What waits for the first screen; the garbage collector need not look at that again."""
+        gc.freeze()
+        gc.enable()
+        self._greet()
+        if not self.worker.alive:  # a quick hand may have chosen another, which is started
+            self.worker.start()
+        self.training_began = True
+        if not self.is_headless:
+            self.make_screens_ready()
+
+    def make_screens_ready(self) -> None:
+        """Go on making screens ready, unless all are there."""
+        if self._unvisited:
+            self.set_timer(READY_EVERY, self._make_ready)
+
+    @property
+    def _unvisited(self) -> list[str]:
+        """The modes that have no screen yet."""
+        return [mode for mode in self.MODES if mode not in self._screen_stacks]
+
+    async def _make_ready(self) -> None:
+        """Make one screen behind the one that is shown, so that its first visit is quick."""
+        if self.worker.ready.is_set():
+            for mode in self._unvisited[:1]:  # none where all were visited meanwhile
+                await self._init_mode(mode)
+        self.make_screens_ready()
+
+    def _check_line(self) -> None:
+        """Notice a terminal that went away without a signal, as then no key ever comes again.
+
+        Where the process in its foreground was killed, the shell has it, and the screen must end.
+        """
+        line = select.poll()
+        line.register(sys.__stdin__ or 0, 0)
+        if line.poll(0):
+            self._drop_line()
+        elif os.getppid() != self._in_foreground:
+            self.over.put(None)
+            self.exit()
+
+    def _drop_line(self) -> None:
+        """The terminal is gone: end the screen, not the training."""
+        if not self.line_dropped:
+            self.line_dropped = True
+            self.over.put(None)
+            self.exit()
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End the screen; what ended it is for a log, not for the terminal."""
+        for renderable in renderables:
+            output = Console(file=io.StringIO(), width=100)
+            output.print(renderable)
+            self.errors.append(output.file.getvalue())  # type: ignore[attr-defined]
+        self.over.put(None)
+        self._close_messages_no_wait()
+
+    def _fatal_error(self) -> None:
+        """End the screen for the error that is being handled."""
+        self.panic(Text(traceback.format_exc()))
+
+    @work(thread=True)
+    def _greet(self) -> None:
+        """Say what trains already, and offer to go on with runs that were left behind.
+
+        What the other screens need is imported meanwhile, so that they open at once.
+        """
+        for screen in ("history", "live", "labs", "devices"):
+            import_module(f"cifar_tui.features.{screen}.screen")
+        try:
+            runs = self.runs.all()
+        except UserError as error:
+            self.call_from_thread(self.complain, error)
+            return
+        own = self.worker.own
+        training = [run for run in in_training(runs) if run.id not in own]
+        left = [run for run in left_behind(runs) if run.id not in own]
+        for note in self._notes:
+            self.call_from_thread(self.notify, note, timeout=10, markup=False)
+        if training:
+            text = f"{runs_text(len(training))} still training: F3 watches."
+            self.call_from_thread(self.notify, text, timeout=10)
+        if left:
+            many = "1 queued run was" if len(left) == 1 else f"{len(left)} queued runs were"
+            text = f"{many} left by a program that ended: F4, then R, goes on."
+            self.call_from_thread(self.notify, text, timeout=10)
+
+    def resume(self, runs: Iterable[Run]) -> None:
+        """Queue unfinished runs, each to go on from its last whole epoch."""
+        for run in runs:
+            try:
+                self.worker.add(requeue(run))
+            except UserError as error:
+                self.complain(error)
+
+    def launch(self, specs: Iterable[RunSpec]) -> None:
+        """Make the run folders, queue them, and watch the first if nothing else trains.
+
+        After a stop that held the queue, they come before what waits in it.
+        """
+        try:
+            folders = [RunFolder.create(self.runs.folder, spec) for spec in specs]
+        except UserError as error:
+            self.complain(error)
+            return
+        busy = self.worker.current is not None
+        first = self.worker.held and not busy
+        for place, folder in enumerate(self.in_order(folders)):
+            try:
+                self.worker.add(folder, place=place if first else None)
+            except UserError as error:
+                self.complain(error)
+        if busy:
+            self.notify(f"Queued {len(folders)} behind the run in training.")
+        else:
+            self.watch_run(folders[0].id if len(folders) == 1 else None)
+
+    def in_order(self, folders: Sequence[RunFolder]) -> Sequence[RunFolder]:
+        """Runs as they are to be queued: where several train at a time, the longest first."""
+        if self.worker.slots == 1 or len(folders) == 1:
+            return folders
+        return longest_first(folders, self.runs.all())
+
+    def watch_run(self, run_id: str | None) -> None:
+        """Show a run on the live screen; None follows whatever is in training."""
+        self.watched = run_id
+        self.action_go("live")
+
+    def new_from(self, run: Run) -> None:
+        """Fill the form with a run's settings, without what it is called."""
+        if run.spec is None:
+            self.complain(UserError(f"{run.name} has no readable settings."))
+            return
+        unnamed = run.spec.model_copy(update={"name": "", "tags": ()})
+        self.action_go("new")
+        self.call_after_refresh(partial(self._fill_form, unnamed))
+
+    def _fill_form(self, spec: RunSpec) -> None:
+        if isinstance(self.screen, NewScreen):
+            self.screen.fill(spec)
+
+    def action_backend(self) -> None:
+        """Choose what trains the runs that are launched from now on."""
+        from cifar_tui.features.devices.dialog import BackendDialog
+
+        if not isinstance(self.screen, BackendDialog):
+            self.push_screen(BackendDialog(self.wish), self._use_backend)
+
+    def _use_backend(self, wish: Wish | None) -> None:
+        """Have another worker, unless this one has runs in its hands."""
+        if wish is None:
+            return
+        try:
+            if self.worker.own and self.worker.alive and not self.worker.outlives:
+                many = len(self.worker.own)
+                raise UserError(f"{many} runs are in training or wait; change it after them.")
+            worker, notes = make_backend(self.runs.folder, wish)
+            if not self.worker.outlives:  # one whose devices all failed leaves its queue
+                for run_id in self.worker.queued:
+                    worker.add(RunFolder(self.runs.folder / run_id))
+        except UserError as error:
+            self.complain(error)
+            return
+        self.worker.close()
+        self.worker, self.wish = worker, wish
+        worker.start()
+        if isinstance(self.screen, NewScreen):
+            self.screen.on_screen_resume()
+        on = f" on {wish.devices}" if wish.devices else ""
+        for sentence in (f"Runs are trained by {wish.name}{on} from now on.", *notes):
+            self.notify(sentence, markup=False)
+
+    def complain(self, error: UserError) -> None:
+        """Show one sentence about what went wrong."""
+        self.notify(plain(str(error)), severity="error", markup=False, timeout=8)
+
+    def delay_update(self, delay: float = SWITCH_SECONDS) -> None:
+        """Hold the terminal's picture still while another screen takes its place."""
+        super().delay_update(delay)
+
+    def action_go(self, mode: str) -> None:
+        """Show another screen, from wherever a dialog may be open."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.switch_mode(mode)
+
+    async def action_back(self) -> None:
+        """Close what is open on top, else leave the text field."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif isinstance(self.focused, Input):
+            self.screen.set_focus(None)
+
+    def action_help(self) -> None:
+        """Show the keys of this screen and those that work everywhere."""
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.screen.id or self.current_mode))
+
+    async def action_quit(self) -> None:
+        """Leave, asking first when training would be stopped."""
+        if self.worker.own and not self.worker.outlives:
+            self.push_screen(AskToLeave(self._quit_question()), self._leave)
+        else:
+            self._leave("stop")
+
+    def _quit_question(self) -> str:
+        own = [self.runs.get(run_id) for run_id in self.worker.training]
+        training = [run for run in own if run.status != "queued"]
+        waiting = len(self.worker.queued) + len(own) - len(training)
+        parts = []
+        if len(training) > 1:
+            parts.append(
+                f"{len(training)} runs are in training. If stopped, their whole epochs are kept "
+                "and they can be resumed."
+            )
+        for run in training if len(training) == 1 else ():
+            done, epochs = run.summary.epochs_done, run.summary.epochs
+            parts.append(
+                f"{plain(run.name)} is in training. If stopped, {done} of {epochs} epochs are kept "
+                "and it can be resumed."
+            )
+        if waiting:
+            parts.append(f"{waiting} {'runs wait' if waiting > 1 else 'run waits'} to be trained.")
+        return "\n".join(parts)
+
+    def _leave(self, choice: str | None) -> None:
+        if choice == "background":
+            self.keep_training = True
+            for run in filter(None, map(self.runs.get, self.worker.training)):
+                if run.status == "paused":
+                    order(run, "go")
+        if choice:
+            self.stop_reason = BY_USER if choice == "stop" else ""
+            self.exit()
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C does not leave, as in a text field it copies; say what does."""
+        keys = self.screen.active_bindings.values()
+        leave = [k.binding for k in keys if k.binding.action == "app.quit" and k.binding.show]
+        self.notify(f"{leave[0].key_display if leave else 'q'} leaves the program.")
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: what applies on this screen, from the table of keys."""
+        for key in [*keys_for(screen.id or self.current_mode), *keys_for(EVERYWHERE)]:
+            if key.action not in ("app.command_palette", "app.back"):
+                title = key.label.capitalize()
+                action = partial(self._run_on, screen, key.action)
+                yield SystemCommand(f"{title} ({key.display})", key.help, action)
+        yield SystemCommand("Theme", "Change colours, light or dark", self.action_change_theme)
+
+    async def _run_on(self, screen: Screen[object], action: str) -> None:
+        await self.run_action(action, screen)

@@ -1,1 +1,0 @@
-"""What trains queued runs: this program, a process per device, Ray or Slurm."""

@@ -1,1 +1,0 @@
-"""The commands: each reads its flags, calls the core, and prints."""

@@ -1,0 +1,358 @@
+"""What the commands print: tables and progress for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from cifar_tui.console.table import Column, Table, cut_middle, output_width, prefix
+from cifar_tui.runs.disk import contents, size_text, total
+from cifar_tui.runs.listing import Run, best_run, read_epochs, read_events, read_meta
+from cifar_tui.spec.naming import brief, model_name
+from cifar_tui.spec.settings import changed
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.text import (
+    EPOCH_COLUMNS,
+    accuracy,
+    at_epoch,
+    epoch_cells,
+    loss,
+    plain,
+    rate,
+    runs_text,
+)
+
+if TYPE_CHECKING:
+    from cifar_tui.features.bench.rounds import Result
+    from cifar_tui.features.labs.answer import Answer as LabAnswer
+    from cifar_tui.features.surface.core import Surface
+    from cifar_tui.features.weights.compute import Weights
+    from cifar_tui.models.layer_table import Answer, Summary
+
+
+STAMP = len("20261126-183321-481756")
+"""Of the characters of an id, those that say when a run was made."""
+SURFACE_CELLS = 40
+"""Width of a slice of a loss surface; half as many lines make it square."""
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json_text(value, indent=2))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Standard JSON in ASCII, so that no text in it can steer a terminal."""
+    return json.dumps(value, indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def one_line(text: str) -> str:
+    """Text on one line, ending with a full stop."""
+    line = " ".join(text.split())
+    return line if line.endswith((".", "?", "!")) else line + "."
+
+
+def say(value: Mapping[str, Any], sentence: str, as_json: bool) -> None:
+    """The outcome of a command, as JSON or as a sentence."""
+    if as_json:
+        print_json(value)
+    else:
+        print("\n".join(map(plain, sentence.split("\n"))))
+
+
+def put(*things: str | Text | Table) -> None:
+    """Print texts, which a terminal breaks between words, and tables."""
+    width = output_width()
+    console = Console(highlight=False, width=width)
+    for thing in things:
+        lines = thing.lines(width) if isinstance(thing, Table) else [thing]
+        for line in lines:
+            text = line if isinstance(line, Text) else Text(plain(line))
+            if text.no_wrap and not text.style:
+                print(text.plain)  # of 100,000 rows, at once
+                continue
+            console.print(text, soft_wrap=width is None or bool(text.no_wrap))
+
+
+def print_runs(runs: Sequence[Run], folder: Path) -> None:
+    """The list of runs, a line each."""
+    if not runs:
+        print(f"No runs in {folder}. `cifar-tui train` makes one.")
+        return
+    table = Table(
+        id_column(runs),
+        Column("name", cut=cut_middle),
+        Column("settings", 16),
+        *("best val_acc", "epochs", Column("status", 13)),
+        right=["epochs"],
+        drop=["settings", "epochs", "best val_acc"],
+        keep=["status"],
+    )
+    for run in runs:
+        settings = "" if run.spec is None else _settings(run.spec)
+        demo = " edited" * bool(run.edited) + " demo" * run.synthetic
+        demo += " pinned" * run.notes.pinned
+        table.add(
+            run.id,
+            run.name,
+            settings,
+            at_epoch(run.summary.best),
+            f"{run.summary.epochs_done}/{run.summary.epochs}",
+            f"{run.status}{demo} {run.problem}".strip(),
+        )
+    best = best_run(list(runs))
+    line = f"{runs_text(len(runs))} in {folder}"
+    put(table, line + (f", best {best.id} {at_epoch(best.summary.best)}" if best else ""))
+
+
+def id_column(runs: Sequence[Run]) -> Column:
+    """The column of their ids, of which enough is left to name one."""
+    ids = {run.id for run in runs}
+    longest = max(map(len, ids), default=0)
+    telling = (n for n in range(STAMP, longest) if len({i[:n] for i in ids}) == len(ids))
+    return Column("id", next(telling, longest), prefix)
+
+
+def _settings(spec: RunSpec) -> str:
+    return f"{model_name(spec.model_dump())} {brief(changed(spec))}".strip()
+
+
+def run_details(run: Run) -> dict[str, Any]:
+    """One run for programs: its summary with `spec`, all its events, `meta`, and its files."""
+    return run.to_dict() | {
+        "epochs_planned": run.summary.epochs,
+        "epochs": read_epochs(run.path),
+        "events": [e for e in read_events(run.path) if e.get("event") != "epoch"],
+        "files": [{"name": plain(f.name), "bytes": f.size} for f in contents(run.path)],
+        "meta": read_meta(run.path),
+    }
+
+
+def print_run(run: Run) -> None:
+    """One run: state, settings that differ from the defaults, epochs."""
+    summary = run.summary
+    lines = [
+        f"{run.name}  {run.status}" + (f": {summary.reason}" if summary.reason else ""),
+        f"id        {run.id}",
+        f"settings  {_settings(run.spec) if run.spec else run.problem}",
+        f"best      val_acc {at_epoch(summary.best)}",
+        f"device    {summary.device}   parameters {summary.parameters or 0:,}   "
+        f"images {summary.source}{' (synthetic)' if run.synthetic else ''}",
+    ]
+    if summary.initial_loss is not None:
+        lines.append(f"loss      {loss(summary.initial_loss)} before training (ln 10 = 2.3026)")
+    if run.edited:
+        lines.append(f"edited    {run.edited}")
+    if run.tags:
+        lines.append(f"tags      {', '.join(run.tags)}")
+    if run.notes.note:
+        lines.append(f"note      {run.notes.note}")
+    files = contents(run.path)
+    lines.append(f"files     {size_text(total(files))} in {len(files)} files")
+    table = Table(*EPOCH_COLUMNS, right=EPOCH_COLUMNS)
+    for event in read_epochs(run.path):
+        table.add(*epoch_cells(event))
+    put(*lines, "", table)
+
+
+def print_summary(spec: RunSpec, summary: "Summary", answers: Sequence["Answer"]) -> None:
+    """The layer table with totals, and the computation answers if asked for."""
+    from cifar_tui.models.layer_table import ROW, rows
+
+    table = Table(*ROW, right=ROW[4:])
+    for row in rows(summary):
+        table.add(*row)
+    put(model_name(spec.model_dump()), table)
+    for answer in answers:
+        put(f"{answer.question}  {answer.answer}")
+
+
+def print_data(described: Mapping[str, Any]) -> None:
+    """Splits, class counts, channel statistics and fingerprint."""
+    kind = "synthetic demo set" if described["synthetic"] else f"{described['source']} CIFAR-10"
+    put(f"{kind}  {described['folder'] or ''}".strip())
+    if described["note"]:
+        put(described["note"])
+    names = described["classes"] or [str(i) for i in range(10)]
+    table = Table("split", "images", *names, right=["images", *names])
+    for name, split in described["splits"].items():
+        counts = split["counts"] or ["-"] * 10
+        table.add(name, f"{split['images']:,}", *(str(c) for c in counts))
+    put(table)
+    for key in ("mean", "std"):
+        put(f"{key:4}  " + "  ".join(f"{v:.4f}" for v in described[key]))
+    put(f"fingerprint  {described['fingerprint']}")
+
+
+def print_backends(found: Sequence[Mapping[str, Any]]) -> None:
+    """A line per backend, then its options; what cannot be used says why."""
+    for backend in found:
+        put(f"{backend['name']:<10} {backend['why_not'] or backend['help']}")
+        for name, help in backend["options"].items():
+            put(f"           --option {name}=...  {help}")
+
+
+BENCH_COLUMNS = (
+    "model",
+    "",
+    "a script",
+    "b ours",
+    "c limit",
+    "floor",
+    "b/a",
+    "b/c",
+    "s/epoch",
+    "six",
+)
+
+
+def print_bench(result: "Result") -> None:
+    """Rates and ratios of each model and precision, and what the columns mean."""
+    table = Table(*BENCH_COLUMNS, right=BENCH_COLUMNS[2:])
+    for row in result.rows:
+        rates = map(rate, (row.plain, row.engine, row.limit, row.floor))
+        ratios = (f"{row.engine_over_plain:.2f}", f"{row.engine_over_limit:.3f}")
+        seconds = f"{row.to_dict()['seconds_per_epoch']['engine']:.2f}"
+        six = "" if row.six_together is None else f"{row.six_together:.2f}"
+        table.add(row.model, row.precision, *rates, *ratios, seconds, six)
+    put(
+        f"{result.device}, {result.threads} threads, {result.source} images, "
+        f"median of {result.rounds} rounds; images/s in training",
+        table,
+        "a: the usual script (PIL, DataLoader, .item() each step; always fp32)  b: this engine",
+        "c: the same steps on one resident batch  floor: operations or bytes over measured peaks",
+        "six: the time of six learning rates as one batched model (--together) over that of one",
+        "The ratios are what counts: images/s belong to this machine at this hour.",
+        *(f"{row.model} {row.precision}: {text}" for row in result.rows for text in row.remarks),
+    )
+
+
+def print_labs(answers: Sequence["LabAnswer"]) -> None:
+    """The experiments, a line each, and which images their figures are about."""
+    columns = (
+        Column("lab", 18),
+        "state",
+        "ours",
+        "report",
+        "bar",
+        "answer",
+        Column("question", 30),
+    )
+    table = Table(*columns, right=["ours", "report", "bar"], drop=["bar", "report"])
+    for found in answers:
+        show = found.lab.measure.show_with_unit
+        figures = (show(found.ours), show(found.reported), accuracy(found.lab.bar))
+        table.add(found.lab.name, found.state, *figures, found.word, found.lab.question)
+    scaled = [f"Scaled: {answers[0].scaled}."] if answers[0].scaled else []
+    settled = "A question mark: not yet settled; more seeds help."
+    put(table, _images_line(answers[0]), *scaled, settled)
+
+
+def print_answer(found: "LabAnswer") -> None:
+    """One experiment: its settings with our figures beside the others, and the verdict."""
+    show = found.lab.measure.show
+    bar = "" if found.lab.bar is None else f"   the assignment asks for val_acc {found.lab.bar:g}"
+    if found.bar_reached is not None:
+        bar += f": {'reached' if found.bar_reached else 'not reached'}"
+    columns = ("setting", found.lab.measure.name, "n", "report", "others", "loss 0", "runs")
+    table = Table(*columns, right=columns[2:6])
+    for row in found.rows:
+        ours = (row.figure(show), str(len(row.values)))
+        figures = (*ours, show(row.arm.report), row.arm.others_words, loss(row.initial_loss))
+        table.add(row.arm.label, *figures, _run_words(row.runs))
+    put(
+        f"{found.lab.name}  {found.lab.question}",
+        f"{found.state}{bar}",
+        table,
+        "loss 0: before training, beside ln 10 = 2.3026",
+        f"look at  {found.lab.look_at}",
+        f"answer   {found.verdict}",
+        _images_line(found),
+        *([found.lab.note] if found.lab.note else []),
+    )
+
+
+def _run_words(runs: Sequence[Run]) -> str:
+    """How many runs, what the unfinished ones do, and where they were trained."""
+    words = [
+        run.status
+        if run.status in ("finished", "diverged")
+        else f"{run.status} {run.summary.epochs_done}/{run.summary.epochs}"
+        for run in runs
+    ]
+    counted = {word: words.count(word) for word in words}
+    devices = sorted({run.summary.device for run in runs if run.summary.device})
+    states = ", ".join(word if n == 1 else f"{n} {word}" for word, n in counted.items())
+    return f"{states} {', '.join(devices)}".strip()
+
+
+def _images_line(found: "LabAnswer") -> str:
+    note = f". {found.images.note}" if found.images.note else ""
+    return f"images   {found.images.words}{note}"
+
+
+def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str) -> None:
+    """Each layer's spread and shares, a group of columns per run, and histograms of one layer."""
+    from cifar_tui.features.weights.compute import COLUMNS, cells, layer_names, pictures
+
+    letters = [title[0] for title in titles] if len(found) > 1 else [""]
+    first = 1 if len(found) > 1 else 0
+    columns = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[first:]]
+    table = Table("layer", "weights", *columns, right=["weights", *columns])
+    for name in layer_names(found):
+        layers = [weights.layer(name) for weights in found]
+        counts = {f"{one.count:,}" for one in layers if one is not None}
+        table.add(name, "/".join(counts), *(c for one in layers for c in cells(one)[first:]))
+    drawn = pictures(titles, found, layer, 80, 8)
+    put(table, "", f"{layer}: how many weights (log axis) have which value", *drawn)
+
+
+def print_surfaces(names: Sequence[str], surfaces: Sequence["Surface"]) -> None:
+    """Slices side by side on one scale, what the shades stand for, and each one's figures."""
+    from cifar_tui.drawing import shade_legend, slice_pictures
+    from cifar_tui.features.surface.core import FIGURES, common_scale, figure_cells
+
+    each = min(SURFACE_CELLS, SURFACE_CELLS * 2 // len(surfaces))
+    table = Table("run", *FIGURES, right=FIGURES)
+    for name, surface in zip(names, surfaces, strict=True):
+        table.add(name, *figure_cells(surface))
+    first = surfaces[0]
+    put(
+        *slice_pictures(names, surfaces, each * len(surfaces), each // 2),
+        "",
+        f"loss from  {shade_legend(*common_scale(surfaces))}",
+        "",
+        table,
+        "",
+        first.words(),
+    )
+
+
+@contextmanager
+def export_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar of images predicted, on a terminal."""
+    with progress("predicting", quiet) as tick:
+        yield tick
+
+
+@contextmanager
+def download_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar of bytes received, on a terminal."""
+    with progress("downloading", quiet) as tick:
+        yield tick
+
+
+@contextmanager
+def progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar of what is done and in all, on a terminal, with the time left."""
+    from rich.progress import Progress
+
+    hidden = quiet or not sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,1 +1,0 @@
-"""Pictures made of characters, the same in commands and screens."""

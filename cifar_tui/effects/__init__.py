@@ -1,1 +1,0 @@
-"""What mattered: the effect of each setting on the runs, with its uncertainty."""

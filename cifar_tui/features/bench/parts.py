@@ -1,0 +1,134 @@
+"""`python -m cifar_tui.features.bench.parts`: one measurement in a process, JSON in and out.
+
+A process each, so that the engine's memory settings and threads never help or hinder the others.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cifar_tui.data.dataset import Dataset
+from cifar_tui.data.loading import open_dataset
+from cifar_tui.features.bench import plain
+from cifar_tui.features.bench.floor import floor, peaks
+from cifar_tui.features.bench.rounds import SIX
+from cifar_tui.spec.settings import make_spec
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.training.batched import Member, train_together
+from cifar_tui.training.batches import TrainBatches
+from cifar_tui.training.device import choose_device, device_name, set_precision, synchronize
+from cifar_tui.training.graphed import make_step
+from cifar_tui.training.optimiser import make_optimiser
+from cifar_tui.training.process import keep_freed_memory
+from cifar_tui.training.step import Step
+from cifar_tui.training.trainer import seeded_model, train
+
+WARM_UP = 5
+"""Batches that are not timed."""
+
+
+def measure_plain(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict[str, Any]:
+    """(a) The usual script's loop."""
+    rate, seconds = plain.measure(dataset.train, dataset.val, spec, device, WARM_UP)
+    return {"images_per_second": rate, "val_seconds": seconds}
+
+
+def measure_engine(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict[str, Any]:
+    """(b) The second of two epochs of the trainer, as every run uses it."""
+    spec = spec.model_copy(update={"epochs": 2})
+    events = train(spec, dataset, device, lambda *_: 0.0, lambda *_: None)
+    found = list(events)
+    last = [event for event in found if event["event"] == "epoch"][-1]
+    remarks = [event["text"] for event in found if event["event"] == "remark"]
+    return {k: last[k] for k in ("images_per_second", "val_seconds")} | {"remarks": remarks}
+
+
+class Resident:
+    """One batch that is already cut, instead of a data set."""
+
+    def __init__(self, images: Tensor) -> None:
+        self._images = images
+
+    def cut(self, windows: Tensor) -> Tensor:
+        """The same images whatever is asked for."""
+        return self._images
+
+
+def measure_limit(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict[str, Any]:
+    """(c) The same model's steps on one resident batch, and nothing else."""
+    model = seeded_model(spec).to(device).to(memory_format=torch.channels_last).train()
+    batches = TrainBatches(plain.limited(dataset.train, spec.batch_size), spec, device)
+    windows, labels = next(batches.epoch(1))
+    images = batches.cut(windows)
+    plain_step = Step(model, make_optimiser(model, spec, device), Resident(images), spec)
+    step, _ = make_step(plain_step, [(windows, labels)])
+
+    def once() -> None:
+        if step is plain_step:
+            plain_step.update(images, labels)
+        else:
+            step(windows, labels)
+
+    steps = max(1, len(dataset.train) // len(labels))
+    _repeat(once, max(WARM_UP, steps // 10), device)
+    return {"images_per_second": steps * len(labels) / _repeat(once, steps, device)}
+
+
+def _repeat(work: Callable[[], None], times: int, device: torch.device) -> float:
+    synchronize(device)
+    began = time.perf_counter()
+    for _ in range(times):
+        work()
+    synchronize(device)
+    return time.perf_counter() - began
+
+
+def measure_together(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict[str, Any]:
+    """Six learning rates as one batched model: images a second, all six together."""
+    specs = [spec.model_copy(update={"epochs": 2, "lr": spec.lr * 2**-i}) for i in range(SIX)]
+    members = [Member(spec, lambda *_: None) for spec in specs]
+    events = train_together(members, dataset, device, lambda *_: 0.0)
+    epochs = [event for _, event in events if event["event"] == "epoch"]
+    return {"images_per_second": SIX * epochs[-1]["images_per_second"]}
+
+
+def measure_floor(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict[str, Any]:
+    """What arithmetic says no program can beat on this device."""
+    return floor(spec, peaks(spec, device)) | {"device": device_name(device)}
+
+
+PARTS = {
+    "plain": measure_plain,
+    "engine": measure_engine,
+    "limit": measure_limit,
+    "together": measure_together,
+    "floor": measure_floor,
+}
+
+
+def main() -> None:
+    """Measure what the JSON on the command line asks for, and print the figures."""
+    asked = json.loads(sys.argv[1])
+    spec = make_spec(asked["spec"])
+    device = choose_device(spec)
+    dataset = open_dataset(spec.data)
+    if asked["images"]:
+        dataset = replace(dataset, train=plain.limited(dataset.train, asked["images"]))
+    least = 2 * WARM_UP * spec.batch_size
+    if len(dataset.train) < least:
+        sys.exit(f"{len(dataset.train):,} training images are too few; bench needs {least:,}.")
+    if asked["part"] != "plain":
+        set_precision(spec, device)
+        keep_freed_memory()
+    found = PARTS[asked["part"]](spec, dataset, device)
+    print(json.dumps(found | {"source": dataset.source, "threads": torch.get_num_threads()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The command `runs compare`: runs beside each other, with their curves."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from cifar_tui.console import printing
+from cifar_tui.console.flags import RUNS, Json, RunsDir
+from cifar_tui.console.printing import put
+from cifar_tui.console.table import Column, Table, cut_middle
+from cifar_tui.errors import UserError
+from cifar_tui.features.compare.core import Asked, Entry, baseline_among, entries, entry_labels
+from cifar_tui.features.compare.tables import Question, figures_of
+from cifar_tui.query.curves import METRICS, MOST_SMOOTHING, Axis, Sample, sample_at
+from cifar_tui.runs.listing import Run, Runs, find_run
+from cifar_tui.text import clock, plain
+
+
+def register(runs_app: App) -> None:
+    """Add this command to those about saved runs."""
+    runs_app.command(runs_compare, name="compare")
+
+
+def runs_compare(
+    run: Annotated[tuple[str, ...], Parameter(name="RUN", help="Two or more runs.")],
+    /,
+    *,
+    metric: Annotated[
+        str | None, Parameter(help="Also the curves of val_acc, val_loss, gap, lr and so on.")
+    ] = None,
+    over: Annotated[Axis, Parameter(help="The curves' x axis; time is in seconds.")] = "epoch",
+    smooth: Annotated[
+        float, Parameter(help="Smooth the curves: the share of the past, from 0 to below 1.")
+    ] = 0.0,
+    baseline: Annotated[
+        str | None, Parameter(name="--baseline", help="The run among these to subtract.")
+    ] = None,
+    group: Annotated[
+        bool, Parameter(negative=(), help="Take runs together that are equal but for the seed.")
+    ] = False,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Show runs beside each other: the settings that differ, the figures, and curves if asked."""
+    from cifar_tui.features.compare.core import Asked, compare
+
+    _check(metric, smooth)
+    found = _runs(run, Runs(runs))
+    base = None if baseline is None else find_run(found, baseline, runs)
+    asked = Asked(base, group, metric, over, smooth)
+    if json:
+        printing.print_json(compare(found, asked))
+    else:
+        print_comparison(found, asked)
+
+
+def _runs(wanted: tuple[str, ...], known: Runs) -> list[Run]:
+    """The runs meant, each once."""
+    if len(wanted) < 2:
+        raise UserError("compare needs two or more runs, like `cifar-tui runs compare best last`.")
+    every = known.all()
+    found = {run.id: run for run in (find_run(every, word, known.folder) for word in wanted)}
+    return list(found.values())
+
+
+def _check(metric: str | None, smooth: float) -> None:
+    if metric is not None and metric not in METRICS:
+        raise UserError(f"There is no metric '{plain(metric)}'; there are {', '.join(METRICS)}.")
+    if not 0 <= smooth <= MOST_SMOOTHING:
+        raise UserError(f"--smooth must be from 0 to {MOST_SMOOTHING}; got {smooth:g}.")
+
+
+PLACES = 8
+"""Places along the x axis at which a curve's values are printed."""
+RIGHT = ("n", "epochs", "time", "Δ time")
+
+
+def print_comparison(runs: Sequence[Run], asked: Asked) -> None:
+    """The settings that differ and the figures; then values along the curves, if asked."""
+    found = entries(runs, grouped=asked.grouped)
+    names = entry_labels(found) if asked.grouped else [entry.first.name for entry in found]
+    base = baseline_among(found, asked.baseline.id) if asked.baseline else None
+    metric = asked.metric or "val_acc"
+    curves = [entry.curve(metric, asked.axis, asked.smoothing) for entry in found]
+    ask = Question(metric, smooth=asked.smoothing > 0, grouped=asked.grouped, baseline=base)
+    columns = figures_of(found, curves, ask)
+    figures = [Column(name, least=max(map(len, texts))) for name, texts in columns.items()]
+    table = Table(Column("run", cut=cut_middle), *figures, right=RIGHT, keep=["images"])
+    for row in zip(names, *columns.values(), strict=True):
+        table.add(*row)
+    put(table)
+    if asked.metric:
+        put("")
+        _print_curves(names, found, curves, asked)
+
+
+def _print_curves(
+    names: Sequence[str], found: Sequence[Entry], curves: Sequence[list[Sample]], asked: Asked
+) -> None:
+    metric = METRICS[asked.metric or "val_acc"]
+    places = _places([sample.x for curve in curves for sample in curve])
+    heads = [clock(x) if asked.axis == "time" else f"{x:.0f}" for x in places]
+    smooth = f", smoothed by {asked.smoothing:g}" if asked.smoothing else ""
+    if not places:
+        put(f"No run has a value of {metric.name} over {asked.axis}.")
+        return
+    put(f"{metric.name} over {asked.axis}{smooth}")
+    table = Table(Column("run", cut=cut_middle), *heads, "", right=heads)
+    for name, entry, curve in zip(names, found, curves, strict=True):
+        values = [_value(curve, x) for x in places]
+        table.add(name, *(metric.show(value) for value in values), entry.remark)
+    put(table)
+
+
+def _value(curve: Sequence[Sample], x: float) -> float | None:
+    """A curve's value at x; None beyond its end."""
+    sample = sample_at(curve, x)
+    return None if sample is None or (sample.last and x > sample.x) else sample.y
+
+
+def _places(xs: Sequence[float]) -> list[float]:
+    """Some places with values that lie about evenly, the first and the last included."""
+    known = sorted(set(xs))
+    if len(known) <= PLACES:
+        return known
+    step = (known[-1] - known[0]) / (PLACES - 1)
+    even = [known[0] + i * step for i in range(PLACES)]
+    return sorted({min(known, key=lambda x: abs(x - place)) for place in even})

@@ -1,0 +1,304 @@
+"""Comparison of runs: the settings that differ, repetitions, and figures beside a baseline's."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cifar_tui.query.curves import Axis, Band, Log, Sample, Spread, samples
+from cifar_tui.query.fields import FIELDS
+from cifar_tui.runs.listing import Run, read_epochs
+from cifar_tui.spec.naming import brief, model_name
+from cifar_tui.spec.settings import LABELS_AND_PLACES, SETTINGS
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.text import plain
+
+WITHOUT_EFFECT = (*LABELS_AND_PLACES, "seed")
+"""Settings that decide no figure, and the seed, which tells repetitions apart."""
+COMPARED = (
+    *("val_acc", "val_loss", "train_acc", "train_loss"),
+    *("last_val_acc", "last_val_loss", "last_train_acc", "last_train_loss"),
+    *("best_epoch", "epochs_done", "time", "epoch_time"),
+)
+"""The fields of a run that are set beside a baseline's."""
+LABEL_CELLS = 20
+
+
+@functools.lru_cache(maxsize=20_000)
+def identity(spec: RunSpec) -> tuple[Any, ...]:
+    """All that decides a run's figures but the seed: settings in force, the rest left out."""
+    values = spec.model_dump()
+    return tuple(
+        values[name] if setting.applies(values) else None
+        for name, setting in SETTINGS.items()
+        if name not in WITHOUT_EFFECT
+    )
+
+
+def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Settings in force that are not the same in all runs: name -> one value per run, or None."""
+    values = [run.spec.model_dump() if run.spec else {} for run in runs]
+    found = {}
+    for name, setting in SETTINGS.items():
+        if name in ("name", "tags"):
+            continue
+        row = [v[name] if name in v and setting.applies(v) else None for v in values]
+        if any(value != row[0] for value in row):
+            found[name] = row
+    return found
+
+
+def telling(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """The settings that differ, but for defaults that are merely not in force in all runs.
+
+    What has the most values comes first: it tells most of the runs apart; of equals, no seed.
+    """
+    found = {
+        name: values
+        for name, values in differing(runs).items()
+        if any(value not in (None, SETTINGS[name].default) for value in values)
+    }
+    return dict(sorted(found.items(), key=lambda item: (-len(set(item[1])), item[0] == "seed")))
+
+
+def labels(runs: Sequence[Run], aside: Sequence[str] = ()) -> list[str]:
+    """A short label per run that tells them apart: what differs, else the names, else numbers.
+
+    Of what differs, those settings are named that tell most, and only as many as are needed.
+    """
+    names = [run.name for run in runs]
+    settings = _settings_labels(runs, aside)
+    either = [text or name for text, name in zip(settings, names, strict=True)]
+    for texts in (settings, names, either):
+        short = [_cut(plain(text)) for text in texts]
+        if all(short) and len(set(short)) == len(short):
+            break
+    told = [
+        text if short.count(text) == 1 else _cut(text, f" #{short[: i + 1].count(text)}")
+        for i, text in enumerate(short)
+    ]
+    return [f"{text} demo" if run.synthetic else text for text, run in zip(told, runs, strict=True)]
+
+
+def _settings_labels(runs: Sequence[Run], aside: Sequence[str]) -> list[str]:
+    different = telling(runs)
+    few: dict[str, Sequence[Any]] = {}
+    found = [""] * len(runs)
+    for name, values in different.items():
+        more = _words(runs, {**few, name: values}, aside)
+        if len(set(more)) > len(set(found)):
+            few[name], found = values, more
+    return found
+
+
+def _words(
+    runs: Sequence[Run], different: Mapping[str, Sequence[Any]], aside: Sequence[str]
+) -> list[str]:
+    """Each run's values of these settings, in words."""
+    found = []
+    for i, run in enumerate(runs):
+        values = {
+            name: row[i]
+            for name, row in different.items()
+            if row[i] is not None and name not in (*aside, "device", "data", "val_batch_size")
+        }
+        model = model_name(run.spec.model_dump()) if run.spec and "model" in values else ""
+        found.append(f"{model} {brief(values)}".strip())
+    return found
+
+
+def _cut(text: str, end: str = "") -> str:
+    room = LABEL_CELLS - len(end)
+    return (text if len(text) <= room else text[: room - 1] + "…") + end
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row and one curve of a comparison: a run, or runs that are equal but for the seed."""
+
+    runs: tuple[Run, ...]
+    logs: tuple[Log, ...]
+    """Each run's epoch events."""
+
+    @property
+    def first(self) -> Run:
+        """The run whose settings stand for all."""
+        return self.runs[0]
+
+    def figure(self, name: str) -> Spread | None:
+        """A field of the runs as one figure; None where no run has it."""
+        return Spread.of(FIELDS[name].value(run) for run in self.runs)
+
+    def differences(self, baseline: "Entry") -> dict[str, float | None]:
+        """Each figure's mean less the baseline's."""
+        return {name: difference(self.figure(name), baseline.figure(name)) for name in COMPARED}
+
+    def curve(
+        self, metric: str, axis: Axis = "epoch", smoothing: float = 0.0, band: Band = "sd"
+    ) -> list[Sample]:
+        """Its curve of a metric; empty where the axis is unknown."""
+        batch_size = self.first.spec.batch_size if self.first.spec else 1
+        return samples(
+            self.logs, metric, axis, batch_size=batch_size, smoothing=smoothing, band=band
+        )
+
+    @property
+    def broken_at(self) -> int | None:
+        """The first epoch at which a run's figures stopped being finite."""
+        found = [_broken_at(run, log) for run, log in zip(self.runs, self.logs, strict=True)]
+        return min((epoch for epoch in found if epoch is not None), default=None)
+
+    @property
+    def status(self) -> str:
+        """The runs' status, where it is told: `diverged at 7`, `2 finished, 1 running`."""
+        words = [status_words(run, log) for run, log in zip(self.runs, self.logs, strict=True)]
+        counted = {word: words.count(word) for word in words}
+        if len(words) == 1:
+            return words[0]
+        return ", ".join(f"{count} {word}" for word, count in counted.items())
+
+    @property
+    def remark(self) -> str:
+        """What to write where the curve breaks: `diverged at 7`, `1 of 3 diverged at 7`."""
+        if self.broken_at is None:
+            return ""
+        diverged = sum(run.status == "diverged" for run in self.runs)
+        word = "diverged" if diverged else "not finite"
+        some = f"{diverged} of {len(self.runs)} " if diverged and len(self.runs) > 1 else ""
+        return f"{some}{word} at {self.broken_at}"
+
+
+def difference(figure: Spread | None, baseline: Spread | None) -> float | None:
+    """One mean less the other; None where one is unknown."""
+    return None if figure is None or baseline is None else figure.mean - baseline.mean
+
+
+def _broken_at(run: Run, log: Log) -> int | None:
+    if run.status == "diverged":
+        return log[-1]["epoch"] if log else run.summary.epochs_done or None
+    return next((event["epoch"] for event in log if event.get("not_finite")), None)
+
+
+def status_words(run: Run, log: Log) -> str:
+    """A run's status, with the epoch at which it diverged."""
+    epoch = _broken_at(run, log) if run.status == "diverged" else None
+    return run.status if epoch is None else f"{run.status} at {epoch}"
+
+
+def entries(
+    runs: Sequence[Run], logs: Sequence[Log] | None = None, *, grouped: bool = False
+) -> list[Entry]:
+    """One entry per run; or, grouped, per setting: its runs, on one kind of images, by seed.
+
+    `logs` are the runs' epoch events, read from the folders where they are not given.
+    """
+    if logs is None:
+        logs = [read_epochs(run.path) for run in runs]
+    key: Callable[[Run], Any] = _setting_key if grouped else lambda run: run.id
+    found: dict[Any, list[tuple[Run, Log]]] = {}
+    for run, log in zip(runs, logs, strict=True):
+        found.setdefault(key(run), []).append((run, log))
+    return [
+        Entry(tuple(run for run, _ in each), tuple(log for _, log in each))
+        for each in found.values()
+    ]
+
+
+def _setting_key(run: Run) -> Any:
+    alone = run.spec is None or run.edited
+    return run.id if alone else (identity(run.spec), run.summary.source)
+
+
+def entry_labels(found: Sequence[Entry]) -> list[str]:
+    """A short label per entry; a group's does not speak of what its runs differ in."""
+    grouped = any(len(entry.runs) > 1 for entry in found)
+    return labels([entry.first for entry in found], WITHOUT_EFFECT if grouped else ())
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a comparison is to hold besides the settings that differ and the figures."""
+
+    baseline: Run | None = None
+    """One of the runs, whose figures are subtracted."""
+    grouped: bool = False
+    metric: str | None = None
+    """Whose curves are wanted, if any."""
+    axis: Axis = "epoch"
+    smoothing: float = 0.0
+
+
+def baseline_among(found: Sequence[Entry], run_id: str) -> Entry | None:
+    """The entry that holds this run."""
+    return next((e for e in found if any(run.id == run_id for run in e.runs)), None)
+
+
+def compare(runs: Sequence[Run], asked: Asked | None = None) -> dict[str, Any]:
+    """Runs beside each other, for programs.
+
+    `settings` holds what differs and `runs` each run's figures and epochs; with a baseline also
+    its `difference`; `groups` the mean figures of repetitions; `curves` one metric's.
+    """
+    asked = asked or Asked()
+    alone = entries(runs)
+    shown = entries(runs, [entry.logs[0] for entry in alone], grouped=True)
+    found: dict[str, Any] = {
+        "settings": differing(runs),
+        "runs": [
+            entry.first.to_dict() | {"epochs_log": entry.logs[0]} | _difference(entry, alone, asked)
+            for entry in alone
+        ],
+    }
+    if asked.baseline is not None:
+        found["baseline"] = asked.baseline.id
+    if asked.grouped:
+        found["groups"] = _groups(shown, asked)
+    if asked.metric is not None:
+        found["curves"] = _curves(shown if asked.grouped else alone, asked.metric, asked)
+    return found
+
+
+def _difference(entry: Entry, found: Sequence[Entry], asked: Asked) -> dict[str, Any]:
+    base = baseline_among(found, asked.baseline.id) if asked.baseline else None
+    return {"difference": entry.differences(base)} if base else {}
+
+
+def _groups(found: Sequence[Entry], asked: Asked) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": label,
+            "runs": [run.id for run in entry.runs],
+            "status": entry.status,
+            "figures": {
+                name: None if (figure := entry.figure(name)) is None else vars(figure)
+                for name in COMPARED
+            },
+        }
+        | _difference(entry, found, asked)
+        for label, entry in zip(entry_labels(found), found, strict=True)
+    ]
+
+
+def _curves(found: Sequence[Entry], metric: str, asked: Asked) -> dict[str, Any]:
+    curves = [
+        {
+            "label": label,
+            "runs": [run.id for run in entry.runs],
+            "broken_at": entry.broken_at,
+            "points": [s.to_dict() for s in entry.curve(metric, asked.axis, asked.smoothing)],
+        }
+        for label, entry in zip(entry_labels(found), found, strict=True)
+    ]
+    return {"metric": metric, "over": asked.axis, "smoothing": asked.smoothing, "curves": curves}
+
+
+def best_entry(found: Sequence[Entry]) -> Entry | None:
+    """The entry with the highest mean best val_acc; demo runs count only without others."""
+    trained = [entry for entry in found if entry.figure("val_acc") is not None]
+    real = [entry for entry in trained if not entry.first.synthetic]
+
+    def mean(entry: Entry) -> float:
+        figure = entry.figure("val_acc")
+        return figure.mean if figure else -1.0
+
+    return max(real or trained, key=mean, default=None)

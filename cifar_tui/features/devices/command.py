@@ -1,0 +1,75 @@
+"""The command `devices`: this machine, and the nodes of a cluster."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from cifar_tui.console import printing
+from cifar_tui.console.flags import RUNS, Json, RunsDir
+from cifar_tui.console.table import output_width
+from cifar_tui.queue.choices import Wish, make_backend, parse_options
+from cifar_tui.queue.nodes import Node
+from cifar_tui.runs.control import in_training
+from cifar_tui.runs.listing import Runs
+from cifar_tui.text import plain
+
+WIDTH = 160
+"""Cells of a line about a node in a pipe."""
+WITHIN = 20.0
+"""Seconds to wait for a cluster's answer."""
+
+
+def register(app: App) -> None:
+    """Add the command to the program's."""
+    app.command(devices)
+
+
+def devices(
+    *,
+    backend: Annotated[
+        str, Parameter(help="Show the nodes of this one's cluster, too: slurm or ray.")
+    ] = "",
+    option: Annotated[
+        tuple[str, ...],
+        Parameter(negative=(), help="An option of the backend, as NAME=VALUE; may be repeated."),
+    ] = (),
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Show GPUs, their use and processes, the CPU, and which run is trained where."""
+    from cifar_tui.queue.machine import snapshot, text_lines, to_dict
+    from cifar_tui.queue.nodes import node_lines, to_dicts, totals
+
+    nodes = _nodes(runs, Wish(backend, options=parse_options(option)))
+    found, training = snapshot(), in_training(Runs(runs).all())
+    if json:
+        where = [
+            {"id": run.id, "name": run.name, "device": run.summary.device, "status": run.status}
+            | {"host": run.progress.worker.host if run.progress else ""}
+            for run in training
+        ]
+        printing.print_json(to_dict(found) | {"runs": where, "nodes": to_dicts(nodes, training)})
+        return
+    printing.put(*text_lines(found))
+    for run in training:
+        host = f" of {run.progress.worker.host}" if run.progress else ""
+        printing.put(plain(f"{run.name} is {run.status} on {run.summary.device}{host}"))
+    if nodes:
+        width = output_width() or WIDTH
+        printing.put("", totals(nodes), *node_lines(nodes, training, width))
+    elif backend:
+        printing.put("", f"{backend} tells of no nodes.")
+
+
+def _nodes(runs: Path, wish: Wish) -> Sequence[Node]:
+    """The nodes of the cluster wished for, if one is; raises UserError without an answer."""
+    if not (wish.backend or wish.options):
+        return ()
+    backend, _ = make_backend(runs, wish)
+    try:
+        return backend.find_nodes(WITHIN)
+    finally:
+        backend.close()
+        backend.join()

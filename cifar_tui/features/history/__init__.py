@@ -1,0 +1,1 @@
+"""All runs: found, steered, kept and cleared."""

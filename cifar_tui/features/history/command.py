@@ -1,0 +1,213 @@
+"""The commands `runs list` and `runs fields`: saved runs found, sorted and grouped."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from textwrap import fill
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from cifar_tui.console import printing
+from cifar_tui.console.flags import RUNS, AnyRuns, Json, RunsDir
+from cifar_tui.console.printing import id_column, print_json, put
+from cifar_tui.console.table import Column, Table, cut_end, cut_middle, output_width
+from cifar_tui.errors import UserError
+from cifar_tui.query.fields import ALIASES, FIELDS, Field, Line, find_field, in_order
+from cifar_tui.query.filter import parse
+from cifar_tui.query.groups import STATS, Group, find_groups, find_metric, group_runs, sorted_groups
+from cifar_tui.query.view import View, recall
+from cifar_tui.runs.disk import size_of, size_text
+from cifar_tui.runs.listing import Run, Runs
+
+Filter = Annotated[
+    str | None,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="Only runs like this: `lr>=0.05 bn model=resnet -tag:bad val_acc>0.7 age<2d`.",
+    ),
+]
+Sort = Annotated[
+    str | None,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="A field, smallest first; with a minus largest first: `-val_acc`.",
+    ),
+]
+Columns = Annotated[str | None, Parameter(help="Fields to show: `name,lr,val_acc`.")]
+GroupBy = Annotated[
+    str | None,
+    Parameter(help="Settings whose runs are one row with mean and spread: `lr,batch_norm`."),
+]
+Metric = Annotated[str | None, Parameter(help="What groups have the mean of. [default val_acc]")]
+Last = Annotated[
+    bool, Parameter(negative=(), help="Metrics of the last epoch instead of the best.")
+]
+Viewed = Annotated[
+    bool,
+    Parameter(negative=(), help="Filter, columns, order and groups as History was left."),
+]
+
+
+def register(runs_app: App) -> None:
+    """Add the commands to `runs`."""
+    runs_app.command(runs_list, name="list")
+    runs_app.command(runs_fields, name="fields")
+
+
+def runs_list(
+    *,
+    filter: Filter = None,
+    sort: Sort = None,
+    columns: Columns = None,
+    group_by: GroupBy = None,
+    metric: Metric = None,
+    last: Last = False,
+    view: Viewed = False,
+    json: Json = False,
+    trash: Annotated[bool, Parameter(negative=(), help="List the trash instead.")] = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """List the saved runs, oldest first, or those that a filter finds, or groups of them."""
+    shown = _view(recall(runs).view if view else View(), filter, columns, group_by, metric, last)
+    query = parse(shown.filter)
+    all_runs = Runs(runs).trashed() if trash else Runs(runs).all()
+    lines = query.found(map(Line, all_runs))
+    if shown.groups:
+        _print_groups(lines, shown, sort, json)
+        return
+    found = [line.run for line in _sorted(lines, shown, sort, view)]
+    if view or columns is not None:
+        fields = shown.shown()
+        if json:
+            printing.print_json([values(run, fields) for run in found])
+        else:
+            print_columns(found, fields, len(all_runs), runs)
+    elif json:
+        printing.print_json([run.to_dict() for run in found])
+    elif all_runs and not found:
+        print_columns([], (), len(all_runs), runs)
+    else:
+        printing.print_runs(found, runs)
+        if trash and found:
+            space = size_text(sum(size_of(run.path) for run in found))
+            print(f"They take {space}; `cifar-tui runs empty-trash` frees what is in the trash.")
+
+
+def _view(
+    view: View,
+    filter: str | None,
+    columns: str | None,
+    group_by: str | None,
+    metric: str | None,
+    last: bool,
+) -> View:
+    """The view with what was given as flags; raises UserError for what does not exist."""
+    changes: dict[str, Any] = {"last": last or view.last}
+    if filter is not None:
+        changes["filter"] = filter
+    if columns is not None:
+        changes["columns"] = tuple(find_field(name).name for name in _names(columns))
+        changes["groups"] = ()
+        if not changes["columns"]:
+            raise UserError("--columns needs fields, like name,lr,val_acc.")
+    if group_by is not None:
+        changes["groups"] = tuple(field.name for field in find_groups(_names(group_by)))
+    if metric is not None:
+        changes["metric"] = find_metric(metric).name
+    return view.changed(**changes)
+
+
+def _names(text: str | None) -> Sequence[str]:
+    return [name for part in (text or "").split(",") if (name := part.strip())]
+
+
+def _sorted(found: list[Line], shown: View, sort: str | None, view: bool) -> list[Line]:
+    if sort is not None:
+        largest_first = sort.startswith("-")
+        field = shown.field(find_field(sort.removeprefix("-")).name)
+    elif view:
+        field = shown.field(shown.sort)
+        largest_first = field.falling is not shown.backwards
+        found = found[::-1]
+    else:
+        return found
+    return in_order(found, lambda line: line.value(field), largest_first)
+
+
+def _print_groups(found: list[Line], shown: View, sort: str | None, json: bool) -> None:
+    groups = group_runs(found, find_groups(shown.groups), shown.field(shown.metric))
+    if sort is not None:
+        groups = sorted_groups(groups, sort.removeprefix("-"), sort.startswith("-"))
+    if json:
+        printing.print_json([group.to_dict() for group in groups])
+    else:
+        print_groups(groups)
+
+
+def runs_fields(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
+    """List the fields that filters, columns, orders and groups speak of."""
+    print_fields(json)
+
+
+def values(run: Run, fields: Sequence[Field]) -> dict[str, Any]:
+    """The run's values of these fields by name, for programs."""
+    found = {field.name: field.value(run) for field in fields}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in found.items()
+    }
+
+
+def print_columns(runs: Sequence[Run], fields: Sequence[Field], of: int, folder: Path) -> None:
+    """A line per run with the chosen fields, those on the demo set with a word about it."""
+    demo = [""] if any(run.synthetic for run in runs) else []
+    right = [field.name for field in fields if field.kind == "number"]
+    table = Table(*(_column(field, runs) for field in fields), *demo, right=right, keep=demo)
+    for run in runs:
+        said = ["demo" if run.synthetic else ""] if demo else []
+        table.add(*(field.text(run) for field in fields), *said)
+    put(*([table] if runs else []), f"{len(runs)} of {of} runs in {folder}")
+
+
+def _column(field: Field, runs: Sequence[Run]) -> Column:
+    if field.name == "id":
+        return id_column(runs)
+    return Column(field.name, cut=cut_middle if field.name == "name" else cut_end)
+
+
+def print_groups(groups: Sequence[Group]) -> None:
+    """A line per group: its settings, and the metric's n, mean, std, min and max."""
+    if not groups:
+        print("There are no runs to group.")
+        return
+    table = Table("group", *STATS, right=STATS)
+    for group in groups:
+        table.add(group.title, *map(group.text, STATS))
+    members = sum(len(group.runs) for group in groups)
+    put(table, f"{groups[0].metric.help} of {members} runs in {len(groups)} groups")
+
+
+def print_fields(as_json: bool) -> None:
+    """Each field with its kind, what it is, and the other words for it."""
+    others = {name: [a for a, meant in ALIASES.items() if meant == name] for name in FIELDS}
+    if as_json:
+        print_json(
+            [
+                {"name": field.name, "kind": field.kind, "help": field.help}
+                | {"choices": list(field.choices), "aliases": others[field.name]}
+                | {"setting": field.setting}
+                for field in FIELDS.values()
+            ]
+        )
+        return
+    names, kinds = max(map(len, FIELDS)), max(map(len, map(_kind, FIELDS.values())))
+    for field in FIELDS.values():
+        choices = f" ({', '.join(field.choices)})" if field.choices else ""
+        also = f"; also {', '.join(others[field.name])}" if others[field.name] else ""
+        line = f"{field.name:<{names}}  {_kind(field):<{kinds}}  {field.help}{choices}{also}"
+        print(fill(line, output_width() or len(line), subsequent_indent=" " * (names + kinds + 4)))
+
+
+def _kind(field: Field) -> str:
+    return "length of time" if field.unit == "s" else field.kind

@@ -1,0 +1,1 @@
+"""A notebook's checkpoint as a run like any other."""

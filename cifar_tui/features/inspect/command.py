@@ -1,0 +1,109 @@
+"""The command `inspect`: where a run's best net goes wrong."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.segment import Segment, Segments
+
+from cifar_tui.console import printing
+from cifar_tui.console.flags import RUNS, Json, RunsDir, Which
+from cifar_tui.console.table import output_width
+from cifar_tui.drawing import SIDE, beside, gallery, picture, shows_colours
+from cifar_tui.errors import UserError
+from cifar_tui.features.inspect import tables as findings
+from cifar_tui.features.inspect.core import Evaluation, SplitName, kept_evaluation
+from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.origin import origin_of
+from cifar_tui.text import accuracy, plain
+
+
+def register(app: App) -> None:
+    """Add this command to the program's."""
+    app.command(inspect)
+
+
+def inspect(
+    run: Which,
+    /,
+    *,
+    split: Annotated[
+        SplitName, Parameter(help="Which images; the test split never picks a model.")
+    ] = "val",
+    worst: Annotated[int, Parameter(help="List so many of the worst images.")] = 10,
+    pictures: Annotated[
+        bool, Parameter(negative=(), help="Draw them too, at most 48, in half blocks.")
+    ] = False,
+    redo: Annotated[
+        bool, Parameter(negative=(), help="Compute it again though it is kept with the run.")
+    ] = False,
+    data: Annotated[str | None, Parameter(help="Folder with the images.")] = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Show where a run's best net goes wrong: confusion, classes, calibration, worst images."""
+    if worst < 0:
+        raise UserError(f"--worst must be 0 or more; got {worst}.")
+    found = Runs(runs).find(run)
+    evaluation = None if redo or data else kept_evaluation(found, split)
+    if evaluation is None:
+        from cifar_tui.features.inspect.compute import evaluation_of
+
+        with printing.progress(f"evaluating {split}", json) as tick:
+            evaluation = evaluation_of(found, split, data=data, redo=redo, tick=tick)
+    if json:
+        told = {"id": found.id, "name": found.name} | evaluation.figures(worst)
+        printing.print_json(told | {"remark": origin_of(found).remark(evaluation.data)})
+        return
+
+    print_evaluation(found, evaluation, worst, pictures=pictures)
+
+
+ACROSS = 2
+"""Pictures side by side."""
+
+
+def print_evaluation(run: Run, found: Evaluation, worst: int, *, pictures: bool) -> None:
+    """The whole evaluation, with so many of the worst images; drawn if asked for."""
+    tables = (findings.class_lines(found), findings.reliability_lines(found))
+    lines = [
+        f"{run.name}  {findings.headline(found)}",
+        *filter(None, (origin_of(run).remark(found.data), found.remark())),
+        findings.confused_line(found),
+        "",
+        *findings.matrix_lines(found),
+        "",
+        findings.calibration_line(found),
+        *beside(tables, findings.CLASS_WIDTH),
+        findings.LEGEND,
+        *_worst_lines(found, worst),
+    ]
+    for line in lines:
+        print(plain(line))
+    if pictures:
+        _print_pictures(found, worst)
+
+
+def _worst_lines(found: Evaluation, count: int) -> list[str]:
+    if not found.worst or not count:
+        return []
+    names = findings.names_of(found)
+    lines = ["", f"worst of {len(found.worst):,} wrong images"]
+    lines.append(f"{'image':>7}  {'true':<11}{'predicted':<11}{'prob.':>7}{'of true':>9}")
+    for one in found.worst[:count]:
+        shares = f"{accuracy(one.probability):>7}{accuracy(one.probability_of_true):>9}"
+        lines.append(f"{one.image:>7}  {names[one.true]:<11}{names[one.predicted]:<11}{shares}")
+    return lines
+
+
+def _print_pictures(found: Evaluation, count: int) -> None:
+    console = Console(highlight=False, width=output_width())
+    colours, each = shows_colours(console), SIDE + 8
+    names = findings.names_of(found)
+    shown = range(min(count, len(found.pictures), len(found.worst)))
+    told = findings.captions(found.worst[: len(shown)], names, each - 1)
+    for start in shown[::ACROSS]:
+        some = shown[start : start + ACROSS]
+        drawn = [picture(found.pixels(place), colours=colours) for place in some]
+        for line in gallery(drawn, [told[place] for place in some], each):
+            console.print(Segments([*line, Segment.line()]), end="")

@@ -1,0 +1,316 @@
+"""One run on six pages: settings, events, files, and where its best net goes wrong."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from cifar_tui.drawing import beside
+from cifar_tui.errors import UserError
+from cifar_tui.features.inspect import pages
+from cifar_tui.features.inspect import tables as findings
+from cifar_tui.features.inspect.core import SPLITS, Evaluation, SplitName, kept_evaluation
+from cifar_tui.features.inspect.images import ConfusionMatrix, WorstImages
+from cifar_tui.runs.disk import contents
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Run, labelled
+from cifar_tui.text import at_epoch, plain
+from cifar_tui.tui.keyline import KeyLine
+from cifar_tui.tui.keys import bindings
+from cifar_tui.tui.row_table import RowTable, TableColumn, Texts
+from cifar_tui.tui.screen import CifarScreen
+from cifar_tui.tui.topline import TopLine
+
+PAGES = ("settings", "events", "files", "confusion", "classes", "worst images")
+SETTINGS, EVENTS, FILES, CONFUSION, CLASSES, WORST = range(len(PAGES))
+EVALUATED = (CONFUSION, CLASSES, WORST)
+"""The pages that need the net's answers."""
+SHOW_EVERY = 0.25
+"""Seconds between two looks at how far the evaluation is."""
+NARROWEST = findings.CLASS_WIDTH + findings.RELIABILITY_WIDTH
+"""Below, the tables of classes and calibration stand one under the other."""
+WIDEST_BAR = 40
+BODY = ("text", "rows", "matrix", "cell", "images")
+EVENT_COLUMNS = (("when", 15), ("after", 9), ("event", 11), ("epoch", 6), ("", 0))
+FILE_COLUMNS = (("file", 22), ("size", 9), ("written", 17), ("", 0))
+RIGHT = ("after", "epoch", "size")
+
+
+class _Left(Exception):
+    """The screen was closed, or another split was asked for, before the evaluation was whole."""
+
+
+class RunScreen(CifarScreen):
+    """A line with the page's answer, and the page under it; Esc ends an evaluation too."""
+
+    CSS_PATH = "run.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("run")
+    AUTO_FOCUS = None
+
+    def __init__(self, run: Run, mode: str = "history") -> None:
+        super().__init__(id="run")
+        self._run = run
+        self._mode = mode
+        self._page = SETTINGS
+        self._split: SplitName = "val"
+        self._found: dict[str, Evaluation | str] = {}
+        """Each split's evaluation, or why there is none."""
+        self._working = ""
+        """The split that is being evaluated."""
+
+    def compose(self) -> ComposeResult:
+        """Which run, the pages, this page's answer, and one body of which a page shows a part."""
+        yield TopLine(self._mode)
+        with Horizontal(id="head"):
+            yield Static(f" {labelled([self._run])[0]}", id="name", classes="line", markup=False)
+            best = f"best val_acc {at_epoch(self._run.summary.best)} "
+            yield Static(best, id="best", classes="line", markup=False)
+        yield Static("", id="pages", classes="line")
+        yield Static("", id="answer", classes="line", markup=False)
+        with VerticalScroll(id="text"):
+            yield Static("", id="lines", markup=False)
+        yield RowTable(id="rows")
+        yield ConfusionMatrix(id="matrix")
+        yield Static("", id="cell", markup=False)
+        yield WorstImages(id="images")
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Open the first page."""
+        self._reveal()
+        self._open()
+
+    def on_resize(self) -> None:
+        """Fit the page to the new width."""
+        if not self.is_mounted:
+            return
+        if self._page in EVALUATED:
+            self._show()
+        else:
+            self._read(self._page)
+
+    # Pages
+
+    def action_page(self, number: int) -> None:
+        """Turn to a page."""
+        self._page = number
+        self._open()
+
+    def action_page_next(self) -> None:
+        """Turn to the next page; the first comes after the last."""
+        self.action_page((self._page + 1) % len(PAGES))
+
+    def action_page_before(self) -> None:
+        """Turn to the page before."""
+        self.action_page((self._page - 1) % len(PAGES))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only keys that do something on this page."""
+        if action == "shares":
+            return self._page == CONFUSION
+        if action in ("split", "redo"):
+            return self._page in EVALUATED
+        return True
+
+    def _open(self) -> None:
+        """Mark the page as open and fill it."""
+        self.query_one("#pages", Static).update("".join(map(self._tab, range(len(PAGES)))))
+        self.refresh_bindings()
+        self.set_focus(None)
+        if self._page in EVALUATED:
+            self._begin()
+        else:
+            self._read(self._page)
+
+    def _tab(self, page: int) -> str:
+        name = PAGES[page].upper() if page == self._page else PAGES[page]
+        return f" [@click=screen.page({page})][dim]{page + 1}[/dim] [b]{name}[/b][/]"
+
+    # What the folder tells
+
+    @work(thread=True, exclusive=True, group="read")
+    def _read(self, page: int) -> None:
+        """Read what a page tells, behind the screen."""
+        worker, app, run = get_current_worker(), self.app, self._run
+        if page == SETTINGS:
+            lines = pages.settings_lines(run)
+            told = partial(self._take_lines, pages.settings_answer(run), lines)
+        elif page == EVENTS:
+            rows = pages.event_rows(run.path)
+            told = partial(self._take_rows, pages.events_answer(rows), EVENT_COLUMNS, rows)
+        else:
+            files = contents(run.path)
+            rows = pages.file_rows(files)
+            told = partial(self._take_rows, pages.files_answer(files), FILE_COLUMNS, rows)
+        if not worker.is_cancelled:
+            app.call_from_thread(self._take, page, told)
+
+    def _take(self, page: int, told: Callable[[], None]) -> None:
+        """Show what was read, unless the page was turned meanwhile."""
+        if page == self._page:
+            told()
+
+    def _take_lines(self, answer: str, lines: Sequence[str]) -> None:
+        self.say("answer", f" {answer}")
+        self._reveal("text")
+        self.query_one("#lines", Static).update("\n".join(f" {line}" for line in lines))
+        if not self.query_one("#text").has_focus:
+            self.set_focus(self.query_one("#text"))
+
+    def _take_rows(
+        self, answer: str, columns: Sequence[tuple[str, int]], rows: Sequence[Texts]
+    ) -> None:
+        self.say("answer", f" {answer}")
+        self._reveal("rows")
+        left = self.size.width - sum(width for _, width in columns) - 1
+        table = self.query_one(RowTable)
+        table.set_columns(
+            [TableColumn(name, width or max(9, left), name in RIGHT) for name, width in columns]
+        )
+        by_key = {str(number): row for number, row in enumerate(rows)}
+        table.show(list(by_key), by_key.__getitem__)
+        self.set_focus(table)
+
+    def _reveal(self, *names: str) -> None:
+        """Show these parts of the body, and no others."""
+        for name in BODY:
+            self.query_one(f"#{name}").display = name in names
+
+    # What the net says
+
+    @work(thread=True, exclusive=True, group="evaluate")
+    def _evaluate(self, split: SplitName, redo: bool) -> None:
+        worker, app, run = get_current_worker(), self.app, self._run
+        shown = 0.0
+
+        def tick(done: int, images: int) -> None:
+            nonlocal shown
+            if worker.is_cancelled:
+                raise _Left
+            now = time.monotonic()
+            if now - shown >= SHOW_EVERY:
+                shown = now
+                text = f"{done:,} of {images:,} {split} images. Esc cancels."
+                app.call_from_thread(self._progress, text)
+
+        found: Evaluation | str | None = None if redo else kept_evaluation(run, split)
+        try:
+            if found is None:
+                from cifar_tui.features.inspect.compute import evaluation_of
+
+                found = evaluation_of(run, split, redo=redo, tick=tick)
+        except _Left:
+            return
+        except UserError as error:
+            found = plain(str(error))
+        except Exception as error:
+            found = f"The evaluation failed: {plain(repr(error))}"
+        if not worker.is_cancelled:
+            app.call_from_thread(self._take_evaluation, split, found)
+
+    def _progress(self, text: str) -> None:
+        if self._page in EVALUATED:
+            self.say("answer", f" {text}")
+
+    def _take_evaluation(self, split: SplitName, found: Evaluation | str) -> None:
+        self._working = ""
+        self._found[split] = found
+        if self._page in EVALUATED:
+            self._show()
+
+    def _begin(self, *, redo: bool = False) -> None:
+        """Show this split's evaluation; compute it first where it is not there."""
+        if redo or not isinstance(self._found.get(self._split), Evaluation):
+            self._found.pop(self._split, None)
+            if self._working != self._split:
+                self._working = self._split
+                self._evaluate(self._split, redo)
+        self._show()
+
+    def action_redo(self) -> None:
+        """Evaluate this split again."""
+        self._begin(redo=True)
+
+    def action_split(self) -> None:
+        """Go on to the next split."""
+        self._split = SPLITS[(SPLITS.index(self._split) + 1) % len(SPLITS)]
+        self._begin()
+
+    def _show(self) -> None:
+        """Show the evaluation on this page, or why there is none."""
+        found = self._found.get(self._split)
+        if isinstance(found, Evaluation):
+            (self._show_confusion, self._show_classes, self._show_worst)[self._page - CONFUSION](
+                found
+            )
+        elif found:
+            self._reveal("cell")
+            self.say("answer", f" {found}")
+            other = RunFolder(self._run.path).best.exists()
+            self.say("cell", f"\n {found}" + "\n\n s takes another split." * other)
+        else:
+            self._reveal()
+            self.say("answer", f" Reading net and {self._split} images ...")
+
+    def _show_confusion(self, found: Evaluation) -> None:
+        self._reveal("matrix", "cell")
+        self.say("answer", f" {findings.headline(found)}")
+        self.query_one(ConfusionMatrix).show(found)
+
+    @on(ConfusionMatrix.CursorMoved)
+    def _explain_cell(self) -> None:
+        found = self._found.get(self._split)
+        if isinstance(found, Evaluation):
+            words = findings.cell_words(found, *self.query_one(ConfusionMatrix).cursor)
+            lines = ["", *words, "", findings.confused_line(found), found.remark()]
+            self.say("cell", "\n".join(f" {line}" for line in lines))
+
+    def _show_classes(self, found: Evaluation) -> None:
+        width = self.size.width
+        more = min(WIDEST_BAR, max(0, (width - NARROWEST) // 2))
+        tables = (
+            findings.class_lines(found, findings.CLASS_BAR + more),
+            findings.reliability_lines(found, findings.RELIABILITY_BAR + more),
+        )
+        if width < NARROWEST:
+            lines = [*tables[0], "", *tables[1]]
+        else:
+            lines = beside(tables, findings.CLASS_WIDTH + more)
+        below = ["", findings.LEGEND, findings.headline(found), found.remark()]
+        self._take_lines(findings.calibration_line(found), [*lines, *below])
+
+    def _show_worst(self, found: Evaluation) -> None:
+        self._reveal("images")
+        self.query_one(WorstImages).show(found)
+
+    @on(WorstImages.Turned)
+    def _count_images(self) -> None:
+        found, images = self._found.get(self._split), self.query_one(WorstImages)
+        if isinstance(found, Evaluation) and self._page == WORST:
+            self.say("answer", f" {_worst_answer(found, images.places, images.count)}")
+
+    def action_move(self, down: int, right: int) -> None:
+        """Move the cursor in the matrix; turn to other images."""
+        if self._page == CONFUSION:
+            self.query_one(ConfusionMatrix).move(down, right)
+        elif self._page == WORST and right:
+            self.query_one(WorstImages).turn(right)
+
+    def action_shares(self) -> None:
+        """Show the matrix in percent, or in counts."""
+        self.query_one(ConfusionMatrix).toggle_shares()
+
+
+def _worst_answer(found: Evaluation, places: range, count: int) -> str:
+    """Which of the worst images are shown, and how many are wrong at all."""
+    wrong = f"{len(found.worst):,} of {found.images_text()} wrong"
+    if not places:
+        return wrong
+    return f"{places.start + 1}-{places.stop} of the {count} worst, surest first; {wrong}"

@@ -1,0 +1,1 @@
+"""The assignment's experiments, their runs, and what the runs answer."""

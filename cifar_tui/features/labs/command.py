@@ -1,0 +1,183 @@
+"""The commands `lab list`, `show`, `run` and `report`: the assignment's experiments."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from cifar_tui.console import printing
+from cifar_tui.console.flags import ANY_BACKEND, RUNS, DataDir, Json, OnBackend, RunsDir
+from cifar_tui.features.labs.answer import Answer, Book, Images, choose_images
+from cifar_tui.features.labs.experiments import LABS, find_labs
+from cifar_tui.features.labs.lab import Lab, Scale, make_scale
+from cifar_tui.runs.listing import Runs
+
+lab_app = App(name="lab", help="The assignment's experiments: list, show, run and report them.")
+
+LabNames = Annotated[
+    tuple[str, ...],
+    Parameter(name="NAME", help="Experiments, the beginning of some, like lab2, or all."),
+]
+SomeData = Annotated[
+    str | None,
+    Parameter(name="--data", help="Folder with the images, or `demo`; else the usual one."),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ScaleFlags:
+    """How much of each experiment is meant; the same flags with every lab command."""
+
+    epochs: Annotated[
+        int | None,
+        Parameter(help="Fewer epochs than the full setting; schedules shrink with them."),
+    ] = None
+    seeds: Annotated[int, Parameter(help="Runs of each setting, from seed 0 on.")] = 1
+    subset: Annotated[
+        int, Parameter(help="Train on the first so many images only; 0 takes all.")
+    ] = 0
+    precision: Annotated[str, Parameter(help="fp32, tf32 or bf16.")] = "fp32"
+
+    def checked(self) -> Scale:
+        """The scale they mean; raises UserError."""
+        return make_scale(self.epochs, self.seeds, self.subset, self.precision)
+
+
+FULL = ScaleFlags()
+
+
+@lab_app.command(name="list")
+def lab_list(
+    *,
+    scale: ScaleFlags = FULL,
+    data: SomeData = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """List the experiments: how far each is, and what it answers."""
+    found = _read(list(LABS), scale.checked(), data, runs)
+    if json:
+        printing.print_json([answer.to_dict() for answer in found])
+    else:
+        printing.print_labs(found)
+
+
+@lab_app.command(name="show")
+def lab_show(
+    names: LabNames,
+    /,
+    *,
+    scale: ScaleFlags = FULL,
+    data: SomeData = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Show experiments: the question, our figures beside the report's, and the verdict."""
+    found = _read(find_labs(*names), scale.checked(), data, runs)
+    _print(found, json)
+
+
+@lab_app.command(name="run")
+def lab_run(
+    names: LabNames,
+    /,
+    *,
+    scale: ScaleFlags = FULL,
+    device: Annotated[str, Parameter(help="As of `train`.")] = "auto",
+    detach: Annotated[
+        bool, Parameter(negative=(), help="Train in the background and return at once.")
+    ] = False,
+    on: OnBackend = ANY_BACKEND,
+    data: DataDir = "data",
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> int:
+    """Train the runs that experiments lack; those that exist already are not repeated."""
+    from cifar_tui.console.progress import train_printer
+    from cifar_tui.features.labs.launch import lacking, queue
+    from cifar_tui.queue import headless
+    from cifar_tui.queue.choices import make_backend
+
+    labs, wanted = find_labs(*names), scale.checked()
+    where: dict[str, Any] = {"data": data, "device": device}
+    printer = train_printer(json)
+    images = _open_images(labs[0], wanted, where, printer.note)
+    found = _answers(labs, wanted, images, runs, **where)
+    backend, _ = make_backend(runs, on.wish())
+    for spec in lacking(found)[1]:
+        backend.check(spec)
+    backend.close()
+    folders = queue(found, runs)
+    if detach:
+        ids = headless.detach_folders(folders, runs, on.wish())
+        trains = f"In the background: {', '.join(ids)}." if ids else "Nothing is missing."
+        printing.say(
+            {"runs": ids}, f"{trains}\n`cifar-tui lab show {' '.join(names)}` shows them.", json
+        )
+        return 0
+    code = 0
+    if folders:
+        code = headless.train_folders(folders, runs, printer, on.wish())
+    found = _answers(labs, wanted, images, runs)
+    if json:
+        for answer in found:
+            print(printing.json_text({"event": "lab", **answer.to_dict()}), flush=True)
+    else:
+        _print(found, False)
+    return code
+
+
+@lab_app.command(name="report")
+def lab_report(
+    names: LabNames,
+    /,
+    *,
+    output: Annotated[Path, Parameter(help="Folder for the report and its figures.")],
+    scale: ScaleFlags = FULL,
+    data: SomeData = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Write Markdown with tables and figures (PNG and SVG) from the runs that are there."""
+    from cifar_tui.features.labs.report import write_report
+
+    path = write_report(_read(find_labs(*names), scale.checked(), data, runs), output)
+    printing.say({"report": str(path)}, f"The report is in {path}.", json)
+
+
+def _open_images(lab: Lab, scale: Scale, where: dict[str, Any], note: Any) -> Images:
+    """The very images that would be trained on; raises UserError for what would fail at once."""
+    from cifar_tui.data.loading import find
+    from cifar_tui.queue.train_run import check_run
+
+    spec = lab.arms[0].spec(lab.name, scale, **where)
+    said = find(spec.data).note
+    if said:
+        note(said)
+    dataset = check_run(spec)
+    return Images(dataset.source, dataset.fingerprint)
+
+
+def _read(labs: list[Lab], scale: Scale, data: str | None, runs: Path) -> list[Answer]:
+    return _answers(labs, scale, choose_images(data, Runs(runs).all()), runs)
+
+
+def _answers(
+    labs: list[Lab], scale: Scale, images: Images, runs: Path, **where: Any
+) -> list[Answer]:
+    book = Book(Runs(runs).all(), images)
+    return [book.answer(lab, scale, **where) for lab in labs]
+
+
+def _print(found: list[Answer], as_json: bool) -> None:
+    """One experiment as an object, several as an array; or as text."""
+    if as_json:
+        each = [answer.to_dict() for answer in found]
+        printing.print_json(each[0] if len(each) == 1 else each)
+        return
+    for number, answer in enumerate(found):
+        if number:
+            print()
+        printing.print_answer(answer)

@@ -1,0 +1,1 @@
+"""Watch runs while they train."""

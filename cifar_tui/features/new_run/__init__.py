@@ -1,0 +1,1 @@
+"""Set up and launch a run or a grid."""

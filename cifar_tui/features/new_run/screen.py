@@ -1,0 +1,243 @@
+"""The form for a new run or grid, made from the declared settings."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Input, Static
+
+from cifar_tui.data.loading import find
+from cifar_tui.errors import UserError
+from cifar_tui.features.new_run.layers_panel import LayersScreen, layer_table
+from cifar_tui.spec.grid import (
+    alternatives,
+    as_texts,
+    grid_errors,
+    grid_size,
+    has_effect,
+    has_repeats,
+    make_grid,
+)
+from cifar_tui.spec.naming import model_name
+from cifar_tui.spec.settings import GROUPS, SETTINGS, make_spec, settings_in
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.text import plain
+from cifar_tui.tui.dialogs import Ask
+from cifar_tui.tui.field import Field
+from cifar_tui.tui.keyline import KeyLine
+from cifar_tui.tui.keys import EVERYWHERE, bindings, function_keys
+from cifar_tui.tui.screen import CifarScreen
+from cifar_tui.tui.topline import TopLine
+
+COLUMNS = (("Data", "Optimiser", "Schedule"), ("Model", "Training", "Record"))
+UNTITLED = ("Schedule",)
+"""Groups whose first field says what they are: a title less, and all fits into 24 lines."""
+MODEL_SETTINGS = ("model", "depth", "shortcut", "batch_norm", "activation", "dropout")
+
+
+class NewScreen(CifarScreen):
+    """Every setting on one screen; Enter launches from any field."""
+
+    CSS_PATH = "new.tcss"
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("new"), *function_keys(EVERYWHERE)]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fields: dict[str, Field] = {}
+        self._checked: dict[str, str] = {}
+        self._errors: dict[str, str] = {}
+        self._summarised: tuple[str, ...] = ()
+        self._layers = Static("", id="layer-table", markup=False)
+
+    def compose(self) -> ComposeResult:
+        """What Enter does, what the images are, the fields, the help of the one in focus."""
+        texts = as_texts(RunSpec(data=self.cifar.data))
+        self._fields = {name: Field(setting, texts[name]) for name, setting in SETTINGS.items()}
+        yield TopLine("new")
+        yield Static("", id="plan", classes="line", markup=False)
+        yield Static("", id="images", classes="line muted", markup=False)
+        with Horizontal(id="body"):
+            with VerticalScroll(id="form", can_focus=False), Horizontal(id="columns"):
+                for groups in COLUMNS:
+                    with Vertical(classes="column"):
+                        for group in groups:
+                            if group not in UNTITLED:
+                                yield Static(group, classes="group")
+                            for setting in settings_in(group):
+                                yield self._fields[setting.name]
+            with VerticalScroll(id="side", can_focus=False):
+                yield self._layers
+        yield Static("", id="message", markup=False)
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Check the defaults, on the images the program was started with."""
+        assert {g for groups in COLUMNS for g in groups} == set(GROUPS)
+        self._check()
+        self._fields["model"].input.focus()
+        self.set_interval(0.5, self._summarise)
+
+    def on_screen_resume(self) -> None:
+        """Say anew what Enter does: by now something may be in training."""
+        if self._checked:
+            self._show_plan(self.texts())
+
+    def fill(self, spec: RunSpec) -> None:
+        """Put a spec's settings into the fields."""
+        for name, text in as_texts(spec).items():
+            self._fields[name].text = text
+        self._check()
+
+    def texts(self) -> dict[str, str]:
+        """What stands in the fields."""
+        return {name: field.text for name, field in self._fields.items()}
+
+    @on(Input.Changed)
+    def _changed(self) -> None:
+        if self.texts() != self._checked:
+            self._check()
+
+    def on_descendant_focus(self) -> None:
+        """Show the help of the field in focus."""
+        self._show_message()
+
+    def _check(self) -> None:
+        """Mark what is wrong and what has no effect, and say what Enter would do."""
+        texts = self._checked = self.texts()
+        self._errors = grid_errors(texts)
+        note = self._images_note(texts["data"])
+        self._check_device(texts)
+        for field in self._fields.values():
+            field.show_state(
+                self._errors.get(field.setting.name, ""),
+                applies=has_effect(field.setting, texts),
+            )
+        self.say("images", f" {note}")
+        self._show_plan(texts)
+        self._show_message()
+        self._summarise()
+
+    def _show_plan(self, texts: dict[str, str]) -> None:
+        if self._errors:
+            wrong = len(self._errors)
+            text = f" {wrong} {'fields need' if wrong > 1 else 'thing needs'} mending first"
+        else:
+            size = grid_size(texts)
+            what = "1 run" if size == 1 else f"grid of {size} runs"
+            verb = "queues" if self.cifar.worker.current else "launches"
+            once = " (equal ones made once)" if has_repeats(texts) else ""
+            text = f" Enter {verb} {what}{once}: "
+            text += f"{model_name(texts)}, {texts['epochs']} epochs, lr {texts['lr']}"
+        plan = Text(text, "bold", no_wrap=True)
+        wish = self.cifar.wish
+        elsewhere = f"on {wish.devices or wish.name} (F11)"
+        hint = "0.1, 0.01 in a field makes a grid" if wish.name == "thread" else elsewhere
+        plan.append(f"   {hint}", "dim not bold")
+        self.say("plan", plan)
+
+    def _images_note(self, where: str) -> str:
+        """Which images a run would use; what is wrong with them counts as the field's error."""
+        try:
+            return find(where).note.replace("`cifar-tui data download` gets", "F8 gets")
+        except UserError as error:
+            self._errors.setdefault("data", str(error))
+            return str(error)
+
+    def _check_device(self, texts: dict[str, str]) -> None:
+        """Say which device or precision this machine does not have, where the run is to be here."""
+        if self.cifar.wish.name != "thread" or not self.cifar.worker.ready.is_set():
+            return
+        from cifar_tui.training.device import check_precision, choose_device
+
+        for device in alternatives("device", texts["device"]):
+            for precision in alternatives("precision", texts["precision"]):
+                name = "device"
+                try:
+                    spec = make_spec({"device": device, "precision": precision})
+                    found = choose_device(spec)
+                    name = "precision"
+                    check_precision(spec, found)
+                except UserError as error:
+                    self._errors.setdefault(name, str(error))
+
+    def _show_message(self) -> None:
+        field = self._focused_field()
+        name = field.setting.name if field else ""
+        error = self._errors.get(name) or next(iter(self._errors.values()), "")
+        widget = self.query_one("#message", Static)
+        widget.set_class(bool(error), "error")
+        if error:
+            widget.update(Text(f" ! {error}"))
+        elif field is not None:
+            setting = field.setting
+            choose = "; Space changes it" if field.choices else ""
+            widget.update(Text(f" {setting.help} ({setting.expected}{choose})"))
+        else:
+            widget.update(Text(" Tab or an arrow goes to a field; Esc leaves it."))
+
+    def _focused_field(self) -> Field | None:
+        focused = self.focused
+        return focused.parent if focused and isinstance(focused.parent, Field) else None
+
+    def _summarise(self) -> None:
+        """Bring the layer table up to date once torch is there."""
+        if not self.is_current or not self.cifar.worker.ready.is_set():
+            return
+        spec = self._first_spec()
+        if spec is None or not self.query_one("#side").display:
+            return
+        key = tuple(str(getattr(spec, name)) for name in MODEL_SETTINGS)
+        if key != self._summarised:
+            self._summarised = key
+            self._draw_layers(spec)
+
+    @work(thread=True, exclusive=True, group="layers")
+    def _draw_layers(self, spec: RunSpec) -> None:
+        table = layer_table(spec)
+        self.app.call_from_thread(self._layers.update, table)
+
+    def _first_spec(self) -> RunSpec | None:
+        try:
+            return make_grid(self.texts())[0]
+        except UserError:
+            return None
+
+    @on(Input.Submitted)
+    def action_launch(self) -> None:
+        """Start the run or grid, or queue it; what is wrong is gone to first."""
+        self._check()
+        if self._errors:
+            wrong = next(iter(self._errors))
+            if wrong in self._fields:
+                self._fields[wrong].input.focus()
+            self.app.bell()
+        else:
+            self.cifar.launch(make_grid(self.texts()))
+
+    def action_layers(self) -> None:
+        """Show the model layer by layer."""
+        spec = self._first_spec()
+        if spec is not None:
+            self.app.push_screen(LayersScreen(spec))
+
+    def action_reset(self) -> None:
+        """Set every field to its default."""
+        self.fill(RunSpec(data=self.cifar.data))
+
+    def action_get_data(self) -> None:
+        """Download the official images into the data folder, after asking."""
+        from cifar_tui.features.new_run.download import DownloadDialog
+
+        where = self.texts()["data"]
+        folder = "data" if where == "demo" else where
+
+        def get(sure: bool | None) -> None:
+            if sure:
+                self.app.push_screen(DownloadDialog(folder), lambda done: self._check())
+
+        question = f"Download CIFAR-10 (170 MB) into {plain(folder)}?"
+        self.app.push_screen(Ask(question, yes="download"), get)

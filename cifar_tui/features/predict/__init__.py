@@ -1,0 +1,1 @@
+"""predictions.csv, of one run or of several, and whether two agree."""

@@ -1,0 +1,1 @@
+"""Slices of loss surfaces (Li et al. 2018)."""

@@ -1,0 +1,167 @@
+"""Slices of the loss surfaces of one to four runs, kept with the runs or computed now."""
+
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from cifar_tui.drawing import shade_legend, slice_pictures
+from cifar_tui.errors import UserError
+from cifar_tui.features.surface.core import (
+    FIGURES,
+    Slice,
+    Surface,
+    common_scale,
+    figure_cells,
+    read_surface,
+)
+from cifar_tui.runs.listing import Run, labelled
+from cifar_tui.text import accuracy, clock, plain
+from cifar_tui.tui.keyline import KeyLine
+from cifar_tui.tui.keys import bindings
+from cifar_tui.tui.screen import CifarScreen
+from cifar_tui.tui.topline import TopLine
+
+SHOW_EVERY = 0.25
+"""Seconds between two looks at how far the computation is."""
+FIGURE_WIDTH = 12
+
+
+class _Left(Exception):
+    """The screen was closed before the slice was whole."""
+
+
+class SurfaceScreen(CifarScreen):
+    """Pictures on one scale, each as soon as it is there; Esc ends the computation too."""
+
+    CSS_PATH = "../../tui/nets.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("surface")
+
+    def __init__(self, runs: Sequence[Run], wanted: Slice | None = None) -> None:
+        super().__init__(id="surface")
+        self._runs = list(runs)
+        self._titles = labelled(runs)
+        self._slice = wanted or Slice()
+        self._surfaces: dict[str, Surface] = {}
+        self._working = False
+
+    def compose(self) -> ComposeResult:
+        """Which is flattest, the pictures, the scale, the figures, what is computed."""
+        yield TopLine("history")
+        yield Static(" Loss surface", id="head", classes="line", markup=False)
+        yield Static("", id="pictures", markup=False)
+        yield Static("", id="legend", classes="line", markup=False)
+        yield Static("", id="figures", markup=False)
+        yield Static("", id="progress", classes="line muted", markup=False)
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Draw what is kept; compute the rest."""
+        self._work(redo=False)
+
+    def on_resize(self) -> None:
+        """Draw to the new size, once the parts have theirs."""
+        self.call_after_refresh(self._draw)
+
+    def action_redo(self) -> None:
+        """Compute all slices again."""
+        if not self._working:
+            self._surfaces.clear()
+            self._work(redo=True)
+
+    @work(thread=True)
+    def _work(self, redo: bool) -> None:
+        worker, app = get_current_worker(), self.app
+        self._working = True
+        problem = ""
+        kept = {} if redo else {r.id: read_surface(r, self._slice) for r in self._runs}
+        try:
+            for run in self._runs:
+                found = kept.get(run.id) or self._compute(run, redo)
+                if worker.is_cancelled:
+                    return
+                app.call_from_thread(self._take, run, found)
+        except _Left:
+            return
+        except UserError as error:
+            problem = f" {plain(str(error))}"
+        except Exception as error:
+            problem = f" The surface failed: {plain(repr(error))}"
+        self._working = False
+        if not worker.is_cancelled:
+            app.call_from_thread(self.say, "progress", problem)
+
+    def _compute(self, run: Run, redo: bool) -> Surface:
+        worker, app = get_current_worker(), self.app
+        name = plain(run.name)
+        app.call_from_thread(self.say, "progress", f" {name}: reading net and images ...")
+        from cifar_tui.features.surface.compute import surface_of
+
+        first = shown = 0.0
+
+        def tick(done: int, points: int) -> None:
+            nonlocal first, shown
+            if worker.is_cancelled:
+                raise _Left
+            now = time.monotonic()
+            first = first or now
+            if done > 1 and now - shown >= SHOW_EVERY:
+                shown = now
+                left = clock((now - first) / (done - 1) * (points - done))
+                text = f" {name}: {done} of {points} points, {left} left. Esc cancels."
+                app.call_from_thread(self.say, "progress", text)
+
+        return surface_of(run, self._slice, redo=redo, tick=tick)
+
+    def _take(self, run: Run, surface: Surface) -> None:
+        self._surfaces[run.id] = surface
+        self._draw()
+
+    def _draw(self) -> None:
+        shown = [
+            (title, self._surfaces[run.id])
+            for title, run in zip(self._titles, self._runs, strict=True)
+            if run.id in self._surfaces
+        ]
+        if not shown:
+            return
+        titles, surfaces = [f" {t}" for t, _ in shown], [s for _, s in shown]
+        self.say("head", f" {_headline(titles, surfaces)}")
+        self.say("legend", f" loss from  {shade_legend(*common_scale(surfaces))}")
+        rows = [_figure_line(" ", FIGURES, self.size.width)]
+        rows += [
+            _figure_line(t, figure_cells(s), self.size.width)
+            for t, s in zip(titles, surfaces, strict=True)
+        ]
+        self.query_one("#figures", Static).update("\n".join(rows))
+        self.call_after_refresh(self._draw_pictures, titles, surfaces)
+
+    def _draw_pictures(self, titles: list[str], surfaces: list[Surface]) -> None:
+        """Square pictures: a cell is twice as high as wide."""
+        width, height = self.query_one("#pictures").size
+        lines = max(1, height - 1)
+        each = min(width // len(self._runs), 2 * lines + 1)
+        lines = min(lines, max(1, each // 2))
+        drawn = slice_pictures(titles, surfaces, each * len(surfaces), lines)
+        self.query_one("#pictures", Static).update("\n".join(drawn))
+
+
+def _headline(titles: Sequence[str], surfaces: Sequence[Surface]) -> str:
+    letters = [title.split()[0] for title in titles] if len(titles) > 1 else [""]
+    shares = [f"{a} {accuracy(s.flat)}".strip() for a, s in zip(letters, surfaces, strict=True)]
+    how = surfaces[0].slice
+    return (
+        f"share within 0.5 of the centre: {', '.join(shares)}   "
+        f"radius {how.radius:g}, {how.images} images"
+    )
+
+
+def _figure_line(title: str, cells: Sequence[str], width: int) -> str:
+    figures = "".join(f"{cell:>{FIGURE_WIDTH}}" for cell in cells)
+    room = min(28, max(8, width - len(figures)))
+    return f"{title[:room]:<{room}}{figures}"

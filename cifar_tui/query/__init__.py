@@ -1,0 +1,1 @@
+"""What can be asked of many runs: fields, filters, groups, curves."""

@@ -1,0 +1,1 @@
+"""Who trains: this program, a process per device, or a cluster."""

@@ -1,0 +1,276 @@
+"""Training without the app: plans the runs, hands them to the worker, and follows their folders."""
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from cifar_tui.data.loading import find
+from cifar_tui.errors import UserError
+from cifar_tui.query.pace import longest_first
+from cifar_tui.queue.choices import ANY, Wish, make_backend
+from cifar_tui.queue.detached import start
+from cifar_tui.queue.queue import Backend
+from cifar_tui.queue.turns import locks_folder
+from cifar_tui.runs.control import by_signal, order, requeue, waits_unseen
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Follower, Look, Run, Runs
+from cifar_tui.runs.record import ENDED
+from cifar_tui.spec.grid import as_texts, make_grid
+from cifar_tui.spec.settings import SETTINGS, make_spec, unknown_setting
+from cifar_tui.spec.spec import RunSpec
+from cifar_tui.terminal import let_go
+
+LOOK_EVERY = 0.1
+
+
+class TrainPrinter(Protocol):
+    """What shows a headless run: a note, and each look at the run."""
+
+    def note(self, sentence: str) -> None:
+        """Say something about the data."""
+
+    def begin(self, run: Run, number: int, total: int) -> None:
+        """A run begins."""
+
+    def show(self, look: Look) -> None:
+        """Show new events and progress."""
+
+    def leave(self) -> None:
+        """Nothing more of the run is shown."""
+
+    def side_by_side(self) -> "TrainPrinter":
+        """One for runs that train at the same time."""
+
+
+def plan(given: Mapping[str, Any], grid: Sequence[str]) -> list[RunSpec]:
+    """The specs of one `train` command: its settings, times its `--grid NAME=V1,V2` flags."""
+    spec = make_spec(given)
+    if not grid:
+        return [spec]
+    texts = as_texts(spec)
+    for item in grid:
+        name, equals, values = item.partition("=")
+        name = name.strip().lstrip("-").replace("-", "_")
+        if not equals or not values.strip():
+            raise UserError(f"--grid takes NAME=V1,V2, like lr=0.1,0.01; got '{item}'.")
+        if name not in SETTINGS:
+            raise UserError(unknown_setting(name))
+        texts[name] = values
+    return make_grid(texts)
+
+
+def train_all(
+    specs: Sequence[RunSpec],
+    runs: Path,
+    printer: TrainPrinter,
+    wish: Wish = ANY,
+) -> int:
+    """Train the specs; returns 1 if a run failed, else 0.
+
+    Checks the images before a run folder is made. SIGINT and SIGTERM stop the current run
+    between two batches and drop the rest; the exit code is then 130 or 143. A terminal that is
+    gone stops nothing.
+    """
+    for where in dict.fromkeys(spec.data for spec in specs):
+        note = find(where).note
+        if note:
+            printer.note(note)
+    backend, notes = make_backend(runs, wish)
+    for spec in specs:
+        backend.check(spec)
+    folders = [RunFolder.create(runs, spec) for spec in specs]
+    return _train(backend, notes, folders, runs, printer)
+
+
+def train_folders(
+    folders: Sequence[RunFolder],
+    runs: Path,
+    printer: TrainPrinter,
+    wish: Wish = ANY,
+    announce: Callable[[], None] = lambda: None,
+) -> int:
+    """Train queued runs as is wished, and announce when that can begin; returns as `train`."""
+    return _train(*make_backend(runs, wish), folders, runs, printer, announce)
+
+
+def _train(
+    worker: Backend,
+    notes: Sequence[str],
+    folders: Sequence[RunFolder],
+    runs: Path,
+    printer: TrainPrinter,
+    announce: Callable[[], None] = lambda: None,
+) -> int:
+    for note in notes:
+        printer.note(note)
+    if worker.slots > 1:
+        printer = printer.side_by_side()
+        folders = longest_first(folders, Runs(runs).all())
+    for folder in folders:
+        worker.add(folder)
+    worker.finish()
+    unsaid = ""
+    with _stopping(worker) as signals:
+        try:
+            worker.start()
+        except BaseException:
+            worker.close()
+            raise
+        while worker.alive and not worker.ready.wait(LOOK_EVERY):
+            pass
+        if worker.ready.is_set():
+            announce()
+        try:
+            statuses = _follow(runs, folders, worker, printer)
+        except OSError as error:  # what is said cannot be written: no reason to stop training
+            gone = isinstance(error, BrokenPipeError) or error.errno == errno.EIO
+            unsaid = "" if gone else str(error.strerror)
+            let_go((1, 2) if gone else (1,))
+            worker.join()
+            statuses = [Runs(runs).get(folder.id).status for folder in folders]
+        worker.join()
+    if worker.problem and not ENDED.issuperset(statuses):
+        raise UserError(worker.problem)
+    if worker.outlives and not ENDED.issuperset(statuses):
+        printer.note("The runs go on without this program; `cifar-tui runs stop RUN` stops one.")
+    if unsaid:
+        raise UserError(f"Cannot write the output: {unsaid}; `cifar-tui runs show RUN` shows it.")
+    if signals:
+        return 128 + signals[0]
+    return 1 if {"failed", "crashed"} & set(statuses) else 0
+
+
+def detach(specs: Sequence[RunSpec], runs: Path, wish: Wish = ANY) -> list[str]:
+    """Make the runs and train them in a process of their own; returns their ids."""
+    for where in dict.fromkeys(spec.data for spec in specs):
+        find(where)
+    backend, _ = make_backend(runs, wish)
+    for spec in specs:
+        backend.check(spec)
+    folders = [RunFolder.create(runs, spec) for spec in specs]
+    return detach_folders(folders, runs, wish)
+
+
+def detach_folders(folders: Sequence[RunFolder], runs: Path, wish: Wish = ANY) -> list[str]:
+    """Train queued runs in a process of their own; returns their ids."""
+    ids = [folder.id for folder in folders]
+    if not ids:
+        return ids
+    backend, _ = make_backend(runs, wish)
+    if backend.outlives:
+        _hand_over(backend, longest_first(folders, Runs(runs).all()))
+    else:
+        start(runs, ids, wish)
+    return ids
+
+
+def _hand_over(backend: Backend, folders: Sequence[RunFolder]) -> None:
+    """Leave runs to a backend that needs this process no more; raises UserError."""
+    for folder in folders:
+        backend.add(folder)
+    backend.close()
+    backend.start()
+    backend.join()
+    if backend.problem:
+        raise UserError(backend.problem)
+
+
+def resume(run: Run, runs: Path, wish: Wish = ANY) -> str:
+    """Let a paused run go on, or train an unfinished one in the background; says which."""
+    if run.status == "paused":
+        order(run, "go")
+        return f"{run.name} goes on."
+    if run.status == "queued" and not (run.left_behind or waits_unseen(run)):
+        raise UserError(f"{run.name} is queued already; it starts when its turn comes.")
+    backend, _ = make_backend(runs, wish)
+    if run.spec is not None and wish != ANY:
+        backend.check(run.spec)
+    elif wish == ANY:
+        locks_folder()
+    detach_folders([requeue(run)], runs, wish)
+    images = ", on the demo set (synthetic)" if run.synthetic else ""
+    return f"{run.name} goes on in the background from epoch {run.summary.epochs_done}{images}."
+
+
+def watch(run: Run, runs: Path, printer: TrainPrinter) -> int:
+    """Show a run through its folder until it ends; leaving does nothing to the run."""
+    follower = Follower(Runs(runs), run.id)
+    printer.begin(run, 1, 1)
+    look = None
+    try:
+        while look is None or not (look.run.ended or look.run.left_behind):
+            look = follower.look()
+            printer.show(look)
+            time.sleep(LOOK_EVERY)
+    finally:
+        printer.leave()
+    if look.run.left_behind:
+        raise UserError(f"{run.name} waits in a process that is gone; `runs resume` trains it.")
+    return 1 if look.run.status in ("failed", "crashed") else 0
+
+
+def _follow(
+    runs: Path, folders: Sequence[RunFolder], worker: Backend, printer: TrainPrinter
+) -> list[str]:
+    """Show each run from its turn to its end, however many have theirs; returns their statuses.
+
+    Where one trains after another, what is said of each stands together and in their order.
+    """
+    known = Runs(runs)
+    waiting = {folder.id: number for number, folder in enumerate(folders, 1)}
+    shown: dict[str, Follower] = {}
+    statuses: dict[str, str] = {}
+    told = ""
+    while waiting or shown:
+        # Asked in this order, so that what is in training began after what is no longer owned.
+        training, own, alive = set(worker.training), set(worker.own), worker.alive
+        begun = [i for i in waiting if i in training or i not in own or not alive]
+        problem = worker.problem
+        for run_id in [*shown, *begun]:
+            run = known.get(run_id)
+            if run_id in begun:
+                number = waiting.pop(run_id)
+                if run.status == "queued" and not alive:
+                    statuses[run_id] = run.status
+                    continue
+                printer.begin(run, number, len(folders))
+                shown[run_id] = Follower(known, run_id)
+            look = shown[run_id].look()
+            printer.show(look)
+            problem = problem or look.run.summary.reason * (not look.run.ended)
+            if run_id not in own or not alive:
+                statuses[run_id] = look.run.status
+                printer.leave()
+                del shown[run_id]
+        if problem and problem != told:
+            printer.note(problem)
+        told = problem
+        time.sleep(LOOK_EVERY)
+    return list(statuses.values())
+
+
+@contextmanager
+def _stopping(worker: Backend) -> Iterator[list[int]]:
+    """Let SIGINT and SIGTERM close the worker while the block runs; the list notes which came.
+
+    When the terminal is closed, its end is no reason to stop, and what is printed goes nowhere.
+    """
+    stopped_by: list[int] = []
+    terminal = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
+
+    def stop(number: int, _: object) -> None:
+        stopped_by.append(number)
+        worker.close(by_signal(number))
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: let_go(terminal))
+    try:
+        yield stopped_by
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,219 @@
+"""What trains queued runs: one queue, and the same questions and orders whoever does the work."""
+
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from cifar_tui.errors import UserError
+from cifar_tui.queue.nodes import Node
+from cifar_tui.runs.control import BY_USER
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.record import Progress, Worker, this_worker
+from cifar_tui.spec.spec import RunSpec
+
+
+class Backend(ABC):
+    """Trains run folders in the order of a queue; screens and commands know no more of it.
+
+    What happens inside a run is read from its folder, and asked for through its control file.
+    """
+
+    def __init__(self) -> None:
+        self._queue: list[RunFolder] = []
+        self._current: list[RunFolder] = []
+        self._held = False
+        self._closing = ""
+        """Why what is in training is to stop, once it is."""
+        self._finishing = False
+        self._problem = ""
+        self._changed = threading.Condition()
+        self.ready = threading.Event()
+        """Set when a run could begin at once."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin working."""
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether it works or waits for work."""
+
+    def check(self, spec: RunSpec) -> None:  # noqa: B027 - most have nothing to add
+        """Raise UserError for a spec that it could not train."""
+
+    @property
+    def outlives(self) -> bool:
+        """Whether its runs go on when this program ends; `close` then leaves them alone."""
+        return False
+
+    @property
+    def slots(self) -> int:
+        """How many runs train at the same time."""
+        return 1
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The machines that it hands runs to, as last seen; none where there is only this one.
+
+        Never waits; a backend in use may take the question as the wish to look again soon.
+        """
+        return ()
+
+    def find_nodes(self, seconds: float) -> tuple[Node, ...]:
+        """The machines as they are now, waiting up to so long; starts no run, needs no `start`.
+
+        Raises UserError where the cluster gives no answer. `close` and `join` end what it began.
+        """
+        return self.nodes
+
+    @abstractmethod
+    def join(self) -> None:
+        """Wait until it has ended, if it was ever started."""
+
+    def add(self, folder: RunFolder, *, place: int | None = None) -> None:
+        """Queue a run, last or at `place`; a held queue goes on.
+
+        Its progress file says whose queue it is in, so that others know when it was left behind.
+        """
+        self._enqueue(folder, place)
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
+
+    @property
+    def current(self) -> str | None:
+        """Id of the run in training, the first of several."""
+        with self._changed:
+            return self._current[0].id if self._current else None
+
+    @property
+    def training(self) -> list[str]:
+        """Ids of all runs in training."""
+        with self._changed:
+            return [folder.id for folder in self._current]
+
+    @property
+    def queued(self) -> list[str]:
+        """Ids of the runs that wait, in order."""
+        with self._changed:
+            return [folder.id for folder in self._queue]
+
+    @property
+    def own(self) -> list[str]:
+        """Ids of all runs in its hands."""
+        with self._changed:
+            return [folder.id for folder in (*self._current, *self._queue)]
+
+    @property
+    def held(self) -> bool:
+        """Whether the queue waits for `go_on`."""
+        with self._changed:
+            return self._held
+
+    @property
+    def problem(self) -> str:
+        """Why training waits or the queue is held, beyond what the run folders can say."""
+        with self._changed:
+            return self._problem
+
+    def hold(self) -> None:
+        """Start no further run until `go_on`."""
+        with self._changed:
+            self._held = True
+
+    def go_on(self) -> None:
+        """Go on with the queue."""
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
+
+    def drop(self, run_id: str) -> bool:
+        """Take a waiting run out of the queue; tells whether it was there."""
+        with self._changed:
+            before = len(self._queue)
+            self._queue = [folder for folder in self._queue if folder.id != run_id]
+            return len(self._queue) < before
+
+    def move(self, run_id: str, step: int) -> bool:
+        """Move a waiting run forwards (-1) or backwards (1); tells whether it moved."""
+        with self._changed:
+            ids = [folder.id for folder in self._queue]
+            if run_id not in ids or not 0 <= ids.index(run_id) + step < len(ids):
+                return False
+            place = ids.index(run_id)
+            folder = self._queue.pop(place)
+            self._queue.insert(place + step, folder)
+            return True
+
+    def close(self, reason: str = BY_USER) -> None:
+        """Stop what is in training between two batches, start no other run, and end.
+
+        The runs say why; the first reason counts.
+        """
+        with self._changed:
+            self._closing = self._closing or reason
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """End once the queue is empty, or at once while it is held."""
+        with self._changed:
+            self._finishing = True
+            self._changed.notify_all()
+
+    def _enqueue(self, folder: RunFolder, place: int | None = None) -> None:
+        """Have a run wait, last or at `place`; a held queue stays held."""
+        self._mark(folder)
+        with self._changed:
+            self._queue.insert(len(self._queue) if place is None else place, folder)
+            self._changed.notify_all()
+
+    def _mark(self, folder: RunFolder) -> None:
+        """Say in a run's folder that it waits here."""
+        with contextlib.suppress(OSError):
+            folder.write_progress(Progress(worker=self._holder()))
+
+    def _holder(self) -> Worker:
+        """Who has a run that waits here, by which others know when it was left behind."""
+        return this_worker()
+
+    def _say(self, problem: str) -> None:
+        with self._changed:
+            self._problem = problem
+
+    def _next(self, fits: Callable[[RunFolder], bool] = lambda folder: True) -> RunFolder | None:
+        """Wait for the first run in the queue that fits, now in training; None when it is over."""
+        with self._changed:
+            while not self._closing:
+                chosen = next(filter(fits, self._queue), None)
+                if chosen is not None and not self._held:
+                    self._queue.remove(chosen)
+                    self._current.append(chosen)
+                    return chosen
+                if self._finishing and (self._held or self._is_over()):
+                    break
+                self._changed.wait()
+            return None
+
+    def _is_over(self) -> bool:
+        """Whether nothing can come into the queue any more by itself."""
+        return not self._queue
+
+    def _done(self, *folders: RunFolder) -> None:
+        """These are no longer in training."""
+        with self._changed:
+            self._current = [folder for folder in self._current if folder not in folders]
+            self._changed.notify_all()
+
+
+def start_threads(backend: Backend, threads: Sequence[threading.Thread]) -> None:
+    """Start what a backend works in; raises UserError, with none left, where not all can be had."""
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError as error:
+        backend.close()
+        raise UserError(
+            f"Training cannot start here ({error}); allow this user more processes (ulimit -u)."
+        ) from None

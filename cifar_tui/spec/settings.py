@@ -1,0 +1,188 @@
+"""The declared settings read back: labels, choices, what is expected, and what is wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from cifar_tui.errors import UserError
+from cifar_tui.spec.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One declared setting, read back from RunSpec for the form, flags, docs and messages."""
+
+    name: str
+    info: FieldInfo
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """Group, unit, `when` and `expected`, as declared."""
+        extra = self.info.json_schema_extra
+        assert isinstance(extra, dict)
+        return extra
+
+    @property
+    def label(self) -> str:
+        """Short label for a form."""
+        return self.info.title or self.name
+
+    @property
+    def help(self) -> str:
+        """One sentence for help texts and the docs."""
+        return self.info.description or ""
+
+    @property
+    def default(self) -> Any:
+        """The default value."""
+        return self.info.default
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The allowed words, or nothing for other types."""
+        return get_args(self.info.annotation) if get_origin(self.info.annotation) is Literal else ()
+
+    @property
+    def is_bool(self) -> bool:
+        """Whether it is a switch."""
+        return self.info.annotation is bool
+
+    @property
+    def is_list(self) -> bool:
+        """Whether its value is a tuple, written with commas."""
+        return get_origin(self.info.annotation) is tuple
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag: the name with dashes."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words made from the declaration."""
+        if self.extra["expected"]:
+            return str(self.extra["expected"])
+        if self.is_bool:
+            return "on or off"
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        kind = "a whole number" if self.info.annotation is int else "a number"
+        return " ".join([kind, *(_bound_words(self.info))])
+
+    def applies(self, values: Mapping[str, Any]) -> bool:
+        """Whether it has an effect beside these other values."""
+        return all(values.get(name) in allowed for name, allowed in self.extra["when"].items())
+
+
+def _bound_words(info: FieldInfo) -> list[str]:
+    words = {"Ge": "from {}", "Gt": "above {}", "Le": "up to {}", "Lt": "below {}"}
+    found = []
+    for bound in info.metadata:
+        kind = type(bound).__name__
+        if kind in words:
+            value = getattr(bound, kind.lower())
+            found.append(words[kind].format(f"{value:,}" if isinstance(value, int) else value))
+    return found
+
+
+SETTINGS: dict[str, Setting] = {
+    name: Setting(name, info) for name, info in RunSpec.model_fields.items()
+}
+GROUPS: tuple[str, ...] = tuple(dict.fromkeys(s.extra["group"] for s in SETTINGS.values()))
+
+
+def settings_in(group: str) -> list[Setting]:
+    """The settings of one group, in the order of declaration."""
+    return [s for s in SETTINGS.values() if s.extra["group"] == group]
+
+
+def errors_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """One sentence per wrong setting; the key "" holds what is wrong between settings."""
+    try:
+        RunSpec.model_validate(values)
+    except ValidationError as error:
+        return _sentences(error)
+    return {}
+
+
+def make_spec(values: Mapping[str, Any]) -> RunSpec:
+    """Build a RunSpec from values or their texts; raises UserError naming the first wrong one."""
+    if "," in str(values.get("device", "")):
+        raise UserError(
+            "One run trains on one device, as nets this small slow down when they are split; "
+            f"--devices {values['device']} trains several runs at the same time."
+        )
+    try:
+        return RunSpec.model_validate(values)
+    except ValidationError as error:
+        raise UserError(next(iter(_sentences(error).values()))) from None
+
+
+def _sentences(error: ValidationError) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in error.errors():
+        name = str(item["loc"][0]) if item["loc"] else ""
+        setting = SETTINGS.get(name)
+        if item["type"] == "whole":
+            found.setdefault("", item["msg"])
+        elif setting is None:
+            found.setdefault(name, unknown_setting(name))
+        else:
+            got = item["input"] if isinstance(item["input"], str) else format_value(item["input"])
+            found.setdefault(name, f"{name} must be {setting.expected}; got {_quote(got)}.")
+    return found
+
+
+def _quote(text: str) -> str:
+    shown = repr(text[:40])[1:-1]
+    return f"'{shown}'" if len(text) <= 40 else f"'{shown}...'"
+
+
+def unknown_setting(name: str) -> str:
+    """One sentence for a setting that does not exist, with the nearest one that does."""
+    near = get_close_matches(name.replace("-", "_"), SETTINGS, n=1)
+    hint = f"did you mean {near[0]}?" if near else "`cifar-tui train --help` lists the settings."
+    return f"There is no setting called {_quote(name)}; {hint}"
+
+
+def format_value(value: Any) -> str:
+    """A setting's value as people write it: yes/no, 1e-05, lists with commas."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ",".join(format_value(v) for v in value)
+    return str(value)
+
+
+LABELS_AND_PLACES = ("name", "tags", "device", "data", "val_batch_size")
+"""Settings that decide no figure: what a run is called, where it runs, where its images lie."""
+
+
+def edited(trained: RunSpec, now: RunSpec) -> str:
+    """`trained with lr 0.01, and spec.toml says lr 0.2`; empty where no figure depends on it."""
+    old, new = trained.model_dump(), now.model_dump()
+    names = [
+        name
+        for name, setting in SETTINGS.items()
+        if name not in LABELS_AND_PLACES
+        and old[name] != new[name]
+        and (setting.applies(old) or setting.applies(new))
+    ]
+    then, says = (", ".join(f"{n} {format_value(v[n])[:40]}" for n in names) for v in (old, new))
+    return f"trained with {then}, and spec.toml says {says}" if names else ""
+
+
+def changed(spec: RunSpec) -> dict[str, Any]:
+    """The settings in force that differ from their defaults, without name and tags."""
+    values = spec.model_dump()
+    return {
+        n: values[n]
+        for n, s in SETTINGS.items()
+        if values[n] != s.default and n not in ("name", "tags", "data") and s.applies(values)
+    }

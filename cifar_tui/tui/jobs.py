@@ -1,0 +1,217 @@
+"""Work beside the screens: threads that end with it, and dialogs with a bar."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Input, ProgressBar, Static
+from textual.worker import get_current_worker
+
+from cifar_tui.errors import Tick, UserError
+from cifar_tui.text import plain
+
+
+class ThreadPerJob(ThreadPoolExecutor):
+    """Gives each job a thread of its own; asyncio takes a subclass of its own pool only.
+
+    torch computes with a team of threads for each thread that ever used it, for as long as that
+    one lives; beside a second team, waiting threads sleep at once. A run trained at two thirds of
+    its speed after predictions had been exported in a thread that stayed (docs/performance.md).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own: set[threading.Thread] = set()
+
+    def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> "Future[Any]":
+        """Begin the job at once; its result or exception comes in the future."""
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = work(*given, **named)
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+
+        self._own = {thread for thread in self._own if thread.is_alive()}
+        thread = threading.Thread(target=run, name="beside")
+        thread.start()
+        self._own.add(thread)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """With `wait`, return when all jobs have ended."""
+        for thread in self._own if wait else ():
+            thread.join()
+
+
+SHOW_EVERY = 0.1
+"""Seconds between two moves of the bar."""
+
+
+class _Left(Exception):
+    """The dialog was closed before the work was done."""
+
+
+class WorkDialog(ModalScreen[None]):
+    """Does a job in a thread and tells what came of it; Esc closes at any time and ends the job."""
+
+    CSS_PATH = "jobs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape", "leave", "close"),
+        ("enter", "leave_when_done", "close"),
+    ]
+
+    def __init__(self, title: str, hint: str = "") -> None:
+        super().__init__()
+        self._done = False
+        self._title = Static(title, id="title", markup=False)
+        self._bar = ProgressBar(total=1, show_eta=False)
+        self._bar.display = False
+        self._outcome = Static(hint, id="outcome", markup=False)
+
+    def compose(self) -> ComposeResult:
+        """The title, the bar while it moves, and what comes of it."""
+        yield VerticalScroll(*self.parts(), classes="dialog")
+
+    def parts(self) -> list[Widget]:
+        """The lines of the dialog."""
+        return [self._title, self._bar, self._outcome]
+
+    def action_leave(self) -> None:
+        """Close; what is under way ends without having written anything."""
+        self.dismiss()
+
+    def action_leave_when_done(self) -> None:
+        """Close when there is nothing more to do."""
+        if self._done:
+            self.dismiss()
+
+    def do(self, job: Callable[[Tick], Any], then: Callable[[Any], None]) -> None:
+        """Do a job in a thread behind the bar, then take what it returns; an error ends all."""
+        self._bar.display = True
+        self._work(job, then)
+
+    @work(thread=True)
+    def _work(self, job: Callable[[Tick], Any], then: Callable[[Any], None]) -> None:
+        worker, app = get_current_worker(), self.app
+        shown = 0.0
+
+        def tick(done: int, total: int) -> None:
+            nonlocal shown
+            if worker.is_cancelled:
+                raise _Left
+            now = time.monotonic()
+            if now - shown >= SHOW_EVERY or done == total:
+                shown = now
+                app.call_from_thread(self._move, done, total)
+
+        try:
+            found = job(tick)
+        except _Left:
+            return
+        except UserError as error:
+            then, found = self.end, plain(str(error))
+        except Exception as error:
+            then, found = self.end, f"That failed: {plain(repr(error))}"
+        if not worker.is_cancelled:
+            app.call_from_thread(self._take, then, found)
+
+    def _take(self, then: Callable[[Any], None], found: Any) -> None:
+        self._bar.display = False
+        then(found)
+
+    def _move(self, done: int, total: int) -> None:
+        self._bar.update(progress=done, total=total)
+
+    def end(self, outcome: str) -> None:
+        """Tell what came of it; there is nothing more to do."""
+        self._done = True
+        self.query(VerticalScroll).focus()
+        self.tell(outcome)
+
+    def tell(self, text: str) -> None:
+        """Say how it stands."""
+        self._outcome.update(text)
+
+
+class FileDialog(WorkDialog):
+    """Asks where to and writes one file, which no other is replaced for without `y`."""
+
+    AUTO_FOCUS = "Input"
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "replace", "replace")]
+    WORKING = "Working. Esc leaves, and nothing is written."
+
+    def __init__(
+        self, title: str, path: Path, hint: str = "Enter writes the file, Esc leaves."
+    ) -> None:
+        super().__init__(title, hint)
+        self._in_the_way: Path | None = None
+        self._path = Input(str(path), compact=True)
+
+    def parts(self) -> list[Widget]:
+        """The path stands below the title."""
+        return [self._title, self._path, self._bar, self._outcome]
+
+    def on_mount(self) -> None:
+        """Refuse at once where there is nothing to write."""
+        refusal = self.refusal()
+        if refusal:
+            self._path.display = False
+            self.tell(refusal)
+
+    def refusal(self) -> str:
+        """Why nothing can be written, if so."""
+        return ""
+
+    def checked(self, text: str) -> Path:
+        """The path of the typed text, which may exist; raises UserError."""
+        raise NotImplementedError
+
+    def existing(self, path: Path) -> Path | None:
+        """A file that would be replaced."""
+        return path if path.exists() else None
+
+    def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
+        """Write the file, in a thread; returns what to say, raises UserError."""
+        raise NotImplementedError
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Begin, or ask first where there is such a file."""
+        try:
+            path = self.checked(event.value.strip())
+        except UserError as error:
+            self.tell(plain(str(error)))
+            return
+        self._path.disabled = True
+        there = self.existing(path)
+        if there is None:
+            self._begin(path, overwrite=False)
+        else:
+            self._in_the_way = path
+            self.tell(f"{plain(str(there))} exists. y replaces it, Esc keeps it.")
+
+    def action_replace(self) -> None:
+        """Write over the file that was asked about."""
+        if self._in_the_way is not None:
+            path, self._in_the_way = self._in_the_way, None
+            self._begin(path, overwrite=True)
+
+    def _begin(self, path: Path, *, overwrite: bool) -> None:
+        self.tell(self.WORKING)
+        self.do(lambda tick: self.write(path, overwrite, tick), self._written)
+
+    def _written(self, outcome: str) -> None:
+        self.end(f"{outcome}\n\nEnter closes.")

@@ -1,0 +1,269 @@
+"""A table of rows with keys that is brought up to date in place: cursor and scroll stay.
+
+Only the lines on the screen are ever made, so that ten thousand rows cost as much as ten.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.events import Blur, Click, Focus
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from cifar_tui.runs.record import Point
+from cifar_tui.text import EPOCH_COLUMNS, epoch_cells, plain
+
+Texts = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of a fixed width in cells, the gap to the next included."""
+
+    name: str
+    width: int
+    right: bool = False
+
+    def cell(self, text: str) -> str:
+        """Text cut and aligned to the width, shown literally."""
+        room = self.width - 1
+        shown = text if text.isprintable() else plain(text)
+        if cell_len(shown) > room:
+            shown = set_cell_size(shown, room - 1) + "…"
+        return set_cell_size(shown.rjust(room) if self.right else shown, self.width)
+
+
+class RowTable(ScrollView, can_focus=True):
+    """Rows of plain text by key under a header; only what changed is drawn."""
+
+    DEFAULT_CSS = """
+    RowTable .table--header {
+        background: $panel;
+        color: $foreground;
+        text-style: bold;
+    }
+    RowTable .table--cursor {
+        background: $block-cursor-blurred-background;
+        color: $block-cursor-blurred-foreground;
+        text-style: $block-cursor-blurred-text-style;
+    }
+    RowTable:focus .table--cursor {
+        background: $block-cursor-background;
+        color: $block-cursor-foreground;
+        text-style: $block-cursor-text-style;
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--header", "table--cursor"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "up", show=False),
+        Binding("down", "move(1)", "down", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
+        Binding("pagedown", "page(1)", "page down", show=False),
+        Binding("home,ctrl+home", "first", "first", show=False),
+        Binding("end,ctrl+end", "last", "last", show=False),
+    ]
+
+    class HeaderSelected(Message):
+        """A click on the header of a column."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    class RowSelected(Message):
+        """A click on the row under the cursor."""
+
+    class CursorMoved(Message):
+        """The cursor is on another row."""
+
+    def __init__(self, *, id: str | None = None, fixed_columns: int = 0) -> None:
+        super().__init__(id=id)
+        self.columns: tuple[TableColumn, ...] = ()
+        self.keys: list[str] = []
+        """The rows' keys in order."""
+        self.cursor_row = 0
+        self.fixed_columns = fixed_columns
+        """So many columns stay when the others scroll to the left."""
+        self._texts: Callable[[str], Texts] = lambda key: ()
+        self._drawn: dict[int, Texts] = {}
+        """What stands on which line of the screen."""
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are, on the screen or not."""
+        return len(self.keys)
+
+    @property
+    def cursor_key(self) -> str | None:
+        """Key of the cursor's row; None in an empty table."""
+        return self.keys[self.cursor_row] if self.keys else None
+
+    def get_row_at(self, row: int) -> Texts:
+        """The cells of a row as they are shown."""
+        texts = self._texts(self.keys[row])
+        return tuple(c.cell(text) for c, text in zip(self.columns, texts, strict=True))
+
+    def set_columns(self, columns: Sequence[TableColumn]) -> None:
+        """Have these columns; the rows must be shown again when that changes anything."""
+        if tuple(columns) != self.columns:
+            self.columns = tuple(columns)
+            width = sum(column.width for column in columns)
+            self.virtual_size = Size(width, self.virtual_size.height)
+            self._refresh_line(0)
+
+    def show(self, keys: Sequence[str], texts: Callable[[str], Texts]) -> None:
+        """Have these rows in this order; `texts` gives one text per column, asked when drawn."""
+        here, place, top = self.cursor_key, self.cursor_row, self.scroll_offset.y
+        self._texts = texts
+        if keys != self.keys:
+            self.keys = list(keys)
+            now = self.keys.index(here) if here in self.keys else place
+            self.cursor_row = max(0, min(now, len(keys) - 1))
+            size = Size(sum(column.width for column in self.columns), len(keys) + 1)
+            if size != self.virtual_size:
+                self.virtual_size = size
+                self.refresh(layout=True)
+            if top:
+                self.scroll_to(y=top + self.cursor_row - place, animate=False, immediate=True)
+        for y, drawn in list(self._drawn.items()):
+            if self._line(y) != drawn:
+                self._refresh_line(y)
+
+    def _row(self, y: int) -> int | None:
+        """The row on a line of the screen, if any."""
+        row = y - 1 + self.scroll_offset.y
+        return row if y > 0 and row < len(self.keys) else None
+
+    def _line(self, y: int) -> Texts:
+        row = self._row(y)
+        if row is None:
+            return ()
+        return (*self.get_row_at(row), "cursor" if row == self.cursor_row else "")
+
+    def _refresh_line(self, y: int) -> None:
+        self.refresh(Region(0, y, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """The header stays; the other lines scroll."""
+        line = self._drawn[y] = self._line(y)
+        style = self.rich_style
+        if y == 0:
+            style = self.get_component_rich_style("table--header")
+            cells: Sequence[str] = [column.cell(column.name) for column in self.columns]
+        else:
+            cells = line[:-1]
+            if line and line[-1]:
+                style = self.get_component_rich_style("table--cursor")
+        fixed, rest = "".join(cells[: self.fixed_columns]), "".join(cells[self.fixed_columns :])
+        left = self.scroll_offset.x
+        stay, move = Strip([Segment(fixed, style)]), Strip([Segment(rest, style)])
+        strip = Strip.join([stay, move.crop(left, move.cell_length)])
+        return strip.adjust_cell_length(self.size.width, style)
+
+    def on_focus(self, event: Focus) -> None:
+        """Show the cursor of a table that takes the keys."""
+        self.refresh()
+
+    def on_blur(self, event: Blur) -> None:
+        """Show that the keys go elsewhere."""
+        self.refresh()
+
+    def move_cursor(self, row: int) -> None:
+        """Put the cursor on a row, within sight."""
+        before, self.cursor_row = self.cursor_row, max(0, min(row, len(self.keys) - 1))
+        top, lines = self.scroll_offset.y, self.scrollable_content_region.height - 1
+        if self.cursor_row < top:
+            self.scroll_to(y=self.cursor_row, animate=False, immediate=True)
+        elif self.cursor_row >= top + lines:
+            self.scroll_to(y=self.cursor_row - lines + 1, animate=False, immediate=True)
+        if before != self.cursor_row:
+            self.post_message(self.CursorMoved())
+        for changed in (before, self.cursor_row):
+            self._refresh_line(changed - self.scroll_offset.y + 1)
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor by so many rows."""
+        self.move_cursor(self.cursor_row + rows)
+
+    def action_page(self, pages: int) -> None:
+        """Move the cursor by so many screens."""
+        lines = max(1, self.scrollable_content_region.height - 2)
+        self.move_cursor(self.cursor_row + pages * lines)
+
+    def action_first(self) -> None:
+        """Go to the first row."""
+        self.move_cursor(0)
+
+    def action_last(self) -> None:
+        """Go to the last row."""
+        self.move_cursor(len(self.keys) - 1)
+
+    def on_click(self, event: Click) -> None:
+        """Take the cursor to a row, open the one it is on, or tell which header was meant."""
+        row = self._row(event.y)
+        if event.y == 0:
+            self._click_header(event.x)
+        elif row == self.cursor_row:
+            self.post_message(self.RowSelected())
+        elif row is not None:
+            self.move_cursor(row)
+
+    def _click_header(self, x: int) -> None:
+        end = 0
+        for number, column in enumerate(self.columns):
+            end += column.width
+            if x + (self.scroll_offset.x if number >= self.fixed_columns else 0) < end:
+                self.post_message(self.HeaderSelected(column.name))
+                return
+
+
+WIDTHS = (6, 10, 11, 10, 9, 8, 7, 6)
+"""Cells of each column of EPOCH_COLUMNS; the mark of the best epoch stands behind."""
+
+
+class EpochTable(ScrollView):
+    """All epochs of a run; only the visible lines are ever rendered."""
+
+    DEFAULT_CSS = "EpochTable { height: 1fr; scrollbar-size-vertical: 1; }"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._epochs: Sequence[dict[str, Any]] = ()
+        self._best: int | None = None
+
+    def show(self, epochs: Sequence[dict[str, Any]], best: Point | None) -> None:
+        """Show these epochs; does nothing when they are on the screen already."""
+        best_epoch = best.epoch if best else None
+        if len(epochs) == len(self._epochs) and best_epoch == self._best and epochs == self._epochs:
+            return
+        self._epochs, self._best = list(epochs), best_epoch
+        self.virtual_size = Size(sum(WIDTHS) + 6, len(epochs) + 1)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """The header stays; the other lines scroll."""
+        width = self.size.width
+        if y == 0:
+            cells = _row(EPOCH_COLUMNS)
+            return Strip([Segment(cells, self.rich_style + Style(bold=True))]).adjust_cell_length(
+                width, self.rich_style
+            )
+        number = len(self._epochs) - y - self.scroll_offset.y
+        if not 0 <= number < len(self._epochs):
+            return Strip.blank(width, self.rich_style)
+        event = self._epochs[number]
+        line = _row(epoch_cells(event))
+        if event.get("epoch") == self._best:
+            line += "  best"
+        return Strip([Segment(line, self.rich_style)]).adjust_cell_length(width, self.rich_style)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))

@@ -1,0 +1,86 @@
+"""A real app over a folder of runs, and runs as their folders would look."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifar_tui.app import CifarApp
+from cifar_tui.queue.thread import Worker
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.record import Point, Progress, this_worker
+from cifar_tui.spec.spec import RunSpec
+
+MakeApp = Callable[..., CifarApp]
+SaveRun = Callable[..., RunFolder]
+
+
+def run_in_training(runs: Path) -> RunFolder:
+    """The folder of a run called `elsewhere` in its third epoch, as if a process trained it."""
+    folder = RunFolder.create(runs, RunSpec(name="elsewhere", epochs=10))
+    summary = read_run(folder.path).summary
+    folder.write_summary(summary.model_copy(update={"status": "running"}))
+    folder.write_progress(
+        Progress(worker=this_worker(), phase="train", epoch=3, images_done=50, images=100)
+    )
+    return folder
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> Iterator[MakeApp]:
+    """Make an app over tmp_path/runs; its worker is closed at the end."""
+    made: list[CifarApp] = []
+
+    def make(data: str = "demo", **options: Any) -> CifarApp:
+        app = CifarApp(tmp_path / "runs", data, Worker(), **options)
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        app.worker.close()
+        app.worker.join()
+
+
+@pytest.fixture
+def save_run(tmp_path: Path) -> SaveRun:
+    """Write the folder of a run that has ended, with the val_acc of each of its epochs."""
+
+    def save(
+        val_accs: tuple[float, ...] = (0.5, 0.6), *, status: str = "finished", **settings: Any
+    ) -> RunFolder:
+        spec = RunSpec(**{"epochs": max(1, len(val_accs)), **settings})
+        folder = RunFolder.create(tmp_path / "runs", spec)
+        points = [
+            Point(
+                epoch=i, val_acc=acc, val_loss=2 - acc, train_acc=acc + 0.05, train_loss=1.9 - acc
+            )
+            for i, acc in enumerate(val_accs, 1)
+        ]
+        for point in points:
+            folder.append(
+                {"event": "epoch", "lr": spec.lr, "images_per_second": 12_345.0}
+                | {"train_seconds": 3.6, "val_seconds": 0.2}
+                | point.model_dump()
+            )
+        summary = read_run(folder.path).summary
+        folder.write_summary(
+            summary.model_copy(
+                update={
+                    "status": status,
+                    "epochs_done": len(points),
+                    "last": points[-1] if points else None,
+                    "best": max(points, key=lambda p: p.val_acc, default=None),
+                    "initial_loss": 2.3034,
+                    "parameters": 82_030,
+                    "device": "cpu",
+                    "source": "course",
+                    "seconds": 12.5,
+                }
+            )
+        )
+        return folder
+
+    return save
