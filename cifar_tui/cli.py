@@ -253,7 +253,8 @@ def summary(
 def data_show(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show splits, class counts, channel statistics and fingerprint of the images."""
     from cifar_tui.data.dataset import describe
-    from cifar_tui.data.loading import find, open_dataset
+    from cifar_tui.data.find import find
+    from cifar_tui.data.loading import open_dataset
 
     note = find(data).note
     described = describe(open_dataset(data)) | {"note": note}

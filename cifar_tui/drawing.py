@@ -3,16 +3,13 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rich.color import Color
-from rich.console import Console
 from rich.segment import Segment
-from rich.style import Style
 
 if TYPE_CHECKING:
-    from cifar_tui.features.surface.core import Surface
+    pass
 
 
 Corner = tuple[int, int]
@@ -174,138 +171,7 @@ def _cell(figure: float, low: float, high: float, width: int) -> int:
 
 SHADES = " .:-=+*#%@"
 """From the least loss to the largest, a contour for each."""
-CENTRE = "o"
-LEAST = 1e-4
-"""Losses below are drawn as this one: a log scale has no 0."""
 
 
-def shaded(
-    losses: Sequence[Sequence[float | None]], low: float, high: float, width: int, height: int
-) -> list[str]:
-    """A slice of a loss surface in `height` lines of `width` cells, on a log scale.
-
-    Between its points the log loss is interpolated; a loss that is no number counts as the
-    largest. The centre is marked.
-    """
-    levels = [[_level(loss, low, high) for loss in row] for row in losses]
-    last = len(levels) - 1
-    lines = []
-    for row in range(height):
-        y = last * (1 - (row + 0.5) / height)
-        cells = [_interpolated(levels, last * (i + 0.5) / width, y) for i in range(width)]
-        lines.append("".join(SHADES[min(len(SHADES) - 1, int(c * len(SHADES)))] for c in cells))
-    middle, centre = height // 2, width // 2
-    lines[middle] = f"{lines[middle][:centre]}{CENTRE}{lines[middle][centre + 1 :]}"
-    return lines
-
-
-def slice_pictures(
-    titles: Sequence[str], surfaces: Sequence["Surface"], width: int, height: int
-) -> list[str]:
-    """Slices of loss surfaces side by side under their titles, on one scale."""
-    each = width // len(surfaces)
-    low = min(surface.lowest for surface in surfaces)
-    high = max(surface.highest for surface in surfaces)
-    blocks = [
-        [title[: each - 1], *shaded(surface.losses, low, high, each - 1, height)]
-        for title, surface in zip(titles, surfaces, strict=True)
-    ]
-    return beside(blocks, each)
-
-
-def shade_legend(low: float, high: float) -> str:
-    """Each shade with the least loss it stands for."""
-    first, last = math.log(max(low, LEAST)), math.log(max(high, LEAST))
-    steps = [math.exp(first + (last - first) * i / len(SHADES)) for i in range(len(SHADES))]
-    return "  ".join(
-        f"{shade} {step:.2g}" for shade, step in zip(SHADES[1:], steps[1:], strict=True)
-    )
-
-
-def _level(loss: float | None, low: float, high: float) -> float:
-    """0 at the least loss, 1 at the largest, in the logarithm."""
-    if loss is None:
-        return 1.0
-    first, last = math.log(max(low, LEAST)), math.log(max(high, LEAST))
-    return (math.log(max(loss, LEAST)) - first) / (last - first) if last > first else 0.0
-
-
-def _interpolated(grid: Sequence[Sequence[float]], x: float, y: float) -> float:
-    """Bilinear interpolation at column x and row y."""
-    column, row = min(int(x), len(grid[0]) - 2), min(int(y), len(grid) - 2)
-    right, down = x - column, y - row
-    above, below = (
-        line[column] * (1 - right) + line[column + 1] * right for line in grid[row : row + 2]
-    )
-    return above * (1 - down) + below * down
-
-
-SIDE = 32
-HALF = "▀"
 Line = list[Segment]
 Pixel = tuple[int, int, int]
-
-
-def shows_colours(console: Console) -> bool:
-    """Whether this terminal has enough colours for a picture, and they are wanted."""
-    return not console.no_color and console.color_system in ("256", "truecolor", "windows")
-
-
-def picture(pixels: bytes, *, colours: bool, shrink: int = 1) -> list[Line]:
-    """Lines of 32 cells of an image uint8 (32,32,3), a cell for two pixels one above the other.
-
-    Without colours a cell is a shade of the ten in `drawing`, a light one for much light.
-    `shrink` 2 draws it half as wide and high.
-    """
-    rows = _shrunk(pixels, shrink)
-    pairs = zip(rows[::2], rows[1::2], strict=True)
-    return [_coloured(*pair) if colours else [Segment(_shaded(*pair))] for pair in pairs]
-
-
-def _shrunk(pixels: bytes, by: int) -> list[list[Pixel]]:
-    """Rows of pixels, each the mean of by x by."""
-    width = 3 * SIDE
-    steps = [row * width + 3 * column for row in range(by) for column in range(by)]
-    side = range(0, SIDE, by)
-
-    def mean(start: int) -> Pixel:
-        r, g, b = (sum(pixels[start + step + c] for step in steps) // by**2 for c in range(3))
-        return r, g, b
-
-    return [[mean(row * width + 3 * column) for column in side] for row in side]
-
-
-def _coloured(above: Sequence[Pixel], below: Sequence[Pixel]) -> Line:
-    """Upper half blocks; equal cells in a row are one segment."""
-    cells = groupby(zip(above, below, strict=True))
-    return [
-        Segment(HALF * len(list(same)), Style(color=_colour(top), bgcolor=_colour(bottom)))
-        for (top, bottom), same in cells
-    ]
-
-
-def _colour(pixel: Pixel) -> Color:
-    return Color.from_rgb(*pixel)
-
-
-def _shaded(above: Sequence[Pixel], below: Sequence[Pixel]) -> str:
-    levels = [_light(a) + _light(b) for a, b in zip(above, below, strict=True)]
-    return "".join(SHADES[min(len(SHADES) - 1, int(light * len(SHADES) / 2))] for light in levels)
-
-
-def _light(pixel: Pixel) -> float:
-    """Luma from 0 to 1 (ITU-R BT.601)."""
-    red, green, blue = pixel
-    return (0.299 * red + 0.587 * green + 0.114 * blue) / 255
-
-
-def gallery(pictures: Sequence[Sequence[Line]], captions: Sequence[str], each: int) -> list[Line]:
-    """Pictures side by side, `each` cells apiece, with their captions under them."""
-    lines: list[Line] = []
-    for row in zip(*pictures, strict=True):
-        cells: Line = []
-        for line in row:
-            used = sum(segment.cell_length for segment in line)
-            cells += [*line, Segment(" " * max(0, each - used))]
-        lines.append(cells)
-    return [*lines, [Segment("".join(f"{text[: each - 1]:<{each}}" for text in captions))]]

@@ -18,27 +18,19 @@ from cifar_tui.spec.settings import changed
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.text import (
     EPOCH_COLUMNS,
-    accuracy,
     at_epoch,
     epoch_cells,
     loss,
     plain,
-    rate,
     runs_text,
 )
 
 if TYPE_CHECKING:
-    from cifar_tui.features.bench.rounds import Result
-    from cifar_tui.features.labs.answer import Answer as LabAnswer
-    from cifar_tui.features.surface.core import Surface
-    from cifar_tui.features.weights.compute import Weights
     from cifar_tui.models.layer_table import Answer, Summary
 
 
 STAMP = len("20261126-183321-481756")
 """Of the characters of an id, those that say when a run was made."""
-SURFACE_CELLS = 40
-"""Width of a slice of a loss surface; half as many lines make it square."""
 
 
 def print_json(value: Any) -> None:
@@ -195,142 +187,6 @@ def print_backends(found: Sequence[Mapping[str, Any]]) -> None:
         put(f"{backend['name']:<10} {backend['why_not'] or backend['help']}")
         for name, help in backend["options"].items():
             put(f"           --option {name}=...  {help}")
-
-
-BENCH_COLUMNS = (
-    "model",
-    "",
-    "a script",
-    "b ours",
-    "c limit",
-    "floor",
-    "b/a",
-    "b/c",
-    "s/epoch",
-    "six",
-)
-
-
-def print_bench(result: "Result") -> None:
-    """Rates and ratios of each model and precision, and what the columns mean."""
-    table = Table(*BENCH_COLUMNS, right=BENCH_COLUMNS[2:])
-    for row in result.rows:
-        rates = map(rate, (row.plain, row.engine, row.limit, row.floor))
-        ratios = (f"{row.engine_over_plain:.2f}", f"{row.engine_over_limit:.3f}")
-        seconds = f"{row.to_dict()['seconds_per_epoch']['engine']:.2f}"
-        six = "" if row.six_together is None else f"{row.six_together:.2f}"
-        table.add(row.model, row.precision, *rates, *ratios, seconds, six)
-    put(
-        f"{result.device}, {result.threads} threads, {result.source} images, "
-        f"median of {result.rounds} rounds; images/s in training",
-        table,
-        "a: the usual script (PIL, DataLoader, .item() each step; always fp32)  b: this engine",
-        "c: the same steps on one resident batch  floor: operations or bytes over measured peaks",
-        "six: the time of six learning rates as one batched model (--together) over that of one",
-        "The ratios are what counts: images/s belong to this machine at this hour.",
-        *(f"{row.model} {row.precision}: {text}" for row in result.rows for text in row.remarks),
-    )
-
-
-def print_labs(answers: Sequence["LabAnswer"]) -> None:
-    """The experiments, a line each, and which images their figures are about."""
-    columns = (
-        Column("lab", 18),
-        "state",
-        "ours",
-        "report",
-        "bar",
-        "answer",
-        Column("question", 30),
-    )
-    table = Table(*columns, right=["ours", "report", "bar"], drop=["bar", "report"])
-    for found in answers:
-        show = found.lab.measure.show_with_unit
-        figures = (show(found.ours), show(found.reported), accuracy(found.lab.bar))
-        table.add(found.lab.name, found.state, *figures, found.word, found.lab.question)
-    scaled = [f"Scaled: {answers[0].scaled}."] if answers[0].scaled else []
-    settled = "A question mark: not yet settled; more seeds help."
-    put(table, _images_line(answers[0]), *scaled, settled)
-
-
-def print_answer(found: "LabAnswer") -> None:
-    """One experiment: its settings with our figures beside the others, and the verdict."""
-    show = found.lab.measure.show
-    bar = "" if found.lab.bar is None else f"   the assignment asks for val_acc {found.lab.bar:g}"
-    if found.bar_reached is not None:
-        bar += f": {'reached' if found.bar_reached else 'not reached'}"
-    columns = ("setting", found.lab.measure.name, "n", "report", "others", "loss 0", "runs")
-    table = Table(*columns, right=columns[2:6])
-    for row in found.rows:
-        ours = (row.figure(show), str(len(row.values)))
-        figures = (*ours, show(row.arm.report), row.arm.others_words, loss(row.initial_loss))
-        table.add(row.arm.label, *figures, _run_words(row.runs))
-    put(
-        f"{found.lab.name}  {found.lab.question}",
-        f"{found.state}{bar}",
-        table,
-        "loss 0: before training, beside ln 10 = 2.3026",
-        f"look at  {found.lab.look_at}",
-        f"answer   {found.verdict}",
-        _images_line(found),
-        *([found.lab.note] if found.lab.note else []),
-    )
-
-
-def _run_words(runs: Sequence[Run]) -> str:
-    """How many runs, what the unfinished ones do, and where they were trained."""
-    words = [
-        run.status
-        if run.status in ("finished", "diverged")
-        else f"{run.status} {run.summary.epochs_done}/{run.summary.epochs}"
-        for run in runs
-    ]
-    counted = {word: words.count(word) for word in words}
-    devices = sorted({run.summary.device for run in runs if run.summary.device})
-    states = ", ".join(word if n == 1 else f"{n} {word}" for word, n in counted.items())
-    return f"{states} {', '.join(devices)}".strip()
-
-
-def _images_line(found: "LabAnswer") -> str:
-    note = f". {found.images.note}" if found.images.note else ""
-    return f"images   {found.images.words}{note}"
-
-
-def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str) -> None:
-    """Each layer's spread and shares, a group of columns per run, and histograms of one layer."""
-    from cifar_tui.features.weights.compute import COLUMNS, cells, layer_names, pictures
-
-    letters = [title[0] for title in titles] if len(found) > 1 else [""]
-    first = 1 if len(found) > 1 else 0
-    columns = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[first:]]
-    table = Table("layer", "weights", *columns, right=["weights", *columns])
-    for name in layer_names(found):
-        layers = [weights.layer(name) for weights in found]
-        counts = {f"{one.count:,}" for one in layers if one is not None}
-        table.add(name, "/".join(counts), *(c for one in layers for c in cells(one)[first:]))
-    drawn = pictures(titles, found, layer, 80, 8)
-    put(table, "", f"{layer}: how many weights (log axis) have which value", *drawn)
-
-
-def print_surfaces(names: Sequence[str], surfaces: Sequence["Surface"]) -> None:
-    """Slices side by side on one scale, what the shades stand for, and each one's figures."""
-    from cifar_tui.drawing import shade_legend, slice_pictures
-    from cifar_tui.features.surface.core import FIGURES, common_scale, figure_cells
-
-    each = min(SURFACE_CELLS, SURFACE_CELLS * 2 // len(surfaces))
-    table = Table("run", *FIGURES, right=FIGURES)
-    for name, surface in zip(names, surfaces, strict=True):
-        table.add(name, *figure_cells(surface))
-    first = surfaces[0]
-    put(
-        *slice_pictures(names, surfaces, each * len(surfaces), each // 2),
-        "",
-        f"loss from  {shade_legend(*common_scale(surfaces))}",
-        "",
-        table,
-        "",
-        first.words(),
-    )
 
 
 @contextmanager

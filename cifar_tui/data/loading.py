@@ -1,82 +1,13 @@
 """Reads the images of a run: the course's files, the official archive, or the demo set."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cifar_tui.data.find import locate_course, locate_official, stamps
-from cifar_tui.errors import UserError
-from cifar_tui.spec.settings import SETTINGS
+from cifar_tui.data.find import find, stamps
 
 if TYPE_CHECKING:
-    from cifar_tui.data.dataset import Dataset, Source
-
-
-DEMO = "demo"
-
-
-@dataclass(frozen=True)
-class Found:
-    """What `open_dataset` would read, the path it would read it from, and a note for the user."""
-
-    source: "Source"
-    path: Path | None
-    note: str
-
-
-def find(where: str) -> Found:
-    """Look for images in the folder `where` without reading any; `demo` is the demo set.
-
-    The course's files come first, then the official data, then the demo set. Raises UserError
-    when the folder does not exist (unless it is the default one) or holds only a part of a dataset.
-    """
-    if where == DEMO:
-        return Found("demo", None, "Using the demo set (synthetic).")
-    try:
-        return _find_in(Path(where).expanduser())
-    except OSError as error:
-        raise UserError(f"Cannot look into {where}: {error.strerror or error}.") from None
-    except RuntimeError:
-        raise UserError(f"There is no home folder for {where}; give the whole path.") from None
-
-
-def _find_in(folder: Path) -> Found:
-    if folder.is_dir():
-        if locate_course(folder):
-            return Found("course", folder, f"Using the course's data in {_shown(folder)}.")
-        if path := locate_official(folder):
-            return Found("official", path, f"Using the official CIFAR-10 in {_shown(path)}.")
-    elif folder.exists():
-        raise UserError(f"{folder} is not a folder; give the folder with the images, or `demo`.")
-    elif folder != Path(SETTINGS["data"].default):
-        raise UserError(f"There is no folder {folder}; give the one with the images, or `demo`.")
-    return Found(
-        "demo",
-        None,
-        f"No data in {_shown(folder)}. Using the demo set (synthetic); "
-        "`cifar-tui data download` gets CIFAR-10 (170 MB).",
-    )
-
-
-def lasting(where: str) -> str:
-    """The same images by a name that means them from every folder: an absolute path, or `demo`."""
-    if where == DEMO:
-        return where
-    try:
-        if find(where).path is None:
-            return DEMO
-    except UserError:
-        pass  # whoever reads them says why they cannot be read
-    try:
-        path = str(Path(where).expanduser().absolute())
-    except RuntimeError:
-        return where
-    return path if path.isprintable() else where
-
-
-def _shown(path: Path) -> str:
-    return str(path) if path.is_absolute() else f"./{path}"
+    from cifar_tui.data.dataset import Dataset
 
 
 def open_dataset(where: str) -> "Dataset":

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from cifar_tui.data.loading import find
+from cifar_tui.data.find import find
 from cifar_tui.errors import UserError
 from cifar_tui.query.pace import longest_first
 from cifar_tui.queue.choices import ANY, Wish, make_backend

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
-from cifar_tui.data.loading import lasting
+from cifar_tui.data.find import lasting
 from cifar_tui.errors import UserError
 from cifar_tui.files import (
     append_whole,
@@ -30,6 +30,24 @@ from cifar_tui.spec.naming import parse_toml, read_toml, slug, title, to_toml
 from cifar_tui.spec.settings import SETTINGS, edited, make_spec
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.text import plain
+
+MIB = 2**20
+LARGEST = {
+    "spec.toml": MIB,
+    "meta.json": 16 * MIB,
+    "summary.json": 16 * MIB,
+    "notes.json": 16 * MIB,
+    "events.jsonl": 64 * MIB,
+    "surface.json": 16 * MIB,
+    "evaluation-train.json": 64 * MIB,
+    "evaluation-val.json": 64 * MIB,
+    "evaluation-test.json": 64 * MIB,
+    "best.pt": 256 * MIB,
+    "last.pt": 256 * MIB,
+}
+"""The files of a run that an archive holds, and how many bytes each may have."""
+LONGEST_ID = 200
+
 
 Order = Literal["stop", "pause", "go"]
 RUNS = Path("saved_model")
@@ -222,3 +240,13 @@ def _new_folder(runs: Path, base: str, spec: RunSpec) -> Path:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
         raise AssertionError("there is always a next number")
+
+
+def is_run_id(name: str) -> bool:
+    """Whether a folder may have this name in an archive: on one line, visible, no path."""
+    return (
+        name.isprintable()
+        and not name.startswith(".")
+        and 0 < len(name) <= LONGEST_ID
+        and not set(name) & set("/\\")
+    )

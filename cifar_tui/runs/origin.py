@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_tui.data.loading import DEMO, find
+from cifar_tui.data.find import DEMO, find
 from cifar_tui.errors import UserError
 from cifar_tui.runs.listing import Run, read_meta
 from cifar_tui.spec.settings import SETTINGS

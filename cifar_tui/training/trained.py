@@ -1,7 +1,8 @@
 """The images and weights that a trained run is looked at with: its own, unless others are named."""
 
 from cifar_tui.data.dataset import Dataset
-from cifar_tui.data.loading import find, open_dataset
+from cifar_tui.data.find import find
+from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cifar_tui.data.dataset import describe
-from cifar_tui.data.loading import find, open_dataset
+from cifar_tui.data.find import find
+from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
 
 COUNTS = {"train": 30, "val": 20, "test": 10}

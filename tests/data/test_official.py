@@ -18,8 +18,8 @@ import pytest
 
 from cifar_tui.data import official
 from cifar_tui.data.dataset import describe
-from cifar_tui.data.find import ARCHIVE
-from cifar_tui.data.loading import find, open_dataset
+from cifar_tui.data.find import ARCHIVE, find
+from cifar_tui.data.loading import open_dataset
 from cifar_tui.data.official import download
 from cifar_tui.errors import UserError
 

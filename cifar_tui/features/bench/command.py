@@ -1,15 +1,38 @@
 """The command `bench`: how fast the engine is here."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import Json
+from cifar_tui.console.printing import put
+from cifar_tui.console.table import Table
 from cifar_tui.errors import UserError
 from cifar_tui.features.bench.rounds import MODELS, bench
 from cifar_tui.spec.settings import SETTINGS
+from cifar_tui.text import (
+    rate,
+)
+
+if TYPE_CHECKING:
+    from cifar_tui.features.bench.rounds import Result
+
+
+BENCH_COLUMNS = (
+    "model",
+    "",
+    "a script",
+    "b ours",
+    "c limit",
+    "floor",
+    "b/a",
+    "b/c",
+    "s/epoch",
+    "six",
+)
+
 
 PRECISIONS = SETTINGS["precision"].choices
 
@@ -47,7 +70,7 @@ def bench_command(
     if json:
         printing.print_json(result.to_dict())
     else:
-        printing.print_bench(result)
+        print_bench(result)
 
 
 def _words(name: str, text: str, known: tuple[str, ...]) -> list[str]:
@@ -70,3 +93,24 @@ def _usual(device: str) -> str:
         return "fp32,tf32,bf16"
     has_bf16 = kind == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return "fp32,bf16" if has_bf16 else "fp32"
+
+
+def print_bench(result: "Result") -> None:
+    """Rates and ratios of each model and precision, and what the columns mean."""
+    table = Table(*BENCH_COLUMNS, right=BENCH_COLUMNS[2:])
+    for row in result.rows:
+        rates = map(rate, (row.plain, row.engine, row.limit, row.floor))
+        ratios = (f"{row.engine_over_plain:.2f}", f"{row.engine_over_limit:.3f}")
+        seconds = f"{row.to_dict()['seconds_per_epoch']['engine']:.2f}"
+        six = "" if row.six_together is None else f"{row.six_together:.2f}"
+        table.add(row.model, row.precision, *rates, *ratios, seconds, six)
+    put(
+        f"{result.device}, {result.threads} threads, {result.source} images, "
+        f"median of {result.rounds} rounds; images/s in training",
+        table,
+        "a: the usual script (PIL, DataLoader, .item() each step; always fp32)  b: this engine",
+        "c: the same steps on one resident batch  floor: operations or bytes over measured peaks",
+        "six: the time of six learning rates as one batched model (--together) over that of one",
+        "The ratios are what counts: images/s belong to this machine at this hour.",
+        *(f"{row.model} {row.precision}: {text}" for row in result.rows for text in row.remarks),
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cifar_tui.data.loading import find
+from cifar_tui.data.find import find
 from cifar_tui.errors import UserError
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.process import SPIN, program

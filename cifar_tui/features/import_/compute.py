@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from cifar_tui.data.dataset import Dataset
-from cifar_tui.data.loading import find, open_dataset
+from cifar_tui.data.find import find
+from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.models.build import build_model
 from cifar_tui.models.state_dicts import Recognised, recognise

@@ -9,10 +9,11 @@ from rich.segment import Segment, Segments
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, Json, RunsDir, Which
 from cifar_tui.console.table import output_width
-from cifar_tui.drawing import SIDE, beside, gallery, picture, shows_colours
+from cifar_tui.drawing import beside
 from cifar_tui.errors import UserError
 from cifar_tui.features.inspect import tables as findings
 from cifar_tui.features.inspect.core import Evaluation, SplitName, kept_evaluation
+from cifar_tui.features.inspect.images import SIDE, gallery, picture, shows_colours
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.text import accuracy, plain

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from cifar_tui.data.loading import find
+from cifar_tui.data.find import find
 from cifar_tui.errors import UserError
 from cifar_tui.features.compare.core import identity
 from cifar_tui.features.labs.lab import Arm, Lab, Scale

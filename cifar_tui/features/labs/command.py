@@ -1,5 +1,6 @@
 """The commands `lab list`, `show`, `run` and `report`: the assignment's experiments."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,10 +9,16 @@ from cyclopts import App, Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import ANY_BACKEND, RUNS, DataDir, Json, OnBackend, RunsDir
+from cifar_tui.console.printing import put
+from cifar_tui.console.table import Column, Table
 from cifar_tui.features.labs.answer import Answer, Book, Images, choose_images
 from cifar_tui.features.labs.experiments import LABS, find_labs
 from cifar_tui.features.labs.lab import Lab, Scale, make_scale
-from cifar_tui.runs.listing import Runs
+from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.text import (
+    accuracy,
+    loss,
+)
 
 lab_app = App(name="lab", help="The assignment's experiments: list, show, run and report them.")
 
@@ -61,7 +68,7 @@ def lab_list(
     if json:
         printing.print_json([answer.to_dict() for answer in found])
     else:
-        printing.print_labs(found)
+        print_labs(found)
 
 
 @lab_app.command(name="show")
@@ -149,7 +156,7 @@ def lab_report(
 
 def _open_images(lab: Lab, scale: Scale, where: dict[str, Any], note: Any) -> Images:
     """The very images that would be trained on; raises UserError for what would fail at once."""
-    from cifar_tui.data.loading import find
+    from cifar_tui.data.find import find
     from cifar_tui.queue.train_run import check_run
 
     spec = lab.arms[0].spec(lab.name, scale, **where)
@@ -180,4 +187,68 @@ def _print(found: list[Answer], as_json: bool) -> None:
     for number, answer in enumerate(found):
         if number:
             print()
-        printing.print_answer(answer)
+        print_answer(answer)
+
+
+def print_labs(answers: Sequence[Answer]) -> None:
+    """The experiments, a line each, and which images their figures are about."""
+    columns = (
+        Column("lab", 18),
+        "state",
+        "ours",
+        "report",
+        "bar",
+        "answer",
+        Column("question", 30),
+    )
+    table = Table(*columns, right=["ours", "report", "bar"], drop=["bar", "report"])
+    for found in answers:
+        show = found.lab.measure.show_with_unit
+        figures = (show(found.ours), show(found.reported), accuracy(found.lab.bar))
+        table.add(found.lab.name, found.state, *figures, found.word, found.lab.question)
+    scaled = [f"Scaled: {answers[0].scaled}."] if answers[0].scaled else []
+    settled = "A question mark: not yet settled; more seeds help."
+    put(table, _images_line(answers[0]), *scaled, settled)
+
+
+def print_answer(found: Answer) -> None:
+    """One experiment: its settings with our figures beside the others, and the verdict."""
+    show = found.lab.measure.show
+    bar = "" if found.lab.bar is None else f"   the assignment asks for val_acc {found.lab.bar:g}"
+    if found.bar_reached is not None:
+        bar += f": {'reached' if found.bar_reached else 'not reached'}"
+    columns = ("setting", found.lab.measure.name, "n", "report", "others", "loss 0", "runs")
+    table = Table(*columns, right=columns[2:6])
+    for row in found.rows:
+        ours = (row.figure(show), str(len(row.values)))
+        figures = (*ours, show(row.arm.report), row.arm.others_words, loss(row.initial_loss))
+        table.add(row.arm.label, *figures, _run_words(row.runs))
+    put(
+        f"{found.lab.name}  {found.lab.question}",
+        f"{found.state}{bar}",
+        table,
+        "loss 0: before training, beside ln 10 = 2.3026",
+        f"look at  {found.lab.look_at}",
+        f"answer   {found.verdict}",
+        _images_line(found),
+        *([found.lab.note] if found.lab.note else []),
+    )
+
+
+def _run_words(runs: Sequence[Run]) -> str:
+    """How many runs, what the unfinished ones do, and where they were trained."""
+    words = [
+        run.status
+        if run.status in ("finished", "diverged")
+        else f"{run.status} {run.summary.epochs_done}/{run.summary.epochs}"
+        for run in runs
+    ]
+    counted = {word: words.count(word) for word in words}
+    devices = sorted({run.summary.device for run in runs if run.summary.device})
+    states = ", ".join(word if n == 1 else f"{n} {word}" for word, n in counted.items())
+    return f"{states} {', '.join(devices)}".strip()
+
+
+def _images_line(found: Answer) -> str:
+    note = f". {found.images.note}" if found.images.note else ""
+    return f"images   {found.images.words}{note}"

@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 
-from cifar_tui.data.loading import find
+from cifar_tui.data.find import find
 from cifar_tui.errors import UserError
 from cifar_tui.features.new_run.layers_panel import LayersScreen, layer_table
 from cifar_tui.spec.grid import (

@@ -16,41 +16,16 @@ from cifar_tui.errors import Tick, UserError
 from cifar_tui.features.predict.core import check_output
 from cifar_tui.files import open_regular, replacing, sweep
 from cifar_tui.runs.disk import size_text
+from cifar_tui.runs.folder import LARGEST, is_run_id
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import ENDED
 from cifar_tui.text import plain, runs_text
 
-MIB = 2**20
-LARGEST = {
-    "spec.toml": MIB,
-    "meta.json": 16 * MIB,
-    "summary.json": 16 * MIB,
-    "notes.json": 16 * MIB,
-    "events.jsonl": 64 * MIB,
-    "surface.json": 16 * MIB,
-    "evaluation-train.json": 64 * MIB,
-    "evaluation-val.json": 64 * MIB,
-    "evaluation-test.json": 64 * MIB,
-    "best.pt": 256 * MIB,
-    "last.pt": 256 * MIB,
-}
-"""The files of a run that an archive holds, and how many bytes each may have."""
 NEEDED = "summary.json"
 CHUNK = 256 * 1024
-LONGEST_ID = 200
 ZIP_FROM, ZIP_TO = 315_619_200, 4_354_646_400
 """The times that a .zip can hold, from 1980 to 2107, less a day for the time zone."""
 SUFFIXES = (".tar.gz", ".tgz", ".zip")
-
-
-def is_run_id(name: str) -> bool:
-    """Whether a folder may have this name in an archive: on one line, visible, no path."""
-    return (
-        name.isprintable()
-        and not name.startswith(".")
-        and 0 < len(name) <= LONGEST_ID
-        and not set(name) & set("/\\")
-    )
 
 
 def archive_path(output: Path | None, runs: Sequence[Run]) -> Path:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from cifar_tui.errors import Tick, UserError
-from cifar_tui.features.storage.core import CHUNK, LARGEST, MIB, NEEDED, is_run_id
+from cifar_tui.features.storage.core import CHUNK, NEEDED
 from cifar_tui.files import open_regular, sync_folder
-from cifar_tui.runs.folder import TRASH, RunFolder, hidden_folder
+from cifar_tui.runs.folder import LARGEST, MIB, TRASH, RunFolder, hidden_folder, is_run_id
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import ENDED
 from cifar_tui.text import plain, runs_text

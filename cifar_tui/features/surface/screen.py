@@ -10,7 +10,6 @@ from textual.binding import BindingType
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from cifar_tui.drawing import shade_legend, slice_pictures
 from cifar_tui.errors import UserError
 from cifar_tui.features.surface.core import (
     FIGURES,
@@ -20,6 +19,7 @@ from cifar_tui.features.surface.core import (
     figure_cells,
     read_surface,
 )
+from cifar_tui.features.surface.tables import shade_legend, slice_pictures
 from cifar_tui.runs.listing import Run, labelled
 from cifar_tui.text import accuracy, clock, plain
 from cifar_tui.tui.keyline import KeyLine

@@ -1,21 +1,26 @@
 """The commands `import`, `weights` and `surface`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, DataDir, Json, RunsDir
+from cifar_tui.console.flags import RUNS, Json, RunsDir
+from cifar_tui.console.printing import put
+from cifar_tui.console.table import Table
 from cifar_tui.errors import UserError
-from cifar_tui.features.storage.command import unarchive_file
-from cifar_tui.features.surface.core import Slice, make_slice
+from cifar_tui.features.import_.command import import_file
+from cifar_tui.features.surface.command import surface
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, labelled
-from cifar_tui.runs.origin import origin_of
+
+if TYPE_CHECKING:
+    from cifar_tui.features.weights.compute import Weights
+
 
 MOST_RUNS = 4
-DEFAULT = Slice()
 BINS = 51
 """Of the histograms for programs."""
 
@@ -25,48 +30,6 @@ def register(app: App) -> None:
     app.command(import_file, name="import")
     app.command(weights)
     app.command(surface)
-
-
-def import_file(
-    file: Annotated[Path, Parameter(name="FILE", help="A notebook's .pth, or a best.pt.")],
-    /,
-    *,
-    name: Annotated[str | None, Parameter(help="A name for it; by default the file's.")] = None,
-    data: DataDir = "data",
-    tags: Annotated[str | None, Parameter(help="Words separated by commas.")] = None,
-    activation: Annotated[
-        Literal["relu", "swish"] | None,
-        Parameter(help="Which one it was trained with: weights do not show it. [default relu]"),
-    ] = None,
-    shortcut: Annotated[
-        Literal["A", "none"] | None,
-        Parameter(help="What a ResNet without 1x1 shortcuts has: weights do not show it."),
-    ] = None,
-    normalisation: Annotated[
-        Literal["course", "true"] | None,
-        Parameter(help="How its images were normalised. [default course]"),
-    ] = None,
-    json: Json = False,
-    runs: RunsDir = RUNS,
-) -> None:
-    """List a notebook's checkpoint as a finished run, evaluated on the validation split.
-
-    Of what `runs archive` wrote, bring in all runs as they are.
-    """
-    from cifar_tui.features.storage.unpack import is_archive
-
-    if is_archive(file):
-        if any((name, tags, activation, shortcut, normalisation)):
-            raise UserError(f"{file} is an archive; its runs keep their names and settings.")
-        unarchive_file(file, json=json, runs=runs)
-        return
-    from cifar_tui.features.import_.compute import import_checkpoint
-
-    given = {"name": name, "data": data, "tags": tags, "activation": activation}
-    given |= {"shortcut": shortcut, "normalisation": normalisation}
-    with printing.progress("evaluating", json) as tick:
-        found = import_checkpoint(file, runs, given, tick)
-    printing.say(found.to_dict(), found.sentence(), json)
 
 
 def weights(
@@ -88,52 +51,12 @@ def weights(
     if layer is not None and layer not in names:
         raise UserError(f"There is no layer '{layer}' in these runs; they have {', '.join(names)}.")
     if not json:
-        printing.print_weights(labelled(found), known, layer or WHOLE)
+        print_weights(labelled(found), known, layer or WHOLE)
         return
     limits = {name: common_limit(known, name) for name in names}
     told = [
         {"id": one.id, "name": one.name, "layers": weights.to_dicts(limits, BINS)}
         for one, weights in zip(found, known, strict=True)
-    ]
-    printing.print_json({"runs": told})
-
-
-def surface(
-    run: Annotated[tuple[str, ...], Parameter(name="RUN", help="One to four runs.")],
-    /,
-    *,
-    size: Annotated[int, Parameter(help="Points along each side.")] = DEFAULT.size,
-    radius: Annotated[
-        float, Parameter(help="Half the width; 1 moves each filter by its own norm.")
-    ] = DEFAULT.radius,
-    images: Annotated[int, Parameter(help="Validation images per point.")] = DEFAULT.images,
-    seed: Annotated[int, Parameter(help="Decides the two directions.")] = DEFAULT.seed,
-    redo: Annotated[
-        bool, Parameter(negative=(), help="Compute it again though it is kept with the run.")
-    ] = False,
-    data: Annotated[str | None, Parameter(help="Folder with the images.")] = None,
-    json: Json = False,
-    runs: RunsDir = RUNS,
-) -> None:
-    """Draw a slice of the loss surface around a run's best weights; it is kept with the run."""
-    found = _some(run, runs, "surface")
-    wanted = make_slice(size=size, radius=radius, images=images, seed=seed)
-    from cifar_tui.features.surface.compute import surface_of
-
-    surfaces = []
-    for one in found:
-        with printing.progress(one.name, json) as tick:
-            surfaces.append(surface_of(one, wanted, data=data, redo=redo, tick=tick))
-    remarks = [origin_of(one).remark(each.data) for one, each in zip(found, surfaces, strict=True)]
-    if not json:
-        printing.print_surfaces(labelled(found), surfaces)
-        printing.put(*dict.fromkeys(filter(None, remarks)))
-        return
-    told = [
-        {"id": one.id, "name": one.name, "remark": remark}
-        | slice_.model_dump(mode="json")
-        | slice_.figures()
-        for one, slice_, remark in zip(found, surfaces, remarks, strict=True)
     ]
     printing.print_json({"runs": told})
 
@@ -146,3 +69,19 @@ def _some(wanted: tuple[str, ...], runs: Path, command: str) -> list[Run]:
         )
     known = Runs(runs)
     return [known.find(one) for one in wanted]
+
+
+def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str) -> None:
+    """Each layer's spread and shares, a group of columns per run, and histograms of one layer."""
+    from cifar_tui.features.weights.compute import COLUMNS, cells, layer_names, pictures
+
+    letters = [title[0] for title in titles] if len(found) > 1 else [""]
+    first = 1 if len(found) > 1 else 0
+    columns = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[first:]]
+    table = Table("layer", "weights", *columns, right=["weights", *columns])
+    for name in layer_names(found):
+        layers = [weights.layer(name) for weights in found]
+        counts = {f"{one.count:,}" for one in layers if one is not None}
+        table.add(name, "/".join(counts), *(c for one in layers for c in cells(one)[first:]))
+    drawn = pictures(titles, found, layer, 80, 8)
+    put(table, "", f"{layer}: how many weights (log axis) have which value", *drawn)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cifar_tui.data.dataset import Dataset, Split
-from cifar_tui.data.find import stamps
-from cifar_tui.data.loading import DEMO, find, open_dataset
+from cifar_tui.data.find import DEMO, find, stamps
+from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
 
 LARGEST = 2**30

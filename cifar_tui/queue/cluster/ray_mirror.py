@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from cifar_tui.features.storage.core import LARGEST
 from cifar_tui.files import open_regular, parse_json, write_atomic
 from cifar_tui.locks import ASKED, Lock
-from cifar_tui.runs.folder import Order, RunFolder
+from cifar_tui.runs.folder import LARGEST, Order, RunFolder
 from cifar_tui.runs.record import ENDED
 
 LIMITS = {

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.storage.core import is_run_id
 from cifar_tui.files import read_json, write_json
 from cifar_tui.queue.cluster.ray_mirror import EVERY, Copy, Courier, Greeting, Lent, Parcel, Reply
-from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.folder import RunFolder, is_run_id
 from cifar_tui.runs.record import ENDED, Worker, is_alive, this_worker
 
 PREFIX = "cifar-tui-ray-"

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from cifar_tui.drawing import CENTRE, shaded, slice_pictures
 from cifar_tui.errors import UserError
 from cifar_tui.features.surface.core import (
     FILE,
@@ -15,6 +14,7 @@ from cifar_tui.features.surface.core import (
     read_surface,
     write_surface,
 )
+from cifar_tui.features.surface.tables import CENTRE, shaded, slice_pictures
 from cifar_tui.files import fingerprint
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import Summary
