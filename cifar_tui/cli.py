@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 
@@ -15,43 +15,37 @@ from cifar_tui import __version__
 from cifar_tui.console import printing
 from cifar_tui.console.flags import (
     ANY_BACKEND,
+    NO_FLAGS,
     RUNS,
-    AnyRuns,
     DataDir,
     Json,
     OnBackend,
     RunsDir,
-    spec_flags,
+    SpecFlags,
 )
+from cifar_tui.console.printing import complain
 from cifar_tui.errors import UserError
-from cifar_tui.features.bench.command import bench_command
+from cifar_tui.features.bench import command as bench
 from cifar_tui.features.compare import command as compare
 from cifar_tui.features.devices import command as devices
-from cifar_tui.features.effects import command as stats
-from cifar_tui.features.history import command as finding
-from cifar_tui.features.history.run_command import runs_app
-from cifar_tui.features.inspect import command as evaluation
-from cifar_tui.features.labs.command import lab_app
+from cifar_tui.features.effects import command as effects
+from cifar_tui.features.history import command as history
+from cifar_tui.features.history import run_command
+from cifar_tui.features.import_ import command as import_
+from cifar_tui.features.inspect import command as inspect
+from cifar_tui.features.labs import command as labs
+from cifar_tui.features.new_run import command as new_run
 from cifar_tui.features.predict import command as predict
 from cifar_tui.features.save import command as save
-from cifar_tui.features.storage import command as keep
-from cifar_tui.features.weights import command as nets
+from cifar_tui.features.storage import command as storage
+from cifar_tui.features.surface import command as surface
+from cifar_tui.features.weights import command as weights
 from cifar_tui.queue.choices import ANY, Wish
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.spec.naming import read_toml
-from cifar_tui.spec.settings import make_spec
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.terminal import let_go
-from cifar_tui.text import plain
-
-if TYPE_CHECKING:
-    SpecFlags = Any
-    NO_FLAGS: Any = None
-else:
-    SpecFlags = spec_flags()
-    NO_FLAGS = SpecFlags()
-
 
 app = App(
     name="cifar-tui",
@@ -61,20 +55,33 @@ app = App(
 )
 OTHER_NAMES = {"--learning-rate": "--lr", "--weight-decay": "--l2", "--wd": "--l2"}
 """What others call some flags."""
-data_app = App(name="data", help="Show the images that would be used; `download` gets CIFAR-10.")
-app.command(runs_app)
-app.command(data_app)
-app.command(lab_app)
-nets.register(app)
-save.register(runs_app)
-keep.register(runs_app)
-predict.register(app, runs_app)
-finding.register(runs_app)
-compare.register(runs_app)
-stats.register(runs_app)
-evaluation.register(app)
-devices.register(app)
+GROUPS = {
+    "runs": "List, show, compare, steer, delete and restore saved runs.",
+    "data": "Show the images that would be used; `download` gets CIFAR-10.",
+    "lab": "The assignment's experiments: list, show, run and report them.",
+}
+"""Commands with commands of their own."""
+FEATURES = (
+    *(bench, compare, devices, effects, history, import_, inspect, labs, new_run, predict),
+    *(run_command, save, storage, surface, weights),
+)
 
+
+def _register() -> None:
+    """Add the features' commands, named as they are typed."""
+    groups = {name: App(name=name, help=text) for name, text in GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
+    for feature in FEATURES:
+        for name, command in feature.COMMANDS.items():
+            group, _, own = name.rpartition(" ")
+            if name in groups:
+                groups[name].default(command)
+            else:
+                (groups[group] if group else app).command(command, name=own)
+
+
+_register()
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code after Ctrl-C."""
@@ -131,11 +138,6 @@ def run(arguments: Sequence[str], begin: Callable[[], object] = lambda: None) ->
     return 2
 
 
-def complain(sentence: str) -> None:
-    """Print one sentence to stderr."""
-    print(f"cifar-tui: {plain(sentence)}", file=sys.stderr)
-
-
 @app.default
 def open_app(*, data: DataDir = "data", on: OnBackend = ANY_BACKEND, runs: RunsDir = RUNS) -> None:
     """Open the app."""
@@ -150,6 +152,37 @@ def _open(runs: Path, data: str, watch: Sequence[RunSpec] = (), wish: Wish = ANY
     from cifar_tui.start import open_app
 
     open_app(runs, data, watch, wish, terminal)
+
+
+@app.command(show=False)
+def worker(
+    *run: str,
+    on: OnBackend = ANY_BACKEND,
+    serve: Annotated[bool, Parameter(negative=(), help="Train what standard input names.")] = False,
+    in_slurm: Annotated[
+        bool, Parameter(negative=(), help="Give a run back to Slurm's queue when told to end.")
+    ] = False,
+    announce: Annotated[
+        bool, Parameter(negative=(), help="Say on standard output when training can begin.")
+    ] = False,
+    runs: RunsDir = RUNS,
+) -> int:
+    """Train queued runs without a terminal: what a run in the background is."""
+    from cifar_tui.console.progress import SilentPrinter
+    from cifar_tui.queue import detached, headless
+
+    if serve:
+        from cifar_tui.queue.slot_process import serve_stdin
+
+        return serve_stdin(runs)
+    if in_slurm:
+        from cifar_tui.queue.cluster.slurm_job import train_in_job
+
+        return train_in_job(runs, *run)
+    known = Runs(runs)
+    folders = [RunFolder(known.find(wanted).path) for wanted in run]
+    begun = detached.say_begun if announce else lambda: None
+    return headless.train_folders(folders, runs, SilentPrinter(), on.wish(), begun)
 
 
 @app.command
@@ -191,103 +224,3 @@ def train(
         return 0
     printer = train_printer(json)
     return headless.train_all(specs, runs, printer, on.wish())
-
-
-@app.command(show=False)
-def worker(
-    *run: str,
-    on: OnBackend = ANY_BACKEND,
-    serve: Annotated[bool, Parameter(negative=(), help="Train what standard input names.")] = False,
-    in_slurm: Annotated[
-        bool, Parameter(negative=(), help="Give a run back to Slurm's queue when told to end.")
-    ] = False,
-    announce: Annotated[
-        bool, Parameter(negative=(), help="Say on standard output when training can begin.")
-    ] = False,
-    runs: RunsDir = RUNS,
-) -> int:
-    """Train queued runs without a terminal: what a run in the background is."""
-    from cifar_tui.console.progress import SilentPrinter
-    from cifar_tui.queue import detached, headless
-
-    if serve:
-        from cifar_tui.queue.slot_process import serve_stdin
-
-        return serve_stdin(runs)
-    if in_slurm:
-        from cifar_tui.queue.cluster.slurm_job import train_in_job
-
-        return train_in_job(runs, *run)
-    known = Runs(runs)
-    folders = [RunFolder(known.find(wanted).path) for wanted in run]
-    begun = detached.say_begun if announce else lambda: None
-    return headless.train_folders(folders, runs, SilentPrinter(), on.wish(), begun)
-
-
-@app.command
-def summary(
-    *,
-    settings: Annotated[SpecFlags, Parameter(name="*")] = NO_FLAGS,
-    answers: Annotated[
-        bool, Parameter(negative=(), help="Also answer the assignment's computation questions.")
-    ] = False,
-    json: Json = False,
-    runs: AnyRuns = RUNS,
-) -> None:
-    """Show a model layer by layer: shapes, parameters, multiply-adds."""
-    from cifar_tui.models.layer_table import computation_answers, summarise_spec
-
-    flags = dataclasses.asdict(settings)
-    spec = make_spec({k: v for k, v in flags.items() if v is not None})
-    found = summarise_spec(spec)
-    asked = computation_answers() if answers else []
-    if json:
-        printing.print_json(
-            found.to_dict() | ({"answers": [dataclasses.asdict(a) for a in asked]} if asked else {})
-        )
-    else:
-        printing.print_summary(spec, found, asked)
-
-
-@data_app.default
-def data_show(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
-    """Show splits, class counts, channel statistics and fingerprint of the images."""
-    from cifar_tui.data.dataset import describe
-    from cifar_tui.data.find import find
-    from cifar_tui.data.loading import open_dataset
-
-    note = find(data).note
-    described = describe(open_dataset(data)) | {"note": note}
-    if json:
-        printing.print_json(described)
-    else:
-        printing.print_data(described)
-
-
-@data_app.command(name="download")
-def data_download(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
-    """Get the official CIFAR-10 archive (170 MB); run it again to resume."""
-    from cifar_tui.data.official import download
-
-    folder = Path(data)
-    with printing.download_progress(json) as tick:
-        download(folder, tick)
-    printing.say({"folder": str(folder)}, f"CIFAR-10 is in {folder}.", json)
-
-
-app.command(bench_command, name="bench")
-
-
-@app.command
-def backends(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
-    """Show what can train runs here, and what the others lack."""
-    from cifar_tui.queue.choices import CHOICES
-
-    found = [
-        {"name": c.name, "help": c.help, "why_not": c.why_not(), "options": dict(c.options)}
-        for c in CHOICES.values()
-    ]
-    if json:
-        printing.print_json(found)
-    else:
-        printing.print_backends(found)

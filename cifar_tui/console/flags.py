@@ -2,14 +2,19 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from cifar_tui.errors import UserError
 from cifar_tui.queue.choices import Wish, parse_options
 from cifar_tui.runs.folder import RUNS as RUNS
+from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.naming import format_value
 from cifar_tui.spec.settings import GROUPS, SETTINGS, Setting
+
+MOST_RUNS = 4
+
 
 RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")]
 DataDir = Annotated[str, Parameter(name="--data", help="Folder with the images, or `demo`.")]
@@ -78,3 +83,21 @@ def _flag(setting: Setting, group: Group) -> Any:
     default = format_value(setting.default) or "none"
     text = f"{setting.help}. [{setting.expected}; default {default}]"
     return Annotated[kind | None, Parameter(help=text, group=group, name=setting.flag)]
+
+
+def few_runs(wanted: tuple[str, ...], runs: Path, command: str) -> list[Run]:
+    """One to four runs."""
+    if not 1 <= len(wanted) <= MOST_RUNS:
+        raise UserError(
+            f"{command} takes one to {MOST_RUNS} runs, like `cifar-tui {command} best`."
+        )
+    known = Runs(runs)
+    return [known.find(one) for one in wanted]
+
+
+if TYPE_CHECKING:
+    SpecFlags = Any
+    NO_FLAGS: Any = None
+else:
+    SpecFlags = spec_flags()
+    NO_FLAGS = SpecFlags()

@@ -26,7 +26,7 @@ from cifar_tui.text import (
 )
 
 if TYPE_CHECKING:
-    from cifar_tui.models.layer_table import Answer, Summary
+    pass
 
 
 STAMP = len("20261126-183321-481756")
@@ -152,43 +152,6 @@ def print_run(run: Run) -> None:
     put(*lines, "", table)
 
 
-def print_summary(spec: RunSpec, summary: "Summary", answers: Sequence["Answer"]) -> None:
-    """The layer table with totals, and the computation answers if asked for."""
-    from cifar_tui.models.layer_table import ROW, rows
-
-    table = Table(*ROW, right=ROW[4:])
-    for row in rows(summary):
-        table.add(*row)
-    put(model_name(spec.model_dump()), table)
-    for answer in answers:
-        put(f"{answer.question}  {answer.answer}")
-
-
-def print_data(described: Mapping[str, Any]) -> None:
-    """Splits, class counts, channel statistics and fingerprint."""
-    kind = "synthetic demo set" if described["synthetic"] else f"{described['source']} CIFAR-10"
-    put(f"{kind}  {described['folder'] or ''}".strip())
-    if described["note"]:
-        put(described["note"])
-    names = described["classes"] or [str(i) for i in range(10)]
-    table = Table("split", "images", *names, right=["images", *names])
-    for name, split in described["splits"].items():
-        counts = split["counts"] or ["-"] * 10
-        table.add(name, f"{split['images']:,}", *(str(c) for c in counts))
-    put(table)
-    for key in ("mean", "std"):
-        put(f"{key:4}  " + "  ".join(f"{v:.4f}" for v in described[key]))
-    put(f"fingerprint  {described['fingerprint']}")
-
-
-def print_backends(found: Sequence[Mapping[str, Any]]) -> None:
-    """A line per backend, then its options; what cannot be used says why."""
-    for backend in found:
-        put(f"{backend['name']:<10} {backend['why_not'] or backend['help']}")
-        for name, help in backend["options"].items():
-            put(f"           --option {name}=...  {help}")
-
-
 @contextmanager
 def export_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar of images predicted, on a terminal."""
@@ -212,3 +175,8 @@ def progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=Console(stderr=True), transient=True, disable=hidden) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def complain(sentence: str) -> None:
+    """Print one sentence to stderr."""
+    print(f"cifar-tui: {plain(sentence)}", file=sys.stderr)

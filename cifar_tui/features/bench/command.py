@@ -114,3 +114,8 @@ def print_bench(result: "Result") -> None:
         "The ratios are what counts: images/s belong to this machine at this hour.",
         *(f"{row.model} {row.precision}: {text}" for row in result.rows for text in row.remarks),
     )
+
+
+COMMANDS = {
+    "bench": bench_command,
+}

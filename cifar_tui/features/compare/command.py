@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, Json, RunsDir
@@ -15,11 +15,6 @@ from cifar_tui.features.compare.tables import Question, figures_of
 from cifar_tui.query.curves import METRICS, MOST_SMOOTHING, Axis, Sample, sample_at
 from cifar_tui.runs.listing import Run, Runs, find_run
 from cifar_tui.text import clock, plain
-
-
-def register(runs_app: App) -> None:
-    """Add this command to those about saved runs."""
-    runs_app.command(runs_compare, name="compare")
 
 
 def runs_compare(
@@ -127,3 +122,8 @@ def _places(xs: Sequence[float]) -> list[float]:
     step = (known[-1] - known[0]) / (PLACES - 1)
     even = [known[0] + i * step for i in range(PLACES)]
     return sorted({min(known, key=lambda x: abs(x - place)) for place in even})
+
+
+COMMANDS = {
+    "runs compare": runs_compare,
+}

@@ -1,29 +1,41 @@
 """The command `devices`: this machine, and the nodes of a cluster."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir
+from cifar_tui.console.flags import (
+    RUNS,
+    AnyRuns,
+    Json,
+    RunsDir,
+    spec_flags,
+)
+from cifar_tui.console.printing import put
 from cifar_tui.console.table import output_width
 from cifar_tui.queue.choices import Wish, make_backend, parse_options
 from cifar_tui.queue.nodes import Node
 from cifar_tui.runs.control import in_training
 from cifar_tui.runs.listing import Runs
-from cifar_tui.text import plain
+from cifar_tui.text import (
+    plain,
+)
+
+if TYPE_CHECKING:
+    SpecFlags = Any
+    NO_FLAGS: Any = None
+else:
+    SpecFlags = spec_flags()
+    NO_FLAGS = SpecFlags()
+
 
 WIDTH = 160
 """Cells of a line about a node in a pipe."""
 WITHIN = 20.0
 """Seconds to wait for a cluster's answer."""
-
-
-def register(app: App) -> None:
-    """Add the command to the program's."""
-    app.command(devices)
 
 
 def devices(
@@ -73,3 +85,31 @@ def _nodes(runs: Path, wish: Wish) -> Sequence[Node]:
     finally:
         backend.close()
         backend.join()
+
+
+def backends(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
+    """Show what can train runs here, and what the others lack."""
+    from cifar_tui.queue.choices import CHOICES
+
+    found = [
+        {"name": c.name, "help": c.help, "why_not": c.why_not(), "options": dict(c.options)}
+        for c in CHOICES.values()
+    ]
+    if json:
+        printing.print_json(found)
+    else:
+        print_backends(found)
+
+
+def print_backends(found: Sequence[Mapping[str, Any]]) -> None:
+    """A line per backend, then its options; what cannot be used says why."""
+    for backend in found:
+        put(f"{backend['name']:<10} {backend['why_not'] or backend['help']}")
+        for name, help in backend["options"].items():
+            put(f"           --option {name}=...  {help}")
+
+
+COMMANDS = {
+    "devices": devices,
+    "backends": backends,
+}

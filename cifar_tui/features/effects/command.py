@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, Json, RunsDir
@@ -17,11 +17,6 @@ from cifar_tui.features.history.command import Filter
 from cifar_tui.query.fields import Line
 from cifar_tui.query.filter import parse
 from cifar_tui.runs.listing import Run, Runs, find_run
-
-
-def register(app: App) -> None:
-    """Add it to the commands about runs."""
-    app.command(runs_stats, name="stats")
 
 
 def runs_stats(
@@ -113,3 +108,8 @@ def _print_values(study: Study, effect: Effect) -> None:
         )
     why = "; ".join(filter(None, [effect.found.why, correlation_words(study, effect)]))
     put("", f"{effect.setting.name}: {why}" if why else effect.setting.name, table)
+
+
+COMMANDS = {
+    "runs stats": runs_stats,
+}

@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, AnyRuns, Json, RunsDir
@@ -47,12 +47,6 @@ Viewed = Annotated[
     bool,
     Parameter(negative=(), help="Filter, columns, order and groups as History was left."),
 ]
-
-
-def register(runs_app: App) -> None:
-    """Add the commands to `runs`."""
-    runs_app.command(runs_list, name="list")
-    runs_app.command(runs_fields, name="fields")
 
 
 def runs_list(
@@ -211,3 +205,9 @@ def print_fields(as_json: bool) -> None:
 
 def _kind(field: Field) -> str:
     return "length of time" if field.unit == "s" else field.kind
+
+
+COMMANDS = {
+    "runs list": runs_list,
+    "runs fields": runs_fields,
+}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import ANY_BACKEND, RUNS, Json, OnBackend, RunsDir, Which
@@ -15,10 +15,7 @@ from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.naming import to_toml
 from cifar_tui.spec.spec import RunSpec
 
-runs_app = App(name="runs", help="List, show, compare, steer, delete and restore saved runs.")
 
-
-@runs_app.command(name="show")
 def runs_show(
     run: Which,
     /,
@@ -43,7 +40,6 @@ def _spec_of(run: Run) -> RunSpec:
     return run.spec
 
 
-@runs_app.command(name="watch")
 def runs_watch(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> int:
     """Follow a run until it ends, whoever trains it; Ctrl-C leaves it alone."""
     from cifar_tui.console.progress import train_printer
@@ -52,13 +48,11 @@ def runs_watch(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> in
     return headless.watch(Runs(runs).find(run), runs, train_printer(json))
 
 
-@runs_app.command(name="stop")
 def runs_stop(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     """Stop a run between two batches; it can be resumed from its last whole epoch."""
     _order(run, "stop", json, runs)
 
 
-@runs_app.command(name="pause")
 def runs_pause(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     """Hold a run until it is resumed or stopped."""
     _order(run, "pause", json, runs)
@@ -72,7 +66,6 @@ def _order(wanted: str, what: Order, json: bool, runs: Path) -> None:
     printing.say({"id": found.id, "order": what}, sentence, json)
 
 
-@runs_app.command(name="resume")
 def runs_resume(
     run: Which,
     /,
@@ -89,7 +82,6 @@ def runs_resume(
     printing.say({"id": found.id, "from_epoch": found.summary.epochs_done}, sentence, json)
 
 
-@runs_app.command(name="note")
 def runs_note(
     run: Which,
     /,
@@ -118,3 +110,13 @@ def runs_note(
     }
     words = [words for name, words in told.items() if name in changes] or ["is as it was"]
     printing.say(changed.to_dict(), f"{changed.id} {', '.join(words)}.", json)
+
+
+COMMANDS = {
+    "runs show": runs_show,
+    "runs watch": runs_watch,
+    "runs stop": runs_stop,
+    "runs pause": runs_pause,
+    "runs resume": runs_resume,
+    "runs note": runs_note,
+}

@@ -51,3 +51,8 @@ def import_file(
     with printing.progress("evaluating", json) as tick:
         found = import_checkpoint(file, runs, given, tick)
     printing.say(found.to_dict(), found.sentence(), json)
+
+
+COMMANDS = {
+    "import": import_file,
+}

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from rich.console import Console
 from rich.segment import Segment, Segments
 
@@ -17,11 +17,6 @@ from cifar_tui.features.inspect.images import SIDE, gallery, picture, shows_colo
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.text import accuracy, plain
-
-
-def register(app: App) -> None:
-    """Add this command to the program's."""
-    app.command(inspect)
 
 
 def inspect(
@@ -108,3 +103,8 @@ def _print_pictures(found: Evaluation, count: int) -> None:
         drawn = [picture(found.pixels(place), colours=colours) for place in some]
         for line in gallery(drawn, [told[place] for place in some], each):
             console.print(Segments([*line, Segment.line()]), end="")
+
+
+COMMANDS = {
+    "inspect": inspect,
+}

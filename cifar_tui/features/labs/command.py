@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import ANY_BACKEND, RUNS, DataDir, Json, OnBackend, RunsDir
@@ -19,8 +19,6 @@ from cifar_tui.text import (
     accuracy,
     loss,
 )
-
-lab_app = App(name="lab", help="The assignment's experiments: list, show, run and report them.")
 
 LabNames = Annotated[
     tuple[str, ...],
@@ -55,7 +53,6 @@ class ScaleFlags:
 FULL = ScaleFlags()
 
 
-@lab_app.command(name="list")
 def lab_list(
     *,
     scale: ScaleFlags = FULL,
@@ -71,7 +68,6 @@ def lab_list(
         print_labs(found)
 
 
-@lab_app.command(name="show")
 def lab_show(
     names: LabNames,
     /,
@@ -86,7 +82,6 @@ def lab_show(
     _print(found, json)
 
 
-@lab_app.command(name="run")
 def lab_run(
     names: LabNames,
     /,
@@ -136,7 +131,6 @@ def lab_run(
     return code
 
 
-@lab_app.command(name="report")
 def lab_report(
     names: LabNames,
     /,
@@ -252,3 +246,11 @@ def _run_words(runs: Sequence[Run]) -> str:
 def _images_line(found: Answer) -> str:
     note = f". {found.images.note}" if found.images.note else ""
     return f"images   {found.images.words}{note}"
+
+
+COMMANDS = {
+    "lab list": lab_list,
+    "lab show": lab_show,
+    "lab run": lab_run,
+    "lab report": lab_report,
+}

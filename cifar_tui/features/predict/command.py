@@ -3,19 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, Json, RunsDir
 from cifar_tui.runs.listing import Run, Runs
 
 DataFolder = Annotated[str | None, Parameter(name="--data", help="Folder with the images.")]
-
-
-def register(app: App, runs_app: App) -> None:
-    """Add these commands to the program's, and to those of `runs`."""
-    app.command(export)
-    runs_app.command(agree)
 
 
 def export(
@@ -98,3 +92,9 @@ def _subject(wanted: str, known: Runs) -> Run | Path:
     if path.suffix == ".csv" or "/" in wanted:
         return path.expanduser()
     return known.find(wanted)
+
+
+COMMANDS = {
+    "export": export,
+    "runs agree": agree,
+}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, Json, RunsDir
@@ -12,11 +12,6 @@ from cifar_tui.features.history.command import Filter
 from cifar_tui.query.fields import Line
 from cifar_tui.query.filter import parse
 from cifar_tui.runs.listing import Run, Runs
-
-
-def register(runs_app: App) -> None:
-    """Add the command to the runs commands."""
-    runs_app.command(runs_save, name="save")
 
 
 def runs_save(
@@ -68,3 +63,8 @@ def _chosen(known: Runs, wanted: tuple[str, ...], all: bool, filter: str | None)
         missing = f"none in {known.folder} is meant" if every else "name some, or say --all"
         raise UserError(f"No run to save; {missing}.")
     return list({run.id: run for run in found}.values())
+
+
+COMMANDS = {
+    "runs save": runs_save,
+}

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, Json, RunsDir, Which
@@ -17,21 +17,6 @@ from cifar_tui.text import runs_text
 
 Some = Annotated[tuple[str, ...], Parameter(name="RUN", help="One or more runs.")]
 Yes = Annotated[bool, Parameter(negative=(), help="Do it without asking.")]
-
-
-def register(runs_app: App) -> None:
-    """Add these commands to those of `runs`."""
-    for name, command in (
-        ("delete", delete),
-        ("restore", restore),
-        ("empty-trash", empty),
-        ("pin", pin),
-        ("unpin", unpin),
-        ("keep-best", keep_only_best),
-        ("archive", archive),
-        ("unarchive", unarchive_file),
-    ):
-        runs_app.command(command, name=name)
 
 
 def _found(wanted: tuple[str, ...], known: Runs) -> list[Run]:
@@ -157,3 +142,15 @@ def unarchive_file(
     with printing.progress("unpacking", json) as tick:
         found = unarchive(file, runs, tick)
     printing.say({"runs": [one.to_dict() for one in found]}, brought_in_text(found), json)
+
+
+COMMANDS = {
+    "runs delete": delete,
+    "runs restore": restore,
+    "runs empty-trash": empty,
+    "runs pin": pin,
+    "runs unpin": unpin,
+    "runs keep-best": keep_only_best,
+    "runs archive": archive,
+    "runs unarchive": unarchive_file,
+}

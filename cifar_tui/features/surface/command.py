@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir
+from cifar_tui.console.flags import RUNS, Json, RunsDir, few_runs
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Table
 from cifar_tui.features.surface.core import Slice, make_slice
-from cifar_tui.features.weights.command import _some
 from cifar_tui.runs.listing import labelled
 from cifar_tui.runs.origin import origin_of
 
@@ -43,7 +42,7 @@ def surface(
     runs: RunsDir = RUNS,
 ) -> None:
     """Draw a slice of the loss surface around a run's best weights; it is kept with the run."""
-    found = _some(run, runs, "surface")
+    found = few_runs(run, runs, "surface")
     wanted = make_slice(size=size, radius=radius, images=images, seed=seed)
     from cifar_tui.features.surface.compute import surface_of
 
@@ -84,3 +83,8 @@ def print_surfaces(names: Sequence[str], surfaces: Sequence["Surface"]) -> None:
         "",
         first.words(),
     )
+
+
+COMMANDS = {
+    "surface": surface,
+}

@@ -1,35 +1,24 @@
 """The commands `import`, `weights` and `surface`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir
+from cifar_tui.console.flags import RUNS, Json, RunsDir, few_runs
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Table
 from cifar_tui.errors import UserError
-from cifar_tui.features.import_.command import import_file
-from cifar_tui.features.surface.command import surface
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, Runs, labelled
+from cifar_tui.runs.listing import labelled
 
 if TYPE_CHECKING:
     from cifar_tui.features.weights.compute import Weights
 
 
-MOST_RUNS = 4
 BINS = 51
 """Of the histograms for programs."""
-
-
-def register(app: App) -> None:
-    """Add these commands to the program's."""
-    app.command(import_file, name="import")
-    app.command(weights)
-    app.command(surface)
 
 
 def weights(
@@ -43,7 +32,7 @@ def weights(
     runs: RunsDir = RUNS,
 ) -> None:
     """Show the weights of a run's best epoch: histograms, and shares below 1e-3 and exactly 0."""
-    found = _some(run, runs, "weights")
+    found = few_runs(run, runs, "weights")
     from cifar_tui.features.weights.compute import WHOLE, common_limit, layer_names, read_weights
 
     known = [read_weights(RunFolder(one.path).best) for one in found]
@@ -61,16 +50,6 @@ def weights(
     printing.print_json({"runs": told})
 
 
-def _some(wanted: tuple[str, ...], runs: Path, command: str) -> list[Run]:
-    """One to four runs."""
-    if not 1 <= len(wanted) <= MOST_RUNS:
-        raise UserError(
-            f"{command} takes one to {MOST_RUNS} runs, like `cifar-tui {command} best`."
-        )
-    known = Runs(runs)
-    return [known.find(one) for one in wanted]
-
-
 def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str) -> None:
     """Each layer's spread and shares, a group of columns per run, and histograms of one layer."""
     from cifar_tui.features.weights.compute import COLUMNS, cells, layer_names, pictures
@@ -85,3 +64,8 @@ def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str)
         table.add(name, "/".join(counts), *(c for one in layers for c in cells(one)[first:]))
     drawn = pictures(titles, found, layer, 80, 8)
     put(table, "", f"{layer}: how many weights (log axis) have which value", *drawn)
+
+
+COMMANDS = {
+    "weights": weights,
+}
