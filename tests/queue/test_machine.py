@@ -412,7 +412,7 @@ def test_a_snapshot_is_json_ready(two: Snapshot) -> None:
 
 def test_devices_need_neither_torch_nor_textual() -> None:
     code = (
-        "import sys; from cifar_tui import devices; devices.snapshot();"
+        "import sys; from cifar_tui.queue import machine; machine.snapshot();"
         "print([m for m in ('torch', 'textual', 'plotext') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -127,7 +127,8 @@ import _strptime  # all that is imported is so beforehand, where only root may r
 import os
 from pathlib import Path
 import cifar_tui.queue.thread
-from cifar_tui import cli, headless
+from cifar_tui import cli
+from cifar_tui.queue import headless
 os.setuid(12345)
 raise SystemExit(cli.run(["runs", "resume", "last"]))
 """
