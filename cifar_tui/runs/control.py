@@ -28,12 +28,13 @@ def by_signal(number: int) -> str:
 def order(run: Run, wanted: Order) -> None:
     """Leave an order in the run's control file; raises UserError when nobody would obey it.
 
-    A stop stands until it is obeyed, whatever is ordered after it.
+    A stop stands until it is obeyed, whatever is ordered after it. A run whose files were damaged
+    while it trains obeys, too.
     """
-    obeyed = ("running", "paused", *(("queued", "stale") if wanted == "stop" else ()))
-    if run.status not in obeyed:
-        raise UserError(f"{run.name} is {run.status}; there is nothing to {wanted}.")
     folder = RunFolder(run.path)
+    obeyed = ("running", "paused", *(("queued", "stale") if wanted == "stop" else ()))
+    if run.status not in obeyed and not (run.status == "unreadable" and is_taken(folder)):
+        raise UserError(f"{run.name} is {run.status}; there is nothing to {wanted}.")
     if wanted != "stop" and folder.read_order() == "stop":
         raise UserError(f"{run.name} was asked to stop; `runs resume` lets it go on once it has.")
     try:

@@ -18,7 +18,7 @@ from cifar_tui.files import MAX_JSON_BYTES, LineReader, finite, write_atomic
 from cifar_tui.locks import Lock
 from cifar_tui.query.fields import FIELDS, Line
 from cifar_tui.query.groups import group_runs
-from cifar_tui.runs.control import requeue
+from cifar_tui.runs.control import order, requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Follower, Runs, read_epochs, read_run
 from cifar_tui.runs.notes import annotate, clean_notes
@@ -442,3 +442,16 @@ def test_a_run_of_version_0_1_is_shown_with_its_spec_toml(tmp_path: Path) -> Non
     run = read_run(folder.path)
     assert run.spec is not None
     assert run.spec.lr == 0.01
+
+
+def test_a_run_whose_settings_were_damaged_can_be_stopped_while_it_trains(tmp_path: Path) -> None:
+    folder = make(tmp_path, status="running")
+    (folder.path / "spec.toml").write_text("lr = [")
+    run = Runs(tmp_path).get(folder.id)
+    assert run.status == "unreadable"
+    with pytest.raises(UserError, match="there is nothing to stop"):
+        order(run, "stop")
+    with Lock(folder.path / "lock") as lock:
+        assert lock.take()
+        order(run, "stop")
+    assert folder.read_order() == "stop"
