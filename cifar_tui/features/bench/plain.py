@@ -23,7 +23,7 @@ from cifar_tui.training.batches import NORMALISATION
 WORKERS = 4
 
 
-class Images(TorchDataset[tuple[Tensor, int]]):
+class PlainSplit(TorchDataset[tuple[Tensor, int]]):
     """A split whose images pass through PIL transforms one by one."""
 
     def __init__(self, split: Split, spec: RunSpec, training: bool) -> None:
@@ -139,12 +139,14 @@ def plain_model(spec: RunSpec) -> nn.Module:
 
 def train_batches(split: Split, spec: RunSpec) -> DataLoader[tuple[Tensor, int]]:
     """Shuffled, augmented batches from four worker processes."""
-    return DataLoader(Images(split, spec, True), spec.batch_size, shuffle=True, num_workers=WORKERS)
+    return DataLoader(
+        PlainSplit(split, spec, True), spec.batch_size, shuffle=True, num_workers=WORKERS
+    )
 
 
 def validation_batches(split: Split, spec: RunSpec) -> DataLoader[tuple[Tensor, int]]:
     """Batches of the validation split from four worker processes."""
-    return DataLoader(Images(split, spec, False), spec.val_batch_size, num_workers=WORKERS)
+    return DataLoader(PlainSplit(split, spec, False), spec.val_batch_size, num_workers=WORKERS)
 
 
 def train_steps(

@@ -36,7 +36,7 @@ Turn = dict[str, Figures]
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """One model in one precision; rates in images a second, medians over the rounds.
 
     (a) `plain` is the usual script, always in fp32; (b) `engine` is ours; (c) `limit` is the same
@@ -74,7 +74,7 @@ class Result:
     threads: int
     source: str
     rounds: int
-    rows: list[Row]
+    rows: list[BenchRow]
 
     def to_dict(self) -> dict[str, Any]:
         """The result for programs."""
@@ -93,7 +93,7 @@ def bench(
 ) -> Result:
     """Measure each model in each precision; raises UserError when a part fails."""
     find(data)
-    rows: list[Row] = []
+    rows: list[BenchRow] = []
     floor: Figures = {}
     for model in models:
         count = IMAGES[model] if images is None else images
@@ -112,14 +112,14 @@ def bench(
     return Result(floor["device"], floor["threads"], floor["source"], rounds, rows)
 
 
-def _row(model: str, precision: str, turns: list[Turn], floor: Figures) -> Row:
+def _row(model: str, precision: str, turns: list[Turn], floor: Figures) -> BenchRow:
     def middle(part: str, over: str | None = None, figure: str = "images_per_second") -> float:
         """The median over the rounds of a part's figure, or of its ratio to another part's."""
         return statistics.median(
             turn[part][figure] / (turn[over][figure] if over else 1) for turn in turns
         )
 
-    return Row(
+    return BenchRow(
         model="resnet20" if model == "resnet" else model,
         precision=precision,
         plain=middle("plain"),

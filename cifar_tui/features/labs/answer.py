@@ -29,7 +29,7 @@ NOTES = {
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageSet:
     """A kind of images (course, official or demo) and their fingerprint, if it is known."""
 
     source: str
@@ -65,7 +65,7 @@ class Images:
         return not (self.fingerprint and dataset) or dataset["fingerprint"] == self.fingerprint
 
 
-def choose_images(data: str | None, runs: Sequence[Run]) -> Images:
+def choose_images(data: str | None, runs: Sequence[Run]) -> ImageSet:
     """The images in the folder `data`, known by the newest run on them; no image is read.
 
     Without `data`: those of the default folder, else the real ones of the newest run, else the
@@ -81,7 +81,7 @@ def choose_images(data: str | None, runs: Sequence[Run]) -> Images:
     if folder is not None:
         place = str(folder.resolve())
         same = [run for run in same if _dataset(run)["folder"] == place] or same
-    return Images(source, _dataset(same[0])["fingerprint"] if same else "")
+    return ImageSet(source, _dataset(same[0])["fingerprint"] if same else "")
 
 
 def _source(run: Run) -> str:
@@ -119,7 +119,7 @@ RANK = ("finished", "diverged", "running", "paused", "queued", "stopped", "crash
 
 
 @dataclass(frozen=True)
-class Row:
+class ArmResult:
     """One setting of an experiment: its runs by what they are good for, and its figures."""
 
     arm: Arm
@@ -165,13 +165,13 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Answer:
+class LabAnswer:
     """An experiment at one scale on one kind of images, as its runs answer it now."""
 
     lab: Lab
     scale: Scale
-    images: Images
-    rows: tuple[Row, ...]
+    images: ImageSet
+    rows: tuple[ArmResult, ...]
 
     @functools.cached_property
     def finding(self) -> Finding | None:
@@ -321,7 +321,7 @@ def _others(arm: Arm) -> dict[str, Any] | None:
     return None if arm.others is None else asdict(arm.others)
 
 
-def _row_dict(row: Row) -> dict[str, Any]:
+def _row_dict(row: ArmResult) -> dict[str, Any]:
     return {
         "setting": row.arm.label,
         "mean": row.mean,
@@ -344,7 +344,7 @@ def _row_dict(row: Row) -> dict[str, Any]:
 class Book:
     """The runs of one folder on one kind of images, found by their settings."""
 
-    def __init__(self, runs: Sequence[Run], images: Images) -> None:
+    def __init__(self, runs: Sequence[Run], images: ImageSet) -> None:
         self.images = images
         self._runs: dict[tuple[Any, ...], dict[int, Run]] = {}
         for run in runs:
@@ -354,12 +354,12 @@ class Book:
                 if rival is None or _rank(run) <= _rank(rival):
                     by_seed[run.spec.seed] = run
 
-    def answer(self, lab: Lab, scale: Scale, **where: Any) -> Answer:
+    def answer(self, lab: Lab, scale: Scale, **where: Any) -> LabAnswer:
         """How the experiment stands; `where` names images and device of runs still to be made."""
         rows = tuple(self._row(lab, arm, scale, where) for arm in lab.arms)
-        return Answer(lab, scale, self.images, rows)
+        return LabAnswer(lab, scale, self.images, rows)
 
-    def _row(self, lab: Lab, arm: Arm, scale: Scale, where: dict[str, Any]) -> Row:
+    def _row(self, lab: Lab, arm: Arm, scale: Scale, where: dict[str, Any]) -> ArmResult:
         found = self._runs.get(identity(arm.spec(lab.name, scale)), {})
         runs = [run for _, run in sorted(found.items())]
         results = [run for run in runs if run.status in ("finished", "diverged")]
@@ -370,7 +370,7 @@ class Book:
         free = [s for s in range(len(found) + scale.seeds) if s not in found]
         missing = free[: lacking - len(unfinished)]
         values = [value for run in results if (value := lab.measure.of(run)) is not None]
-        return Row(
+        return ArmResult(
             arm,
             tuple(results),
             tuple(arriving),

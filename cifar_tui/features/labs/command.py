@@ -11,7 +11,7 @@ from cifar_tui.console import printing
 from cifar_tui.console.flags import ANY_BACKEND, RUNS, DataDir, Json, OnBackend, RunsDir
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Column, Table
-from cifar_tui.features.labs.answer import Answer, Book, Images, choose_images
+from cifar_tui.features.labs.answer import Book, ImageSet, LabAnswer, choose_images
 from cifar_tui.features.labs.experiments import LABS, find_labs
 from cifar_tui.features.labs.lab import Lab, Scale, make_scale
 from cifar_tui.runs.listing import Run, Runs
@@ -148,7 +148,7 @@ def lab_report(
     printing.say({"report": str(path)}, f"The report is in {path}.", json)
 
 
-def _open_images(lab: Lab, scale: Scale, where: dict[str, Any], note: Any) -> Images:
+def _open_images(lab: Lab, scale: Scale, where: dict[str, Any], note: Any) -> ImageSet:
     """The very images that would be trained on; raises UserError for what would fail at once."""
     from cifar_tui.data.find import find
     from cifar_tui.queue.train_run import check_run
@@ -158,21 +158,21 @@ def _open_images(lab: Lab, scale: Scale, where: dict[str, Any], note: Any) -> Im
     if said:
         note(said)
     dataset = check_run(spec)
-    return Images(dataset.source, dataset.fingerprint)
+    return ImageSet(dataset.source, dataset.fingerprint)
 
 
-def _read(labs: list[Lab], scale: Scale, data: str | None, runs: Path) -> list[Answer]:
+def _read(labs: list[Lab], scale: Scale, data: str | None, runs: Path) -> list[LabAnswer]:
     return _answers(labs, scale, choose_images(data, Runs(runs).all()), runs)
 
 
 def _answers(
-    labs: list[Lab], scale: Scale, images: Images, runs: Path, **where: Any
-) -> list[Answer]:
+    labs: list[Lab], scale: Scale, images: ImageSet, runs: Path, **where: Any
+) -> list[LabAnswer]:
     book = Book(Runs(runs).all(), images)
     return [book.answer(lab, scale, **where) for lab in labs]
 
 
-def _print(found: list[Answer], as_json: bool) -> None:
+def _print(found: list[LabAnswer], as_json: bool) -> None:
     """One experiment as an object, several as an array; or as text."""
     if as_json:
         each = [answer.to_dict() for answer in found]
@@ -184,7 +184,7 @@ def _print(found: list[Answer], as_json: bool) -> None:
         print_answer(answer)
 
 
-def print_labs(answers: Sequence[Answer]) -> None:
+def print_labs(answers: Sequence[LabAnswer]) -> None:
     """The experiments, a line each, and which images their figures are about."""
     columns = (
         Column("lab", 18),
@@ -205,7 +205,7 @@ def print_labs(answers: Sequence[Answer]) -> None:
     put(table, _images_line(answers[0]), *scaled, settled)
 
 
-def print_answer(found: Answer) -> None:
+def print_answer(found: LabAnswer) -> None:
     """One experiment: its settings with our figures beside the others, and the verdict."""
     show = found.lab.measure.show
     bar = "" if found.lab.bar is None else f"   the assignment asks for val_acc {found.lab.bar:g}"
@@ -243,7 +243,7 @@ def _run_words(runs: Sequence[Run]) -> str:
     return f"{states} {', '.join(devices)}".strip()
 
 
-def _images_line(found: Answer) -> str:
+def _images_line(found: LabAnswer) -> str:
     note = f". {found.images.note}" if found.images.note else ""
     return f"images   {found.images.words}{note}"
 

@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.compare.screen import CompareScreen
-from cifar_tui.features.labs.answer import Answer, Book, Row, choose_images
+from cifar_tui.features.labs.answer import ArmResult, Book, LabAnswer, choose_images
 from cifar_tui.features.labs.lab import Lab, Scale, make_scale
 from cifar_tui.features.labs.launch import lacking, queue, seconds_needed
 from cifar_tui.features.labs.report import curves_of
@@ -40,7 +40,7 @@ READ_EVERY = 2.0
 """Seconds between two looks at the run folders while a screen of the lab book is shown."""
 
 
-def read_answers(app: "CifarApp", labs: Sequence[Lab], scale: Scale) -> list[Answer] | UserError:
+def read_answers(app: "CifarApp", labs: Sequence[Lab], scale: Scale) -> list[LabAnswer] | UserError:
     """How the experiments stand, or why that cannot be read; for a thread."""
     try:
         runs = app.runs.all()
@@ -74,7 +74,9 @@ def ask_for_scale(screen: CifarScreen, then: Callable[[], None]) -> None:
     screen.app.push_screen(ScaleDialog(scale_of(screen.cifar)), take)
 
 
-def ask_to_launch(screen: CifarScreen, answers: Sequence[Answer], then: Callable[[], None]) -> None:
+def ask_to_launch(
+    screen: CifarScreen, answers: Sequence[LabAnswer], then: Callable[[], None]
+) -> None:
     """Queue all that the experiments lack, once the user has agreed to how much that is."""
     resumed, specs = lacking(answers)
     many = len(resumed) + len(specs)
@@ -90,7 +92,7 @@ def ask_to_launch(screen: CifarScreen, answers: Sequence[Answer], then: Callable
     screen.app.push_screen(Ask(_question(screen.cifar, answers), yes="launch"), launch)
 
 
-def _question(app: "CifarApp", answers: Sequence[Answer]) -> str:
+def _question(app: "CifarApp", answers: Sequence[LabAnswer]) -> str:
     resumed, specs = lacking(answers)
     many = len(resumed) + len(specs)
     what = answers[0].lab.name if len(answers) == 1 else f"{len(answers)} labs"
@@ -105,7 +107,7 @@ def _question(app: "CifarApp", answers: Sequence[Answer]) -> str:
     return f"{', '.join(words)}? {time}"
 
 
-def _queue(screen: CifarScreen, answers: Sequence[Answer], then: Callable[[], None]) -> None:
+def _queue(screen: CifarScreen, answers: Sequence[LabAnswer], then: Callable[[], None]) -> None:
     app = screen.cifar
     try:
         for folder in app.in_order(queue(answers, app.runs.folder)):
@@ -185,7 +187,7 @@ class ExperimentScreen(CifarScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings("experiment")
     AUTO_FOCUS = "RowTable"
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: LabAnswer) -> None:
         super().__init__(id="experiment")
         self._lab = answer.lab
         self._answer = answer
@@ -233,7 +235,7 @@ class ExperimentScreen(CifarScreen):
         self.app.call_from_thread(self._take, found, curves)
 
     def _take(
-        self, found: list[Answer] | UserError, curves: dict[str, dict[str, dict[int, Spread]]]
+        self, found: list[LabAnswer] | UserError, curves: dict[str, dict[str, dict[int, Spread]]]
     ) -> None:
         self._looking = False
         if isinstance(found, UserError):
@@ -269,7 +271,7 @@ class ExperimentScreen(CifarScreen):
         texts = {row.arm.label: self._texts(i, row) for i, row in rows}
         table.show(list(texts), texts.__getitem__)
 
-    def _texts(self, number: int, row: Row) -> tuple[str, ...]:
+    def _texts(self, number: int, row: ArmResult) -> tuple[str, ...]:
         show = self._lab.measure.show
         return (
             f"{mark(number)} {row.arm.label}",
@@ -280,7 +282,7 @@ class ExperimentScreen(CifarScreen):
             f"{len(row.results)}/{self._answer.scale.seeds} {_under_way(row)}",
         )
 
-    def _chosen(self) -> Row:
+    def _chosen(self) -> ArmResult:
         """The setting under the cursor."""
         key = self.query_one(RowTable).cursor_key
         rows = self._answer.rows
@@ -347,7 +349,7 @@ def _curve(label: str, points: dict[int, Spread]) -> Curve:
     return Curve(label, [(epoch, p.mean) for epoch, p in points.items()], band)
 
 
-def _under_way(row: Row) -> str:
+def _under_way(row: ArmResult) -> str:
     """How far a run in training is, else what waits for the user."""
     for run in row.arriving:
         if run.status == "running":
@@ -356,7 +358,7 @@ def _under_way(row: Row) -> str:
     return waiting[0].status if waiting else "done" if row.results else "-"
 
 
-def _remarks(answer: Answer) -> list[str]:
+def _remarks(answer: LabAnswer) -> list[str]:
     """The bar, the check of the first loss, the images, and what else must be known."""
     lab = answer.lab
     words = ["loss 0: before training, ln 10 = 2.3026"]

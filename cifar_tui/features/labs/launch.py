@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.features.compare.core import identity
-from cifar_tui.features.labs.answer import Answer
+from cifar_tui.features.labs.answer import LabAnswer
 from cifar_tui.query.pace import seconds_left
 from cifar_tui.runs.control import requeue, require_resumable
 from cifar_tui.runs.folder import RunFolder
@@ -12,7 +12,7 @@ from cifar_tui.runs.listing import Run
 from cifar_tui.spec.spec import RunSpec
 
 
-def lacking(answers: Sequence[Answer]) -> tuple[list[Run], list[RunSpec]]:
+def lacking(answers: Sequence[LabAnswer]) -> tuple[list[Run], list[RunSpec]]:
     """The runs to resume and the specs to train anew: one seed of every setting, then the next."""
     resumed = {run.id: run for answer in answers for run in answer.to_resume()}
     trained: dict[tuple[object, int], RunSpec] = {}
@@ -22,7 +22,7 @@ def lacking(answers: Sequence[Answer]) -> tuple[list[Run], list[RunSpec]]:
     return list(resumed.values()), sorted(trained.values(), key=lambda spec: spec.seed)
 
 
-def queue(answers: Sequence[Answer], runs: Path) -> list[RunFolder]:
+def queue(answers: Sequence[LabAnswer], runs: Path) -> list[RunFolder]:
     """Queue all that is lacking; raises UserError where a run cannot go on or be made."""
     resumed, specs = lacking(answers)
     for run in resumed:
@@ -33,7 +33,7 @@ def queue(answers: Sequence[Answer], runs: Path) -> list[RunFolder]:
     ]
 
 
-def seconds_needed(answers: Sequence[Answer], known: Sequence[Run]) -> float | None:
+def seconds_needed(answers: Sequence[LabAnswer], known: Sequence[Run]) -> float | None:
     """About how long all that is lacking takes, by the time of like runs; None without any."""
     resumed, specs = lacking(answers)
     known = [run for run in known if answers[0].images.are_of(run)]

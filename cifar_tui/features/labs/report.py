@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.labs.answer import Answer, Row
+from cifar_tui.features.labs.answer import ArmResult, LabAnswer
 from cifar_tui.features.save.picture import FORMATS, curve, draw_figure, finish, require_matplotlib
 from cifar_tui.features.save.tables import markdown_table, markdown_text
 from cifar_tui.files import write_atomic
@@ -18,12 +18,12 @@ from cifar_tui.spec.spec import RunSpec
 from cifar_tui.text import accuracy, clock, loss, shortened
 
 
-def curve_runs(row: Row) -> Sequence[Run]:
+def curve_runs(row: ArmResult) -> Sequence[Run]:
     """The runs whose curves stand for a setting: its results, until then those on their way."""
     return row.results or row.arriving or row.unfinished
 
 
-def curves_of(row: Row, metrics: Sequence[str]) -> dict[str, dict[int, Spread]]:
+def curves_of(row: ArmResult, metrics: Sequence[str]) -> dict[str, dict[int, Spread]]:
     """A setting's curve of each metric by epoch, read once from its run folders."""
     logs = [read_epochs(run.path) for run in curve_runs(row)]
     return {metric: curves.mean_curve(logs, metric) for metric in metrics}
@@ -37,7 +37,7 @@ def training_seconds(run: Run) -> float:
 LOSSES = ("train_loss", "val_loss")
 
 
-def draw(answer: Answer, folder: Path) -> list[Path]:
+def draw(answer: LabAnswer, folder: Path) -> list[Path]:
     """Write the experiment's figure as PNG and SVG, without a display; returns the paths.
 
     A single setting has its losses on the right, several the measure of each beside the report's
@@ -57,7 +57,7 @@ def draw(answer: Answer, folder: Path) -> list[Path]:
     return paths
 
 
-def _curves(axes: Any, lines: Sequence[tuple[str, Row, str]], what: str) -> None:
+def _curves(axes: Any, lines: Sequence[tuple[str, ArmResult, str]], what: str) -> None:
     """One line per (label, setting, metric) with a band of one standard deviation."""
     for label, row, metric in lines:
         points = curves_of(row, [metric])[metric]
@@ -73,7 +73,7 @@ def _band(axes: Any, points: Mapping[int, Spread], colour: Any) -> None:
         axes.fill_between(*zip(*known, strict=True), color=colour, alpha=0.2, linewidth=0)
 
 
-def _points(axes: Any, answer: Answer) -> None:
+def _points(axes: Any, answer: LabAnswer) -> None:
     """Ours with the standard deviation over seeds, the report's, and the others' range."""
     rows = list(enumerate(answer.rows))
     others = [(i, row.arm.others) for i, row in rows if row.arm.others is not None]
@@ -100,7 +100,7 @@ COMMON = (
 """Settings that a caption states where all runs of an experiment agree on them."""
 
 
-def write_report(answers: Sequence[Answer], output: Path) -> Path:
+def write_report(answers: Sequence[LabAnswer], output: Path) -> Path:
     """Write the report of all experiments with a result into the folder; returns its path.
 
     One experiment makes NAME.md, several results.md; the figures lie in `figures` beside it.
@@ -122,7 +122,7 @@ def write_report(answers: Sequence[Answer], output: Path) -> Path:
     return path
 
 
-def markdown(answers: Sequence[Answer], figures: Mapping[str, Sequence[Path]]) -> str:
+def markdown(answers: Sequence[LabAnswer], figures: Mapping[str, Sequence[Path]]) -> str:
     """The report's text; `figures` names each experiment's PNG and SVG, relative to it."""
     told = [answer for answer in answers if answer.lab.name in figures]
     untold = [answer.lab.name for answer in answers if answer.lab.name not in figures]
@@ -136,7 +136,7 @@ def markdown(answers: Sequence[Answer], figures: Mapping[str, Sequence[Path]]) -
     return "\n\n".join(parts) + "\n"
 
 
-def _introduction(answers: Sequence[Answer]) -> list[str]:
+def _introduction(answers: Sequence[LabAnswer]) -> list[str]:
     images = answers[0].images
     runs = {run.id: run for answer in answers for run in _results(answer)}
     return [
@@ -153,7 +153,7 @@ def _introduction(answers: Sequence[Answer]) -> list[str]:
     ]
 
 
-def _overview(answers: Sequence[Answer]) -> str:
+def _overview(answers: Sequence[LabAnswer]) -> str:
     rows = [
         (a.lab.name, a.lab.question, a.lab.measure.show(a.ours), a.lab.measure.show(a.reported))
         + (accuracy(a.lab.bar), a.word, a.state)
@@ -163,7 +163,7 @@ def _overview(answers: Sequence[Answer]) -> str:
     return markdown_table(head, rows)
 
 
-def _section(answer: Answer, figures: Sequence[Path]) -> list[str]:
+def _section(answer: LabAnswer, figures: Sequence[Path]) -> list[str]:
     lab, show = answer.lab, answer.lab.measure.show
     head = ("setting", f"ours: {lab.measure.name}", "n", "report", "others", "loss before training")
     rows = [
@@ -189,7 +189,7 @@ def _section(answer: Answer, figures: Sequence[Path]) -> list[str]:
     return parts
 
 
-def _caption(answer: Answer) -> str:
+def _caption(answer: LabAnswer) -> str:
     """What the figure shows, and the setting, seeds, epochs, device and images behind it."""
     runs = _results(answer)
     specs = [run.spec for run in runs if run.spec]
@@ -205,7 +205,7 @@ def _caption(answer: Answer) -> str:
     )
 
 
-def _epochs(answer: Answer, specs: Sequence[RunSpec]) -> str:
+def _epochs(answer: LabAnswer, specs: Sequence[RunSpec]) -> str:
     epochs = ", ".join(str(n) for n in sorted({spec.epochs for spec in specs}))
     return f"{epochs} epochs" + (f" (scaled: {answer.scaled})" if answer.scaled else "")
 
@@ -223,7 +223,7 @@ def _shared(specs: Sequence[RunSpec]) -> str:
     return ", ".join(words)
 
 
-def _results(answer: Answer) -> list[Run]:
+def _results(answer: LabAnswer) -> list[Run]:
     return [run for row in answer.rows for run in row.results]
 
 

@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.widgets import Static
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.labs.answer import Answer
+from cifar_tui.features.labs.answer import LabAnswer
 from cifar_tui.features.labs.experiment import (
     READ_EVERY,
     ExperimentScreen,
@@ -47,7 +47,7 @@ class LabScreen(CifarScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, LabAnswer] = {}
         self._looking = False
 
     def compose(self) -> ComposeResult:
@@ -80,7 +80,7 @@ class LabScreen(CifarScreen):
         found = read_answers(self.cifar, LABS, scale)
         self.app.call_from_thread(self._take, found, scale)
 
-    def _take(self, found: list[Answer] | UserError, scale: Scale) -> None:
+    def _take(self, found: list[LabAnswer] | UserError, scale: Scale) -> None:
         self._looking = False
         if isinstance(found, UserError):
             self.say("summary", f" {found}")
@@ -114,7 +114,7 @@ class LabScreen(CifarScreen):
         if answer is not None:
             self.say("detail", f"{answer.lab.question}\n{answer.verdict}")
 
-    def _chosen(self) -> Answer | None:
+    def _chosen(self) -> LabAnswer | None:
         return self._answers.get(self.query_one(RowTable).cursor_key or "")
 
     @on(RowTable.RowSelected)
@@ -134,7 +134,7 @@ class LabScreen(CifarScreen):
         """Train what all experiments lack, after asking."""
         self._launch(list(self._answers.values()))
 
-    def _launch(self, answers: Sequence[Answer]) -> None:
+    def _launch(self, answers: Sequence[LabAnswer]) -> None:
         ask_to_launch(self, answers, self._tick)
 
     def action_scale(self) -> None:
@@ -142,7 +142,7 @@ class LabScreen(CifarScreen):
         ask_for_scale(self, self._tick)
 
 
-def _texts(answer: Answer) -> tuple[str, ...]:
+def _texts(answer: LabAnswer) -> tuple[str, ...]:
     lab, show = answer.lab, answer.lab.measure.show_with_unit
     figures = (show(answer.ours), show(answer.reported), accuracy(lab.bar))
     return (lab.name, answer.state, *figures, answer.word, lab.question)

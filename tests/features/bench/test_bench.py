@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cifar_tui.data.loading import open_dataset
-from cifar_tui.features.bench.floor import Peaks, floor
-from cifar_tui.features.bench.plain import Images, plain_model
+from cifar_tui.features.bench.parts import Peaks, floor
+from cifar_tui.features.bench.plain import PlainSplit, plain_model
 from cifar_tui.models.build import build_model
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batches import PlainBatches
@@ -43,7 +43,7 @@ def test_the_nets_compute_what_their_plainest_form_does(spec: RunSpec) -> None:
 
 def test_the_usual_script_sees_the_same_images(tiny_course: Path) -> None:
     dataset = open_dataset(str(tiny_course))
-    loader = Images(dataset.val, RunSpec(), training=False)
+    loader = PlainSplit(dataset.val, RunSpec(), training=False)
     images, labels = next(iter(PlainBatches(dataset.val, RunSpec(), torch.device("cpu"))))
     for place in range(5):
         image, label = loader[place]

@@ -1,8 +1,15 @@
 """Drawing runs as lines over axes, and as strips of dots."""
 
 from cifar_tui.drawing import Dots, solid, strip, strip_scale
-from cifar_tui.features.effects.axes import Axis, axes_of, best_first
-from cifar_tui.features.effects.lines import Cell, Plot, most_axes, runs_of
+from cifar_tui.features.effects.lines import (
+    Axis,
+    Cell,
+    Plot,
+    axes_of,
+    best_first,
+    most_axes,
+    runs_of,
+)
 from cifar_tui.features.effects.study import Study
 from tests.features.effects.test_study import grid, make_run, only
 

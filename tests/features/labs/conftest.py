@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cifar_tui.features.labs.answer import Answer, Book, Images
+from cifar_tui.features.labs.answer import Book, ImageSet, LabAnswer
 from cifar_tui.features.labs.experiments import BY_NAME
 from cifar_tui.features.labs.lab import Scale
 from cifar_tui.runs.folder import RunFolder
@@ -15,7 +15,7 @@ from cifar_tui.runs.record import Point
 from cifar_tui.spec.spec import RunSpec
 
 Save = Callable[..., RunFolder]
-Ask = Callable[..., Answer]
+Ask = Callable[..., LabAnswer]
 FINGERPRINT = "0123456789abcdef"
 
 
@@ -55,12 +55,12 @@ def ask(tmp_path: Path) -> Ask:
 
     def ask(
         name: str,
-        images: Images | None = None,
+        images: ImageSet | None = None,
         where: dict[str, Any] | None = None,
         **scale: Any,
-    ) -> Answer:
+    ) -> LabAnswer:
         runs = Runs(tmp_path / "runs").all()
-        book = Book(runs, images or Images("course", FINGERPRINT))
+        book = Book(runs, images or ImageSet("course", FINGERPRINT))
         return book.answer(BY_NAME[name], Scale(**scale), **(where or {}))
 
     return ask

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.labs.answer import Images, choose_images
+from cifar_tui.features.labs.answer import ImageSet, choose_images
 from cifar_tui.features.labs.experiments import BY_NAME, LABS, find_labs
 from cifar_tui.features.labs.lab import Scale
 from cifar_tui.features.labs.launch import lacking, queue, seconds_needed
@@ -81,7 +81,7 @@ def test_other_images_never_count(save: Save, ask: Ask) -> None:
     save(spec, 0.9, source="demo", fingerprint="d" * 16)
     save(spec, 0.8, fingerprint="f" * 16)
     assert ask("lab1-baseline").state == "not started"
-    demo = ask("lab1-baseline", Images("demo", "d" * 16))
+    demo = ask("lab1-baseline", ImageSet("demo", "d" * 16))
     assert demo.state == "done"
     assert demo.verdict.endswith("Synthetic images.")
     assert demo.to_dict()["images"]["synthetic"] is True
@@ -92,9 +92,9 @@ def test_the_newest_run_says_which_images_are_meant(save: Save, tmp_path: Path) 
     save(spec)
     save(spec, source="demo", fingerprint="d" * 16)
     runs = Runs(tmp_path / "runs").all()
-    assert choose_images("demo", runs) == Images("demo", "d" * 16)
-    assert choose_images(None, runs) == Images("course", FINGERPRINT)
-    assert choose_images(None, []) == Images("demo")
+    assert choose_images("demo", runs) == ImageSet("demo", "d" * 16)
+    assert choose_images(None, runs) == ImageSet("course", FINGERPRINT)
+    assert choose_images(None, []) == ImageSet("demo")
 
 
 def test_states_say_what_is_done_and_what_runs(save: Save, ask: Ask) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from cifar_tui.cli import run
 from cifar_tui.errors import UserError
-from cifar_tui.features.labs.answer import Images, choose_images
+from cifar_tui.features.labs.answer import ImageSet, choose_images
 from cifar_tui.features.labs.report import markdown, write_report
 from cifar_tui.runs.listing import Runs
 from tests.features.labs.conftest import Ask, Save, specs
@@ -42,7 +42,7 @@ def test_a_section_has_table_caption_verdict_and_notes(save: Save, ask: Ask) -> 
 def test_scaled_and_synthetic_results_say_so(save: Save, ask: Ask) -> None:
     for spec, acc in zip(specs("lab2-bn", epochs=2, subset=100), (0.3, 0.5), strict=True):
         save(spec, acc, source="demo")
-    answer = ask("lab2-bn", Images("demo"), epochs=2, subset=100)
+    answer = ask("lab2-bn", ImageSet("demo"), epochs=2, subset=100)
     text = markdown([answer], {"lab2-bn": [Path("a.png")]})
     assert "the demo set (synthetic)" in text
     assert "No figure here says anything about CIFAR-10." in text
@@ -53,7 +53,7 @@ def test_scaled_and_synthetic_results_say_so(save: Save, ask: Ask) -> None:
 def test_the_jpeg_images_are_named_for_what_they_are(save: Save, ask: Ask) -> None:
     jpeg = "785141258484a1be"
     save(specs("lab1-baseline")[0], 0.637, fingerprint=jpeg)
-    answer = ask("lab1-baseline", Images("course", jpeg))
+    answer = ask("lab1-baseline", ImageSet("course", jpeg))
     text = markdown([answer], {"lab1-baseline": [Path("a.png")]})
     assert "JPEG" in text and "0.637" in text and "0.65: not reached" in text
 
@@ -67,7 +67,7 @@ def test_a_strangers_device_and_images_are_text_and_nothing_else(
         folder.write_meta({"device": evil, "dataset": {"folder": "/x", "fingerprint": evil}})
     images = choose_images(str(tmp_path), Runs(tmp_path / "runs").all())
     assert images.fingerprint == ""
-    text = markdown([ask("lab2-bn", Images(evil))], {"lab2-bn": [Path("a.png")]})
+    text = markdown([ask("lab2-bn", ImageSet(evil))], {"lab2-bn": [Path("a.png")]})
     assert "pwned" in text
     assert "\n# pwned" not in text
     assert "\x1b" not in text
