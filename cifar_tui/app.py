@@ -31,6 +31,7 @@ from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.control import BY_USER, in_training, left_behind, order, requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.spec.settings import SETTINGS, with_role
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.dialogs import AskToLeave
@@ -273,7 +274,7 @@ class CifarApp(KeystrokesApp):
         if run.spec is None:
             self.complain(UserError(f"{run.name} has no readable settings."))
             return
-        unnamed = run.spec.model_copy(update={"name": "", "tags": ()})
+        unnamed = run.spec.model_copy(update={n: SETTINGS[n].default for n in with_role("label")})
         self.action_go("new")
         self.call_after_refresh(partial(self._fill_form, unnamed))
 

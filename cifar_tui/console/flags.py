@@ -70,7 +70,7 @@ def spec_flags() -> type:
     """
     groups = {name: Group(name, sort_key=i) for i, name in enumerate(GROUPS)}
     fields: list[tuple[str, Any, Any]] = [
-        (name, _flag(setting, groups[setting.extra["group"]]), dataclasses.field(default=None))
+        (name, _flag(setting, groups[setting.group]), dataclasses.field(default=None))
         for name, setting in SETTINGS.items()
     ]
     made = dataclasses.make_dataclass("SpecFlags", fields, kw_only=True)

@@ -13,8 +13,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import Point, Status, started_at
 from cifar_tui.spec.naming import brief, model_name
-from cifar_tui.spec.settings import SETTINGS, Setting, changed, format_value
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import SETTINGS, Setting, changed, format_value, with_role
 from cifar_tui.text import accuracy, clock, learning_rate, loss, plain
 
 Item = TypeVar("Item")
@@ -62,13 +61,9 @@ def settings_text(run: Run) -> str:
 
 def in_force(run: Run, name: str) -> Value:
     """A setting's value; None where it has no effect beside the run's other settings."""
-    if run.spec is None or not _applies(SETTINGS[name], run.spec):
+    if run.spec is None or not SETTINGS[name].applies(vars(run.spec)):
         return None
     return getattr(run.spec, name)
-
-
-def _applies(setting: Setting, spec: RunSpec) -> bool:
-    return all(getattr(spec, name) in allowed for name, allowed in setting.extra["when"].items())
 
 
 def _setting_field(setting: Setting) -> Field:
@@ -193,9 +188,7 @@ _OWN = (
 )
 
 FIELDS: dict[str, Field] = {field.name: field for field in _OWN} | {
-    name: _setting_field(setting)
-    for name, setting in SETTINGS.items()
-    if name not in ("name", "tags")
+    name: _setting_field(setting) for name, setting in SETTINGS.items() if setting.role != "label"
 }
 """Every field by name, the run's own first, then the settings in the order of declaration."""
 
@@ -254,15 +247,9 @@ def in_order(
 
 
 def varying(runs: list[Run]) -> list[Field]:
-    """The settings whose values in force differ among the runs, but for device and images."""
-    aside = ("data", "device", "val_batch_size")
-    return [
-        field
-        for field in FIELDS.values()
-        if field.setting
-        and field.name not in aside
-        and len({field.value(run) for run in runs} - {None}) > 1
-    ]
+    """The settings whose values in force differ among the runs, but for where those ran."""
+    fields = (FIELDS[name] for name in with_role("result", "repeat"))
+    return [field for field in fields if len({field.value(run) for run in runs} - {None}) > 1]
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,19 @@ from collections.abc import Sequence
 
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
+from cifar_tui.spec.settings import SETTINGS
 from cifar_tui.spec.spec import RunSpec
-
-LIKE = ("model", "depth", "precision", "subset")
-"""Settings that decide an epoch's time; runs on the same images that agree in them keep pace."""
 
 
 def seconds_left(spec: RunSpec, done: int, known: Sequence[Run]) -> float | None:
-    """Seconds for the epochs after `done`, by the newest run like it; None without any.
+    """Seconds for the epochs after `done`, by the newest run that keeps its pace; None without any.
 
     `known` are runs on the same images, oldest first; one that was imported has no time of its own.
     """
+    like = [name for name, setting in SETTINGS.items() if setting.sets_pace]
     for run in reversed(known):
         epochs, seconds = run.summary.epochs_done, run.summary.seconds
-        alike = run.spec and all(getattr(run.spec, n) == getattr(spec, n) for n in LIKE)
+        alike = run.spec and all(getattr(run.spec, n) == getattr(spec, n) for n in like)
         if alike and epochs and seconds:
             return seconds / epochs * (spec.epochs - done)
     return None

@@ -10,8 +10,6 @@ from cifar_tui.spec.settings import SETTINGS, Setting, errors_of, make_spec
 from cifar_tui.spec.spec import SHOWN_NAME_LENGTH, RunSpec
 
 MOST_RUNS = 1000
-WHOLE = ("data", "name", "tags")
-"""Settings whose text is always one value."""
 
 
 def alternatives(name: str, text: str) -> list[str]:
@@ -29,7 +27,7 @@ def has_repeats(texts: Mapping[str, str]) -> bool:
 
 def _parts(name: str, text: str) -> list[str]:
     setting = SETTINGS.get(name)
-    if name in WHOLE or setting is None:
+    if setting is None or setting.is_free:
         return [text]
     parts = [part.strip() for part in text.split(";" if setting.is_list else ",")]
     return [part for part in parts if part] or [text]
@@ -45,11 +43,10 @@ def _value(name: str, text: str) -> Any:
 
 def has_effect(setting: Setting, texts: Mapping[str, str]) -> bool:
     """Whether a setting has an effect beside the others; in a grid, whether in some run."""
-    return all(
-        any(_value(name, part) in allowed for part in _parts(name, texts[name]))
-        for name, allowed in setting.extra["when"].items()
-        if name in texts
-    )
+    named = [name for name in setting.when if name in texts]
+    values = ([_value(name, part) for part in _parts(name, texts[name])] for name in named)
+    rows = itertools.product(*values)
+    return any(setting.applies(dict(zip(named, row, strict=True))) for row in rows)
 
 
 def in_force(texts: Mapping[str, str]) -> dict[str, str]:

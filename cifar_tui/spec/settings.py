@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, get_args, get_origin
+from functools import lru_cache
+from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from cifar_tui.errors import UserError
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.spec import Role, RunSpec
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,17 @@ class Setting:
 
     name: str
     info: FieldInfo
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """Group, unit, `when` and `expected`, as declared."""
-        extra = self.info.json_schema_extra
-        assert isinstance(extra, dict)
-        return extra
+    group: str
+    role: Role
+    together: bool
+    """Whether runs that are trained as one batched model may differ in it."""
+    sets_pace: bool
+    """Whether it decides how long an epoch takes."""
+    unit: str
+    when: Mapping[str, tuple[Any, ...]]
+    """The settings and values under which it has an effect."""
+    what: str
+    """What a value must be, where its type and range do not say it."""
 
     @property
     def label(self) -> str:
@@ -57,6 +62,12 @@ class Setting:
         return get_origin(self.info.annotation) is tuple
 
     @property
+    def is_free(self) -> bool:
+        """Whether it is any text or words, in which commas separate no values of a grid."""
+        patterns = [getattr(bound, "pattern", None) for bound in self.info.metadata]
+        return self.info.annotation in (str, tuple[str, ...]) and not any(patterns)
+
+    @property
     def flag(self) -> str:
         """The command-line flag: the name with dashes."""
         return "--" + self.name.replace("_", "-")
@@ -64,8 +75,8 @@ class Setting:
     @property
     def expected(self) -> str:
         """What a value must be, in words made from the declaration."""
-        if self.extra["expected"]:
-            return str(self.extra["expected"])
+        if self.what:
+            return self.what
         if self.is_bool:
             return "on or off"
         if self.choices:
@@ -74,8 +85,8 @@ class Setting:
         return " ".join([kind, *(_bound_words(self.info))])
 
     def applies(self, values: Mapping[str, Any]) -> bool:
-        """Whether it has an effect beside these other values."""
-        return all(values.get(name) in allowed for name, allowed in self.extra["when"].items())
+        """Whether it has an effect beside the other values, as far as these are given."""
+        return all(values[name] in allowed for name, allowed in self.when.items() if name in values)
 
 
 def _bound_words(info: FieldInfo) -> list[str]:
@@ -90,14 +101,15 @@ def _bound_words(info: FieldInfo) -> list[str]:
 
 
 SETTINGS: dict[str, Setting] = {
-    name: Setting(name, info) for name, info in RunSpec.model_fields.items()
+    name: Setting(name, info, **cast(dict[str, Any], info.json_schema_extra))
+    for name, info in RunSpec.model_fields.items()
 }
-GROUPS: tuple[str, ...] = tuple(dict.fromkeys(s.extra["group"] for s in SETTINGS.values()))
+GROUPS: tuple[str, ...] = tuple(dict.fromkeys(s.group for s in SETTINGS.values()))
 
 
 def settings_in(group: str) -> list[Setting]:
     """The settings of one group, in the order of declaration."""
-    return [s for s in SETTINGS.values() if s.extra["group"] == group]
+    return [s for s in SETTINGS.values() if s.group == group]
 
 
 def errors_of(values: Mapping[str, Any]) -> dict[str, str]:
@@ -160,29 +172,37 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
-LABELS_AND_PLACES = ("name", "tags", "device", "data", "val_batch_size")
-"""Settings that decide no figure: what a run is called, where it runs, where its images lie."""
+def with_role(*roles: Role) -> tuple[str, ...]:
+    """The names of the settings with one of these roles, in the order of declaration."""
+    return tuple(name for name, setting in SETTINGS.items() if setting.role in roles)
+
+
+@lru_cache(maxsize=20_000)
+def identity(spec: RunSpec) -> tuple[Any, ...]:
+    """All that decides a run's results but the seed: settings in force, None for the others."""
+    values = vars(spec)
+    return tuple(
+        values[name] if SETTINGS[name].applies(values) else None for name in with_role("result")
+    )
 
 
 def edited(trained: RunSpec, now: RunSpec) -> str:
-    """`trained with lr 0.01, and spec.toml says lr 0.2`; empty where no figure depends on it."""
-    old, new = trained.model_dump(), now.model_dump()
+    """`trained with lr 0.01, and spec.toml says lr 0.2`; empty where no result depends on it."""
+    old, new = vars(trained), vars(now)
     names = [
         name
-        for name, setting in SETTINGS.items()
-        if name not in LABELS_AND_PLACES
-        and old[name] != new[name]
-        and (setting.applies(old) or setting.applies(new))
+        for name in with_role("result", "repeat")
+        if old[name] != new[name] and (SETTINGS[name].applies(old) or SETTINGS[name].applies(new))
     ]
     then, says = (", ".join(f"{n} {format_value(v[n])[:40]}" for n in names) for v in (old, new))
     return f"trained with {then}, and spec.toml says {says}" if names else ""
 
 
 def changed(spec: RunSpec) -> dict[str, Any]:
-    """The settings in force that differ from their defaults, without name and tags."""
-    values = spec.model_dump()
+    """The settings in force that differ from their defaults, without name, tags and images."""
+    values = vars(spec)
     return {
-        n: values[n]
-        for n, s in SETTINGS.items()
-        if values[n] != s.default and n not in ("name", "tags", "data") and s.applies(values)
+        name: values[name]
+        for name, setting in SETTINGS.items()
+        if values[name] != setting.default and not setting.is_free and setting.applies(values)
     }

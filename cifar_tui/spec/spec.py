@@ -8,6 +8,9 @@ from pydantic_core import PydanticCustomError
 
 CLASSES = 10
 SHOWN_NAME_LENGTH = 60
+Role = Literal["result", "where", "label", "repeat"]
+"""Whether a setting decides a run's results, where and how it is computed, or what it is called, or
+tells repetitions of one run apart."""
 
 
 def _setting(
@@ -16,17 +19,27 @@ def _setting(
     label: str,
     help: str,
     *,
+    role: Role = "result",
+    together: bool = False,
+    sets_pace: bool = False,
     unit: str = "",
     when: Mapping[str, tuple[Any, ...]] | None = None,
     expected: str = "",
     **bounds: Any,
 ) -> Any:
-    """Declare one setting; `when` names the settings and values under which it has an effect."""
+    """Declare one setting; `when` names the settings and values under which it has an effect.
+
+    Runs that differ in what is `together` can be trained as one batched model; what `sets_pace`
+    decides how long an epoch takes.
+    """
     extra: dict[str, Any] = {
         "group": group,
+        "role": role,
+        "together": together or role in ("label", "repeat"),
+        "sets_pace": sets_pace,
         "unit": unit,
         "when": dict(when or {}),
-        "expected": expected,
+        "what": expected,
     }
     return Field(default, title=label, description=help, json_schema_extra=extra, **bounds)
 
@@ -41,6 +54,7 @@ class RunSpec(BaseModel):
         "Data",
         "Images",
         "Folder with the course's .npy files or zips, or with the official CIFAR-10; `demo` draws the synthetic demo set",
+        role="where",
         expected="a folder, or demo",
         min_length=1,
     )
@@ -74,6 +88,7 @@ class RunSpec(BaseModel):
         "Data",
         "Subset",
         "Train on the first so many images of the training split; 0 takes all",
+        sets_pace=True,
         unit="images",
         ge=0,
         le=1_000_000,
@@ -84,12 +99,14 @@ class RunSpec(BaseModel):
         "Model",
         "Model",
         "`simplenn` is the assignment's Table 1; `resnet` is the CIFAR ResNet of He et al. 2016, section 4.2",
+        sets_pace=True,
     )
     depth: int = _setting(
         20,
         "Model",
         "Depth",
         "Layers of the ResNet, 6n+2",
+        sets_pace=True,
         when={"model": ("resnet",)},
         expected="6n+2 from 8 to 200: 8, 14, 20, 32, 38, 44, 56, 110, ...",
         ge=8,
@@ -138,6 +155,7 @@ class RunSpec(BaseModel):
         "Training",
         "Validation batch",
         "Images per batch when validating; changes no result",
+        role="where",
         unit="images",
         ge=1,
         le=50_000,
@@ -147,36 +165,57 @@ class RunSpec(BaseModel):
         "Training",
         "Precision",
         "`tf32` speeds up matrix products on NVIDIA GPUs, `bf16` runs the layers in bfloat16",
+        sets_pace=True,
     )
     device: str = _setting(
         "auto",
         "Training",
         "Device",
         "`auto` takes the first GPU, else the CPU",
+        role="where",
         expected="auto, cpu, mps, cuda or cuda:N",
         pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
     )
     seed: int = _setting(
-        0, "Training", "Seed", "Decides initial weights, order and augmentation", ge=0, le=2**31 - 1
+        0,
+        "Training",
+        "Seed",
+        "Decides initial weights, order and augmentation",
+        ge=0,
+        le=2**31 - 1,
+        role="repeat",
     )
     early_stop: int = _setting(
         0,
         "Training",
         "Early stop",
         "End after this many epochs without a better val_acc; 0 never does",
+        together=True,
         unit="epochs",
         ge=0,
         le=100_000,
     )
 
-    lr: float = _setting(0.01, "Optimiser", "lr", "Learning rate of SGD", gt=0, le=100)
-    momentum: float = _setting(0.9, "Optimiser", "Momentum", "Momentum of SGD", ge=0, lt=1)
+    lr: float = _setting(
+        0.01, "Optimiser", "lr", "Learning rate of SGD", gt=0, le=100, together=True
+    )
+    momentum: float = _setting(
+        0.9, "Optimiser", "Momentum", "Momentum of SGD", ge=0, lt=1, together=True
+    )
     nesterov: bool = _setting(
         False, "Optimiser", "Nesterov", "Nesterov's momentum; needs momentum above 0"
     )
-    l2: float = _setting(1e-4, "Optimiser", "L2", "Weight decay on all parameters", ge=0, le=10)
+    l2: float = _setting(
+        1e-4, "Optimiser", "L2", "Weight decay on all parameters", ge=0, le=10, together=True
+    )
     l1: float = _setting(
-        0.0, "Optimiser", "L1", "Weight of the sum of absolute parameters in the loss", ge=0, le=10
+        0.0,
+        "Optimiser",
+        "L1",
+        "Weight of the sum of absolute parameters in the loss",
+        ge=0,
+        le=10,
+        together=True,
     )
 
     schedule: Literal["none", "step", "milestones", "cosine"] = _setting(
@@ -184,12 +223,14 @@ class RunSpec(BaseModel):
         "Schedule",
         "Schedule",
         "How lr falls: every so many epochs, at given epochs, or along a half cosine to 0",
+        together=True,
     )
     decay_every: int = _setting(
         10,
         "Schedule",
         "Decay every",
         "Epochs between two decays",
+        together=True,
         unit="epochs",
         when={"schedule": ("step",)},
         ge=1,
@@ -200,6 +241,7 @@ class RunSpec(BaseModel):
         "Schedule",
         "Milestones",
         "Epochs after which lr decays",
+        together=True,
         unit="epochs",
         when={"schedule": ("milestones",)},
         expected="whole numbers from 1 upwards in rising order, like 90,140",
@@ -209,6 +251,7 @@ class RunSpec(BaseModel):
         "Schedule",
         "Decay factor",
         "What lr is multiplied by at each decay",
+        together=True,
         when={"schedule": ("step", "milestones")},
         gt=0,
         le=1,
@@ -218,6 +261,7 @@ class RunSpec(BaseModel):
         "Schedule",
         "Warm-up",
         "First epochs over which lr rises linearly",
+        together=True,
         unit="epochs",
         ge=0,
         le=1_000,
@@ -228,11 +272,17 @@ class RunSpec(BaseModel):
         "Record",
         "Name",
         "A short name to find the run by; made from the settings if empty",
+        role="label",
         expected=f"at most {SHOWN_NAME_LENGTH} printable characters",
         max_length=SHOWN_NAME_LENGTH,
     )
     tags: tuple[str, ...] = _setting(
-        (), "Record", "Tags", "Words to group runs by", expected="words separated by commas"
+        (),
+        "Record",
+        "Tags",
+        "Words to group runs by",
+        expected="words separated by commas",
+        role="label",
     )
 
     @field_validator("milestones", "tags", mode="before")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from cifar_tui.data.dataset import Dataset
+from cifar_tui.spec.settings import SETTINGS
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batches import PlainBatches, TrainBatches
 from cifar_tui.training.device import forward, make_current, set_precision, synchronize
@@ -29,15 +30,6 @@ from cifar_tui.training.trainer import (
     train_figures,
 )
 
-MAY_DIFFER = frozenset(
-    {
-        *("lr", "l1", "l2", "momentum", "seed", "early_stop"),
-        *("schedule", "decay_every", "milestones", "decay_factor", "warmup"),
-        *("name", "tags"),
-    }
-)
-"""Settings that runs trained together need not share."""
-
 
 @dataclass(frozen=True)
 class Member:
@@ -49,8 +41,8 @@ class Member:
 
 def can_share(a: RunSpec, b: RunSpec) -> bool:
     """Whether two runs can be trained together; runs with dropout cannot, as each draws its own."""
-    mine, other = (spec.model_dump(exclude=set(MAY_DIFFER)) for spec in (a, b))
-    return mine == other and a.dropout == 0
+    shared = (name for name, setting in SETTINGS.items() if not setting.together)
+    return all(getattr(a, name) == getattr(b, name) for name in shared) and a.dropout == 0
 
 
 def train_together(

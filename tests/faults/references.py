@@ -15,12 +15,13 @@ import cifar_tui.data.demo
 from cifar_tui.data.dataset import Dataset, Split
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.files import write_json
+from cifar_tui.spec.settings import with_role
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.trainer import train
 from tests.faults.rig import EXACT, PATIENCE, Lost, fork, wait
 
-FREE = {"epochs", "name", "tags", "data", "device", "val_batch_size"}
+FREE = {"epochs", *with_role("label", "where")}
 """Settings that change no epoch's figures, as long as no schedule depends on them."""
 SHORT, LONG = 8, 30
 """Epochs that are trained for reference."""

@@ -1,20 +1,18 @@
 """Comparison of runs: the settings that differ, repetitions, and figures beside a baseline's."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cifar_tui.query.curves import Axis, Band, Log, Sample, Spread, samples
-from cifar_tui.query.fields import FIELDS
+from cifar_tui.query.fields import FIELDS, in_force
 from cifar_tui.runs.listing import Run, read_epochs
 from cifar_tui.spec.naming import brief, model_name
-from cifar_tui.spec.settings import LABELS_AND_PLACES, SETTINGS
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import SETTINGS, identity, with_role
 from cifar_tui.text import plain
 
-WITHOUT_EFFECT = (*LABELS_AND_PLACES, "seed")
-"""Settings that decide no figure, and the seed, which tells repetitions apart."""
+WITHOUT_EFFECT = with_role("where", "label", "repeat")
+"""Settings in which repetitions may differ."""
 COMPARED = (
     *("val_acc", "val_loss", "train_acc", "train_loss"),
     *("last_val_acc", "last_val_loss", "last_train_acc", "last_train_loss"),
@@ -24,25 +22,11 @@ COMPARED = (
 LABEL_CELLS = 20
 
 
-@functools.lru_cache(maxsize=20_000)
-def identity(spec: RunSpec) -> tuple[Any, ...]:
-    """All that decides a run's figures but the seed: settings in force, the rest left out."""
-    values = spec.model_dump()
-    return tuple(
-        values[name] if setting.applies(values) else None
-        for name, setting in SETTINGS.items()
-        if name not in WITHOUT_EFFECT
-    )
-
-
 def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """Settings in force that are not the same in all runs: name -> one value per run, or None."""
-    values = [run.spec.model_dump() if run.spec else {} for run in runs]
     found = {}
-    for name, setting in SETTINGS.items():
-        if name in ("name", "tags"):
-            continue
-        row = [v[name] if name in v and setting.applies(v) else None for v in values]
+    for name in with_role("result", "where", "repeat"):
+        row = [in_force(run, name) for run in runs]
         if any(value != row[0] for value in row):
             found[name] = row
     return found
@@ -58,7 +42,8 @@ def telling(runs: Sequence[Run]) -> dict[str, list[Any]]:
         for name, values in differing(runs).items()
         if any(value not in (None, SETTINGS[name].default) for value in values)
     }
-    return dict(sorted(found.items(), key=lambda item: (-len(set(item[1])), item[0] == "seed")))
+    repeats = with_role("repeat")
+    return dict(sorted(found.items(), key=lambda item: (-len(set(item[1])), item[0] in repeats)))
 
 
 def labels(runs: Sequence[Run], aside: Sequence[str] = ()) -> list[str]:
@@ -100,7 +85,7 @@ def _words(
         values = {
             name: row[i]
             for name, row in different.items()
-            if row[i] is not None and name not in (*aside, "device", "data", "val_batch_size")
+            if row[i] is not None and name not in (*aside, *with_role("where"))
         }
         model = model_name(run.spec.model_dump()) if run.spec and "model" in values else ""
         found.append(f"{model} {brief(values)}".strip())

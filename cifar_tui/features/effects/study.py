@@ -12,6 +12,8 @@ from cifar_tui.features.effects.model import student
 from cifar_tui.features.effects.verdicts import VERDICTS, Factor, Judgement, Noise, judge, noise
 from cifar_tui.query.fields import METRICS, Field, Value, find_field, sort_key, varying
 from cifar_tui.runs.listing import Run
+from cifar_tui.spec.settings import identity, with_role
+from cifar_tui.spec.spec import RunSpec
 
 MOST_LEVELS = 8
 """A number with more values than this is taken in RANGES ranges of about as many runs each."""
@@ -176,7 +178,7 @@ def _study(images: str, runs: Sequence[Run], metric: Field) -> Study:
     figures = [figure_of(run, metric) for run in taken]
     kept = [i for i, figure in enumerate(figures) if figure is not None]
     known = tuple(figure for figure in figures if figure is not None)
-    settings = [field for field in varying(taken) if field.name != "seed"]
+    settings = [f for f in varying(taken) if f.name not in with_role("repeat")]
     values = {field.name: [field.value(run) for run in taken] for field in settings}
     split = {field.name: levels(field, values[field.name]) for field in settings}
     settings = [field for field in settings if len(split[field.name][0]) > 1]
@@ -209,7 +211,7 @@ def _sifted(runs: Sequence[Run], metric: Field) -> tuple[list[Run], Counter[str]
     left_out: Counter[str] = Counter()
     for run in runs:
         reason = _reason(run, metric)
-        key = (_identity(run), figure_of(run, metric)) if run.spec else run.id
+        key = (*_identity(run.spec), figure_of(run, metric)) if run.spec else run.id
         if not reason and key in taken:
             reason = "the same as another, seed and all"
         if reason:
@@ -236,12 +238,9 @@ def _reason(run: Run, metric: Field) -> str:
     return "" if figure_of(run, metric) is not None else f"without {metric.name}"
 
 
-def _identity(run: Run) -> object:
+def _identity(spec: RunSpec) -> tuple[object, ...]:
     """Everything that decides a run's figures."""
-    assert run.spec is not None
-    return run.spec.model_copy(
-        update={"name": "", "tags": (), "data": "", "device": "", "val_batch_size": 1}
-    )
+    return identity(spec), *(getattr(spec, name) for name in with_role("repeat"))
 
 
 def levels(field: Field, values: Sequence[Value]) -> tuple[list[str], list[int]]:

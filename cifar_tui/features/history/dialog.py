@@ -24,6 +24,7 @@ from cifar_tui.query.filter import value_text
 from cifar_tui.query.view import COLUMNS, View
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate, clean_notes
+from cifar_tui.spec.settings import with_role
 from cifar_tui.text import plain
 from cifar_tui.tui.row_table import RowTable, TableColumn
 
@@ -181,7 +182,7 @@ class GroupsDialog(TickDialog[tuple[tuple[str, ...], str]]):
 
     def __init__(self, fields: Sequence[Field], lines: Sequence[Line], view: View) -> None:
         names = [field.name for field in fields]
-        usual = [name for name in names if name != "seed"] or names
+        usual = [name for name in names if name not in with_role("repeat")] or names
         super().__init__(names, view.groups or usual)
         self._view, self._metric = view, view.metric
         self._values = {field.name: _values(field, lines) for field in fields}

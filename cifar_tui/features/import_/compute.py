@@ -20,7 +20,7 @@ from cifar_tui.models.torch_file import read_stored
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import Notes, Point, Summary
-from cifar_tui.spec.settings import make_spec
+from cifar_tui.spec.settings import make_spec, with_role
 from cifar_tui.spec.spec import CLASSES, SHOWN_NAME_LENGTH, RunSpec
 from cifar_tui.text import at_epoch, plain
 from cifar_tui.training.batches import PlainBatches
@@ -141,7 +141,8 @@ def _told(content: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(values, dict):
         return {}
     try:
-        return make_spec(values).model_dump(exclude={"name", "tags", "data", "epochs", "device"})
+        told = set(with_role("result", "repeat")) - {"epochs"}
+        return make_spec(values).model_dump(include=told)
     except UserError:
         return {}
 

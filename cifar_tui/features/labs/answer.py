@@ -10,13 +10,12 @@ from typing import Any
 
 from cifar_tui.data.find import find
 from cifar_tui.errors import UserError
-from cifar_tui.features.compare.core import identity
 from cifar_tui.features.labs.lab import Arm, Lab, Scale
 from cifar_tui.features.labs.trends import Figures, Finding
 from cifar_tui.runs.control import only_best
 from cifar_tui.runs.listing import Run, read_meta
 from cifar_tui.runs.record import by_time
-from cifar_tui.spec.settings import SETTINGS
+from cifar_tui.spec.settings import SETTINGS, identity
 from cifar_tui.spec.spec import RunSpec
 
 FINGERPRINT = re.compile(r"[0-9a-f]{1,64}")

@@ -13,7 +13,7 @@ from cifar_tui.query import curves
 from cifar_tui.query.curves import Spread
 from cifar_tui.runs.listing import Run, read_epochs, read_meta
 from cifar_tui.spec.naming import format_value, model_name
-from cifar_tui.spec.settings import SETTINGS
+from cifar_tui.spec.settings import SETTINGS, with_role
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.text import accuracy, clock, loss, shortened
 
@@ -93,11 +93,8 @@ def _points(axes: Any, answer: LabAnswer) -> None:
     finish(axes, "setting", answer.lab.measure.name)
 
 
-COMMON = (
-    *("augment", "batch_norm", "activation", "lr", "momentum", "l2", "l1", "dropout"),
-    *("batch_size", "schedule", "decay_every", "milestones", "decay_factor", "precision"),
-)
-"""Settings that a caption states where all runs of an experiment agree on them."""
+TOLD = ("model", "depth", "epochs", "subset")
+"""Settings of which a caption speaks in words of its own."""
 
 
 def write_report(answers: Sequence[LabAnswer], output: Path) -> Path:
@@ -211,14 +208,14 @@ def _epochs(answer: LabAnswer, specs: Sequence[RunSpec]) -> str:
 
 
 def _shared(specs: Sequence[RunSpec]) -> str:
-    """The settings in force in all runs, in words."""
-    values = [spec.model_dump() for spec in specs]
+    """The settings in force in all runs on which these agree, in words."""
+    values = [vars(spec) for spec in specs]
     models = sorted({model_name(v) for v in values})
     words = [" and ".join(models)]
-    for name in COMMON:
-        seen = {format_value(v[name]) for v in values if SETTINGS[name].applies(v)}
+    for name in with_role("result"):
+        seen = {format_value(v[name]) for v in values}
         in_all = all(SETTINGS[name].applies(v) for v in values)
-        if in_all and len(seen) == 1 and seen != {"0"}:
+        if name not in TOLD and in_all and len(seen) == 1 and seen != {"0"}:
             words.append(f"{name} {seen.pop()}")
     return ", ".join(words)
 

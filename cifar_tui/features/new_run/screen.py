@@ -35,7 +35,6 @@ from cifar_tui.tui.topline import TopLine
 COLUMNS = (("Data", "Optimiser", "Schedule"), ("Model", "Training", "Record"))
 UNTITLED = ("Schedule",)
 """Groups whose first field says what they are: a title less, and all fits into 24 lines."""
-MODEL_SETTINGS = ("model", "depth", "shortcut", "batch_norm", "activation", "dropout")
 
 
 class NewScreen(CifarScreen):
@@ -190,7 +189,7 @@ class NewScreen(CifarScreen):
         spec = self._first_spec()
         if spec is None or not self.query_one("#side").display:
             return
-        key = tuple(str(getattr(spec, name)) for name in MODEL_SETTINGS)
+        key = tuple(str(getattr(spec, setting.name)) for setting in settings_in("Model"))
         if key != self._summarised:
             self._summarised = key
             self._draw_layers(spec)
