@@ -2,21 +2,18 @@
 
 import asyncio
 import gc
-import io
 import os
 import queue
 import select
 import signal
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from rich.console import Console, RenderableType
-from rich.text import Text
+from rich.console import RenderableType
 from textual import work
 from textual.app import SystemCommand
 from textual.binding import BindingType
@@ -34,12 +31,11 @@ from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.settings import SETTINGS, with_role
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.text import plain, runs_text
-from cifar_tui.tui.dialogs import AskToLeave
-from cifar_tui.tui.help import HelpScreen
+from cifar_tui.tui.dialogs import AskToLeave, HelpScreen
 from cifar_tui.tui.jobs import ThreadPerJob
 from cifar_tui.tui.keys import EVERYWHERE, bindings, keys_for
-from cifar_tui.tui.keystrokes import KeystrokesApp
 from cifar_tui.tui.screen import CifarScreen
+from cifar_tui.tui.textual_internals import BaseApp
 
 if TYPE_CHECKING:
     from cifar_tui.features.labs.lab import Scale
@@ -60,7 +56,7 @@ def _make_screen(module: str, name: str) -> CifarScreen:
     return screen
 
 
-class CifarApp(KeystrokesApp):
+class CifarApp(BaseApp):
     """Screens over one folder of runs; training happens in the worker it is given."""
 
     TITLE = "cifar-tui"
@@ -102,8 +98,6 @@ class CifarApp(KeystrokesApp):
         """Holds something once the screen is to end although nobody left it; signals may put."""
         self.line_dropped = False
         """Whether the terminal is gone."""
-        self.errors: list[str] = []
-        """The tracebacks of what ended the screen."""
         self.stop_reason = ""
         """Why training is to stop with the screen; without a reason it goes on."""
         self.exit_code = 0
@@ -117,12 +111,6 @@ class CifarApp(KeystrokesApp):
         self._in_foreground = os.getppid()
         self.keep_training = False
         """Whether it was left with the wish that training goes on in the background."""
-
-    @property
-    def _background_screens(self) -> list[Screen[Any]]:
-        """None under an opaque screen, as else what changes there is sent over the line."""
-        opaque = bool(self._screen_stack) and self._screen_stack[-1].styles.background.a == 1
-        return [] if opaque else super()._background_screens
 
     def on_mount(self) -> None:
         """Show the first screen, then let torch load behind it."""
@@ -154,19 +142,13 @@ class CifarApp(KeystrokesApp):
 
     def make_screens_ready(self) -> None:
         """Go on making screens ready, unless all are there."""
-        if self._unvisited:
+        if self.unvisited:
             self.set_timer(READY_EVERY, self._make_ready)
 
-    @property
-    def _unvisited(self) -> list[str]:
-        """The modes that have no screen yet."""
-        return [mode for mode in self.MODES if mode not in self._screen_stacks]
-
     async def _make_ready(self) -> None:
-        """Make one screen behind the one that is shown, so that its first visit is quick."""
         if self.worker.ready.is_set():
-            for mode in self._unvisited[:1]:  # none where all were visited meanwhile
-                await self._init_mode(mode)
+            for mode in self.unvisited[:1]:  # none where all were visited meanwhile
+                await self.make_ready(mode)
         self.make_screens_ready()
 
     def _check_line(self) -> None:
@@ -190,17 +172,9 @@ class CifarApp(KeystrokesApp):
             self.exit()
 
     def panic(self, *renderables: RenderableType) -> None:
-        """End the screen; what ended it is for a log, not for the terminal."""
-        for renderable in renderables:
-            output = Console(file=io.StringIO(), width=100)
-            output.print(renderable)
-            self.errors.append(output.file.getvalue())  # type: ignore[attr-defined]
+        """End the screen, and have somebody notice where it then hangs."""
+        super().panic(*renderables)
         self.over.put(None)
-        self._close_messages_no_wait()
-
-    def _fatal_error(self) -> None:
-        """End the screen for the error that is being handled."""
-        self.panic(Text(traceback.format_exc()))
 
     @work(thread=True)
     def _greet(self) -> None:

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cifar_tui.features.inspect.images import gallery, picture, shows_colours
+from cifar_tui.features.inspect.tables import gallery, picture, shows_colours
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

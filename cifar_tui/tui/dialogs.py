@@ -4,9 +4,11 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
+
+from cifar_tui.tui.keys import EVERYWHERE, Key, keys_for
 
 
 class AskToLeave(ModalScreen[str]):
@@ -58,3 +60,32 @@ class Ask(ModalScreen[bool]):
     def action_answer(self, sure: bool) -> None:
         """Close with the answer."""
         self.dismiss(sure)
+
+
+class HelpScreen(ModalScreen[None]):
+    """All keys, from the same table as the footer."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("question_mark,f1,escape", "app.back", "back")]
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self._mode = mode
+
+    def compose(self) -> ComposeResult:
+        """One line per key."""
+        lines = [
+            f"Keys here ({self._mode})",
+            *map(_key_line, keys_for(self._mode)),
+            "",
+            "Keys everywhere",
+            *map(_key_line, keys_for(EVERYWHERE)),
+            "",
+            "A letter works whenever no text field has the focus (Esc leaves a field);",
+            "function keys always work. Several values in a field, like 0.1, 0.01, make a grid.",
+        ]
+        with VerticalScroll(classes="dialog"):
+            yield Static("\n".join(lines), markup=False)
+
+
+def _key_line(key: Key) -> str:
+    return f"  {key.display:<12} {key.help}"

@@ -1,33 +1,38 @@
-"""What the program's screens have in common."""
+"""What every screen of the program has: its base, its first line, and its last with the keys."""
 
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
 from rich.text import Text
-from textual.events import Event, Resize, ScreenResume
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
 from textual.screen import Screen
+from textual.style import Style
 from textual.widgets import Static
+
+from cifar_tui.runs.record import ENDED
+from cifar_tui.tui.keys import EVERYWHERE, Key, key_name, keys_for
+from cifar_tui.tui.textual_internals import BaseScreen
 
 if TYPE_CHECKING:
     from cifar_tui.app import CifarApp
+    from cifar_tui.queue.machine import Snapshot
+
+SCREENS = [key for key in keys_for(EVERYWHERE) if key.action.startswith("app.go")]
+EVERY = 2.0
+"""Seconds between two looks at the device while something trains."""
+IDLE_EVERY = 10.0
+"""The same while nothing does, as each look that finds a new figure is sent over the line."""
+SHARE = 4
+"""The keys take a line of so many at most; in a small window help lists those without room."""
+LAST = ("app.help", "app.quit")
 
 
-class CifarScreen(Screen[None]):
+class CifarScreen(BaseScreen):
     """A screen of this program, over the runs and the worker of its app."""
-
-    _styled_for: tuple[object, ...] = ()
-
-    async def on_event(self, event: Event) -> None:
-        """Fit nothing to a new size when the parts are gone already, as while the app ends."""
-        if not isinstance(event, Resize) or (self.children and self.is_attached):
-            await super().on_event(event)
-
-    def _on_screen_resume(self, event: ScreenResume) -> None:
-        """Style all widgets anew only where it would change anything: it delays the screen."""
-        app = self.app
-        state = (app.theme, app.size, app.app_focus, app._css_update_count)
-        event.refresh_styles = state != self._styled_for
-        self._styled_for = state
 
     @property
     def cifar(self) -> "CifarApp":
@@ -48,3 +53,138 @@ def put(widget: Static, text: str | Text) -> None:
     if before != after:
         stays = widget.has_class("line") and cell_len(before) == cell_len(after)
         widget.update(text, layout=not stays)
+
+
+class TopLine(Horizontal):
+    """The names of the screens, this one marked, and the one-line device strip."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self._mode = mode
+        self._looked_at = 0.0
+        self._device_strip = Static("", id="device", classes="line", markup=False)
+
+    def compose(self) -> ComposeResult:
+        """Names on the left, the device on the right."""
+        letters = self._mode != "new"
+        yield Static(" " + "  ".join(self._tab(key, letters) for key in SCREENS), id="tabs")
+        yield self._device_strip
+
+    def _tab(self, key: Key, letter: bool) -> str:
+        """One screen with its letter, or its function key where text fields take letters."""
+        first, function = (key_name(name) for name in key.keys.split(","))
+        name = key.label.upper() if f"'{self._mode}'" in key.action else key.label.capitalize()
+        shown = first if letter else function
+        return f"[@click={key.action}][dim]{shown}[/dim] [b]{name}[/b][/]"
+
+    def on_mount(self) -> None:
+        """Look at the device now and every few seconds while the screen is shown."""
+        self.set_interval(EVERY, self._look_again)
+        self.call_after_refresh(self._look)
+
+    def _look_again(self) -> None:
+        idle = self._cifar.worker.current is None
+        if not idle or monotonic() - self._looked_at >= IDLE_EVERY - EVERY / 2:
+            self._look()
+
+    def _look(self) -> None:
+        if self.screen.is_current:
+            self._looked_at = monotonic()
+            self._read()
+
+    @work(thread=True, exclusive=True)
+    def _read(self) -> None:
+        from cifar_tui.queue.machine import snapshot, strip_line
+
+        found = snapshot()
+        device = self._device(found)
+        self.app.call_from_thread(self._show, strip_line(found, device) + " ")
+
+    def _show(self, line: str) -> None:
+        put(self._device_strip, line)
+
+    @property
+    def _cifar(self) -> "CifarApp":
+        assert isinstance(self.screen, CifarScreen)
+        return self.screen.cifar
+
+    def _device(self, found: "Snapshot") -> str:
+        """The device of the run in training, else the one `auto` would take."""
+        cifar = self._cifar
+        current = cifar.worker.current
+        if current:
+            run = cifar.runs.get(current)
+            if run.summary.device and run.status not in ENDED:
+                return run.summary.device
+        return "cuda:0" if found.gpus else "cpu"
+
+
+class KeyLine(Static):
+    """Keys and labels from the active bindings; a click runs the action."""
+
+    DEFAULT_CSS = """
+    KeyLine {
+        height: 1;
+        dock: bottom;
+        background: $panel;
+        link-style: none;
+        link-color: $foreground;
+        link-background: $panel;
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self._shown: tuple[object, ...] = ()
+
+    def on_mount(self) -> None:
+        """Follow what the focus and the screen allow."""
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_updated)
+        self.call_after_refresh(self._draw)
+
+    def on_resize(self) -> None:
+        """Wrap to the new width, once this layout is done: the new one may need another height."""
+        self.call_after_refresh(self._draw)
+
+    def _bindings_updated(self, screen: Screen[object]) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self.is_attached or not self.size.width:
+            return
+        items, most = self._items(), max(1, self.screen.size.height // SHARE)
+        if (items, self.size.width, most) != self._shown:
+            self._shown = (items, self.size.width, most)
+            content = _wrapped(items, self.size.width)
+            while content.plain.count("\n") >= most and len(items) > len(LAST):
+                items.remove([item for item in items if item[2] not in LAST][-1])
+                content = _wrapped(items, self.size.width)
+            self.styles.height = content.plain.count("\n") + 1
+            self.update(content)
+
+    def _items(self) -> list[tuple[str, str, str]]:
+        """(key, label, action) of each shown action that applies now."""
+        found: dict[str, tuple[str, str, str]] = {}
+        for _, binding, enabled, _ in self.screen.active_bindings.values():
+            if binding.show and enabled and binding.action not in found:
+                key = binding.key_display or self.app.get_key_display(binding)
+                found[binding.action] = (key, binding.description, binding.action)
+        return list(found.values())
+
+
+def _wrapped(items: list[tuple[str, str, str]], width: int) -> Content:
+    """The items on as many lines as they need, none of them cut."""
+    parts: list[Content] = []
+    used = 0
+    for key, label, action in items:
+        cells = len(key) + len(label) + 3
+        if used and used + cells > width:
+            parts.append(Content("\n"))
+            used = 0
+        target = action if action.startswith("app.") else f"screen.{action}"
+        click = Style.from_meta({"@click": target})
+        parts.append(
+            Content.assemble(" ", (key, click + Style(bold=True)), (f" {label}", click), " ")
+        )
+        used += cells
+    return Content("").join(parts)

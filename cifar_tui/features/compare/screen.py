@@ -11,18 +11,26 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from cifar_tui.features.compare.core import Entry, baseline_among, best_entry, entries, entry_labels
+from cifar_tui.features.compare.core import (
+    Entry,
+    Window,
+    baseline_among,
+    best_entry,
+    entries,
+    entry_labels,
+    next_stop,
+    panned,
+    showing,
+    zoomed,
+)
 from cifar_tui.features.compare.tables import Question, best_words, figures_of, settings_of
 from cifar_tui.query.curves import AXES, METRICS, Axis, Log, Sample
 from cifar_tui.runs.listing import Follower, Look
 from cifar_tui.text import clock, plain
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves, View, mark
 from cifar_tui.tui.row_table import RowTable, TableColumn
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
-from cifar_tui.tui.zoom import Window, next_stop, panned, showing, zoomed
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at the runs while the screen is shown."""

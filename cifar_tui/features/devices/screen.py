@@ -26,10 +26,8 @@ from cifar_tui.queue.nodes import Node, node_lines, totals
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import this_host
 from cifar_tui.text import at_epoch, clock, plain, rate
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 LOOK_EVERY = 1.0
 SINFO_WITHIN = 3.0

@@ -13,11 +13,9 @@ from cifar_tui.drawing import strip, strip_scale
 from cifar_tui.features.effects.lines import ParallelPlot
 from cifar_tui.runs.listing import Run
 from cifar_tui.text import plain
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.row_table import RowTable, TableColumn
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 if TYPE_CHECKING:
     from cifar_tui.features.effects.study import Effect, Study

@@ -10,6 +10,7 @@ from textual.widgets import Input
 from cifar_tui.query.fields import Field
 from cifar_tui.query.filter import complete
 from cifar_tui.query.view import LONGEST_FILTER
+from cifar_tui.tui.textual_internals import suggestion
 
 Values = Callable[[Field], Sequence[str]]
 
@@ -57,7 +58,7 @@ class FilterInput(Input):
     def action_complete(self) -> None:
         """Take what is suggested."""
         self.cursor_position = len(self.value)
-        if self._suggestion:
+        if suggestion(self):
             self.action_cursor_right()
 
     def action_former(self, step: int) -> None:

@@ -24,11 +24,9 @@ from cifar_tui.runs.disk import size_of, size_text
 from cifar_tui.runs.folder import TRASH
 from cifar_tui.runs.listing import Run, Runs, best_run
 from cifar_tui.text import plain
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.row_table import RowTable
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 READ_EVERY = 2.0
 """Seconds between two looks at the run folders while the screen is shown."""

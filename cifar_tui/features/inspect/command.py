@@ -13,7 +13,7 @@ from cifar_tui.drawing import beside
 from cifar_tui.errors import UserError
 from cifar_tui.features.inspect import tables as findings
 from cifar_tui.features.inspect.core import Evaluation, SplitName, kept_evaluation
-from cifar_tui.features.inspect.images import SIDE, gallery, picture, shows_colours
+from cifar_tui.features.inspect.tables import SIDE, gallery, picture, shows_colours
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.text import accuracy, plain

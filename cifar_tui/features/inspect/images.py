@@ -1,36 +1,28 @@
 """The confusion matrix with a cursor, and the images that a net gets most wrong."""
 
-from collections.abc import Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from rich.color import Color
-from rich.console import Console
 from rich.segment import Segment
-from rich.style import Style
 from textual.events import Click
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from cifar_tui.drawing import SHADES, Line, Pixel
+from cifar_tui.drawing import Line
 from cifar_tui.features.inspect.core import Evaluation
 from cifar_tui.features.inspect.tables import (
     CELL,
     NAME,
+    SIDE,
     captions,
+    gallery,
     matrix_header,
     matrix_row,
     names_of,
+    picture,
+    shows_colours,
 )
 from cifar_tui.spec.spec import CLASSES
-
-if TYPE_CHECKING:
-    pass
-
-
-SIDE = 32
-HALF = "▀"
 
 
 class ConfusionMatrix(Widget):
@@ -206,68 +198,3 @@ class WorstImages(Widget):
             return Strip.blank(self.size.width, style)
         segments = [Segment(text, style + (own or style)) for text, own, _ in self._lines[y]]
         return Strip(segments).adjust_cell_length(self.size.width, style)
-
-
-def shows_colours(console: Console) -> bool:
-    """Whether this terminal has enough colours for a picture, and they are wanted."""
-    return not console.no_color and console.color_system in ("256", "truecolor", "windows")
-
-
-def picture(pixels: bytes, *, colours: bool, shrink: int = 1) -> list[Line]:
-    """Lines of 32 cells of an image uint8 (32,32,3), a cell for two pixels one above the other.
-
-    Without colours a cell is a shade of the ten in `drawing`, a light one for much light.
-    `shrink` 2 draws it half as wide and high.
-    """
-    rows = _shrunk(pixels, shrink)
-    pairs = zip(rows[::2], rows[1::2], strict=True)
-    return [_coloured(*pair) if colours else [Segment(_shaded(*pair))] for pair in pairs]
-
-
-def _shrunk(pixels: bytes, by: int) -> list[list[Pixel]]:
-    """Rows of pixels, each the mean of by x by."""
-    width = 3 * SIDE
-    steps = [row * width + 3 * column for row in range(by) for column in range(by)]
-    side = range(0, SIDE, by)
-
-    def mean(start: int) -> Pixel:
-        r, g, b = (sum(pixels[start + step + c] for step in steps) // by**2 for c in range(3))
-        return r, g, b
-
-    return [[mean(row * width + 3 * column) for column in side] for row in side]
-
-
-def _coloured(above: Sequence[Pixel], below: Sequence[Pixel]) -> Line:
-    """Upper half blocks; equal cells in a row are one segment."""
-    cells = groupby(zip(above, below, strict=True))
-    return [
-        Segment(HALF * len(list(same)), Style(color=_colour(top), bgcolor=_colour(bottom)))
-        for (top, bottom), same in cells
-    ]
-
-
-def _colour(pixel: Pixel) -> Color:
-    return Color.from_rgb(*pixel)
-
-
-def _shaded(above: Sequence[Pixel], below: Sequence[Pixel]) -> str:
-    levels = [_light(a) + _light(b) for a, b in zip(above, below, strict=True)]
-    return "".join(SHADES[min(len(SHADES) - 1, int(light * len(SHADES) / 2))] for light in levels)
-
-
-def _light(pixel: Pixel) -> float:
-    """Luma from 0 to 1 (ITU-R BT.601)."""
-    red, green, blue = pixel
-    return (0.299 * red + 0.587 * green + 0.114 * blue) / 255
-
-
-def gallery(pictures: Sequence[Sequence[Line]], captions: Sequence[str], each: int) -> list[Line]:
-    """Pictures side by side, `each` cells apiece, with their captions under them."""
-    lines: list[Line] = []
-    for row in zip(*pictures, strict=True):
-        cells: Line = []
-        for line in row:
-            used = sum(segment.cell_length for segment in line)
-            cells += [*line, Segment(" " * max(0, each - used))]
-        lines.append(cells)
-    return [*lines, [Segment("".join(f"{text[: each - 1]:<{each}}" for text in captions))]]

@@ -14,19 +14,24 @@ from textual.worker import get_current_worker
 
 from cifar_tui.drawing import beside
 from cifar_tui.errors import UserError
-from cifar_tui.features.inspect import pages
 from cifar_tui.features.inspect import tables as findings
 from cifar_tui.features.inspect.core import SPLITS, Evaluation, SplitName, kept_evaluation
 from cifar_tui.features.inspect.images import ConfusionMatrix, WorstImages
+from cifar_tui.features.inspect.tables import (
+    event_rows,
+    events_answer,
+    file_rows,
+    files_answer,
+    settings_answer,
+    settings_lines,
+)
 from cifar_tui.runs.disk import contents
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, labelled
 from cifar_tui.text import at_epoch, plain
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.row_table import RowTable, TableColumn, Texts
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 PAGES = ("settings", "events", "files", "confusion", "classes", "worst images")
 SETTINGS, EVENTS, FILES, CONFUSION, CLASSES, WORST = range(len(PAGES))
@@ -140,15 +145,15 @@ class RunScreen(CifarScreen):
         """Read what a page tells, behind the screen."""
         worker, app, run = get_current_worker(), self.app, self._run
         if page == SETTINGS:
-            lines = pages.settings_lines(run)
-            told = partial(self._take_lines, pages.settings_answer(run), lines)
+            lines = settings_lines(run)
+            told = partial(self._take_lines, settings_answer(run), lines)
         elif page == EVENTS:
-            rows = pages.event_rows(run.path)
-            told = partial(self._take_rows, pages.events_answer(rows), EVENT_COLUMNS, rows)
+            rows = event_rows(run.path)
+            told = partial(self._take_rows, events_answer(rows), EVENT_COLUMNS, rows)
         else:
             files = contents(run.path)
-            rows = pages.file_rows(files)
-            told = partial(self._take_rows, pages.files_answer(files), FILE_COLUMNS, rows)
+            rows = file_rows(files)
+            told = partial(self._take_rows, files_answer(files), FILE_COLUMNS, rows)
         if not worker.is_cancelled:
             app.call_from_thread(self._take, page, told)
 

@@ -16,7 +16,7 @@ from cifar_tui.features.labs.answer import ArmResult, Book, LabAnswer, choose_im
 from cifar_tui.features.labs.lab import Lab, Scale, make_scale
 from cifar_tui.features.labs.launch import lacking, queue, seconds_needed
 from cifar_tui.features.labs.report import curves_of
-from cifar_tui.features.new_run.layers_panel import LayersScreen
+from cifar_tui.features.new_run.dialog import LayersScreen
 from cifar_tui.features.surface.screen import SurfaceScreen
 from cifar_tui.features.weights.screen import WeightsScreen
 from cifar_tui.query.curves import Spread
@@ -25,12 +25,10 @@ from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import by_time
 from cifar_tui.text import accuracy, clock, loss
 from cifar_tui.tui.dialogs import Ask
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves, mark
 from cifar_tui.tui.row_table import RowTable, TableColumn
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 if TYPE_CHECKING:
     from cifar_tui.app import CifarApp

@@ -22,11 +22,9 @@ from cifar_tui.features.labs.experiment import (
 from cifar_tui.features.labs.experiments import LABS
 from cifar_tui.features.labs.lab import Scale
 from cifar_tui.text import accuracy
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.row_table import RowTable, TableColumn
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 COLUMNS = (
     TableColumn("lab", 18),

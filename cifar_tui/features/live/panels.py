@@ -13,11 +13,9 @@ from cifar_tui.runs.control import in_training
 from cifar_tui.runs.listing import Follower, Look
 from cifar_tui.runs.record import by_time
 from cifar_tui.text import at_epoch, clock, plain, rate
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 LOOK_EVERY = 2.0
 """Seconds between two looks: with many panels each costs more on a slow line."""

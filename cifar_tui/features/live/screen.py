@@ -20,12 +20,10 @@ from cifar_tui.spec.settings import changed
 from cifar_tui.text import at_epoch, clock, learning_rate, loss, plain, rate
 from cifar_tui.training.optimiser import lr_at
 from cifar_tui.tui.dialogs import Ask
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves
 from cifar_tui.tui.row_table import EpochTable
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 LOOK_EVERY = 0.25
 ROWS_EVERY = 1.0

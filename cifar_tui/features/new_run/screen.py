@@ -11,7 +11,8 @@ from textual.widgets import Input, Static
 
 from cifar_tui.data.find import find
 from cifar_tui.errors import UserError
-from cifar_tui.features.new_run.layers_panel import LayersScreen, layer_table
+from cifar_tui.features.new_run.dialog import LayersScreen, layer_table
+from cifar_tui.features.new_run.field import Field
 from cifar_tui.spec.grid import (
     alternatives,
     as_texts,
@@ -26,11 +27,8 @@ from cifar_tui.spec.settings import GROUPS, SETTINGS, make_spec, settings_in
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.text import plain
 from cifar_tui.tui.dialogs import Ask
-from cifar_tui.tui.field import Field
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import EVERYWHERE, bindings, function_keys
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 COLUMNS = (("Data", "Optimiser", "Schedule"), ("Model", "Training", "Record"))
 UNTITLED = ("Schedule",)
@@ -229,7 +227,7 @@ class NewScreen(CifarScreen):
 
     def action_get_data(self) -> None:
         """Download the official images into the data folder, after asking."""
-        from cifar_tui.features.new_run.download import DownloadDialog
+        from cifar_tui.features.new_run.dialog import DownloadDialog
 
         where = self.texts()["data"]
         folder = "data" if where == "demo" else where

@@ -22,10 +22,8 @@ from cifar_tui.features.surface.core import (
 from cifar_tui.features.surface.tables import shade_legend, slice_pictures
 from cifar_tui.runs.listing import Run, labelled
 from cifar_tui.text import accuracy, clock, plain
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 SHOW_EVERY = 0.25
 """Seconds between two looks at how far the computation is."""

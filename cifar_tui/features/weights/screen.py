@@ -13,11 +13,9 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, labelled
 from cifar_tui.text import accuracy, plain
-from cifar_tui.tui.keyline import KeyLine
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.row_table import RowTable, TableColumn
-from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.topline import TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 if TYPE_CHECKING:
     from cifar_tui.features.weights.compute import Weights

@@ -14,7 +14,7 @@ from cifar_tui.features.labs.experiments import BY_NAME, LABS
 from cifar_tui.features.labs.lab import Scale
 from cifar_tui.features.labs.screen import LabScreen
 from cifar_tui.features.live.screen import LiveScreen
-from cifar_tui.features.new_run.layers_panel import LayersScreen
+from cifar_tui.features.new_run.dialog import LayersScreen
 from cifar_tui.features.weights.screen import WeightsScreen
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs

@@ -16,8 +16,7 @@ from cifar_tui.runs.listing import Runs, read_epochs, read_run
 from cifar_tui.runs.record import Progress, this_worker, waiting_job
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training import faults
-from cifar_tui.tui.dialogs import Ask, AskToLeave
-from cifar_tui.tui.help import HelpScreen
+from cifar_tui.tui.dialogs import Ask, AskToLeave, HelpScreen
 from cifar_tui.tui.keys import EVERYWHERE, KEYS, keys_for
 from cifar_tui.tui.plot import Curve, Curves
 from cifar_tui.tui.row_table import EpochTable

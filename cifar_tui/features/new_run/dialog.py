@@ -1,20 +1,61 @@
-"""Getting CIFAR-10 from within the app."""
+"""Dialogs of the form: the model layer by layer, and getting CIFAR-10."""
 
 import time
 from pathlib import Path
 from typing import ClassVar
 
+from rich.table import Table
+from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import ProgressBar, Static
 from textual.worker import get_current_worker
 
 from cifar_tui.errors import UserError
+from cifar_tui.spec.naming import model_name
+from cifar_tui.spec.spec import RunSpec
 
 SHOW_EVERY = 0.2
+
+
+def layer_table(spec: RunSpec) -> Table:
+    """Shapes, parameters and multiply-adds of each layer with weights; imports torch."""
+    from cifar_tui.models.layer_table import ROW, rows, summarise_spec
+
+    table = Table(box=None, pad_edge=False, title=model_name(spec.model_dump()))
+    for column in ROW:
+        table.add_column(column, justify="right" if column in ROW[4:] else "left", no_wrap=True)
+    for row in rows(summarise_spec(spec)):
+        table.add_row(*map(Text, row))
+    return table
+
+
+class LayersScreen(ModalScreen[None]):
+    """The layer table over the form, for windows without room beside it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("escape,y,f7,enter", "app.back", "back")]
+
+    def __init__(self, spec: RunSpec) -> None:
+        super().__init__()
+        self._spec = spec
+        self._table = Static("Loading torch ...", id="layer-table", markup=False)
+
+    def compose(self) -> ComposeResult:
+        """The table, once torch is there."""
+        with VerticalScroll(classes="dialog", id="layers"):
+            yield self._table
+
+    def on_mount(self) -> None:
+        """Make the table in a thread, as torch may still be loading."""
+        self._draw()
+
+    @work(thread=True)
+    def _draw(self) -> None:
+        table = layer_table(self._spec)
+        self.app.call_from_thread(self._table.update, table)
 
 
 class DownloadDialog(ModalScreen[bool]):

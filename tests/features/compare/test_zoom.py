@@ -2,7 +2,7 @@
 
 import pytest
 
-from cifar_tui.tui.zoom import next_stop, panned, showing, zoomed
+from cifar_tui.features.compare.core import next_stop, panned, showing, zoomed
 
 WHOLE = (0.0, 100.0)
 
