@@ -19,8 +19,9 @@ from typing import Any
 
 from benchmarks.terminal import PATIENCE, Terminal
 from cifar_tui.errors import UserError
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import kept_settings
-from cifar_tui.runs.listing import Run, Runs, read_epochs
+from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import Point, Summary
 from cifar_tui.spec.naming import to_toml
 from cifar_tui.spec.spec import RunSpec
@@ -207,7 +208,7 @@ class Stage:
                     with self._train(folder, *arguments, epochs=ROUND_EPOCHS) as terminal:
                         run = _wait_for_run(terminal, folder, lambda run: run.ended)
                     epochs = read_epochs(run.path)
-                speeds += [e["images_per_second"] for e in epochs[1:]]
+                speeds += [e.images_per_second or 0.0 for e in epochs[1:]]
         return statistics.median(headless), statistics.median(app)
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Notes, Point
@@ -43,10 +44,14 @@ def write_run(runs: Path, values: dict[str, Any], now: float) -> RunFolder:
     points = curve(spec)
     for point in points:
         folder.append(
-            {"event": "epoch", "lr": spec.lr, "images_per_second": 45_000 / SECONDS}
-            | {"train_seconds": SECONDS, "val_seconds": 0.2}
-            | point.model_dump()
-            | {"time": now - (len(points) - point.epoch) * (SECONDS + 0.2)}
+            EpochDone(
+                **point.model_dump(),
+                lr=spec.lr,
+                images_per_second=45_000 / SECONDS,
+                train_seconds=SECONDS,
+                val_seconds=0.2,
+                time=now - (len(points) - point.epoch) * (SECONDS + 0.2),
+            )
         )
     changes = {
         "status": "finished" if len(points) == EPOCHS else "diverged",

@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cifar_tui.runs.events import EpochDone
     from cifar_tui.runs.record import Point
 
 
@@ -96,17 +96,17 @@ EPOCH_COLUMNS = (
 )
 
 
-def epoch_cells(event: Mapping[str, Any]) -> list[str]:
-    """One epoch event as a row of fixed precision."""
-    seconds = (event.get("train_seconds") or 0) + (event.get("val_seconds") or 0)
+def epoch_cells(epoch: "EpochDone") -> list[str]:
+    """One epoch as a row of fixed precision."""
+    seconds = (epoch.train_seconds or 0) + (epoch.val_seconds or 0)
     return [
-        str(event.get("epoch")),
-        learning_rate(event.get("lr")),
-        loss(event.get("train_loss")),
-        accuracy(event.get("train_acc")),
-        loss(event.get("val_loss")),
-        accuracy(event.get("val_acc")),
-        rate(event.get("images_per_second")),
+        str(epoch.epoch),
+        learning_rate(epoch.lr),
+        loss(epoch.train_loss),
+        accuracy(epoch.train_acc),
+        loss(epoch.val_loss),
+        accuracy(epoch.val_acc),
+        rate(epoch.images_per_second),
         f"{seconds:.1f}",
     ]
 

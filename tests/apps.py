@@ -12,6 +12,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Point, Progress, this_worker
 from cifar_tui.spec.spec import RunSpec
+from tests.told import tell
 
 MakeApp = Callable[..., CifarApp]
 SaveRun = Callable[..., RunFolder]
@@ -60,10 +61,11 @@ def save_run(tmp_path: Path) -> SaveRun:
             for i, acc in enumerate(val_accs, 1)
         ]
         for point in points:
-            folder.append(
+            tell(
+                folder,
                 {"event": "epoch", "lr": spec.lr, "images_per_second": 12_345.0}
                 | {"train_seconds": 3.6, "val_seconds": 0.2}
-                | point.model_dump()
+                | point.model_dump(),
             )
         summary = read_run(folder.path).summary
         folder.write_summary(

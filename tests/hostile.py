@@ -26,6 +26,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Follower, Runs, read_run
 from cifar_tui.runs.record import Notes, Point, Progress, Summary, this_worker
 from cifar_tui.spec.spec import RunSpec
+from tests.told import tell
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", 0))
 search = settings(
@@ -143,7 +144,7 @@ def a_folder() -> Iterator[Path]:
 
 def good_run(runs: Path) -> str:
     folder = RunFolder.create(runs, RunSpec(name="good"))
-    folder.append(EPOCH)
+    tell(folder, EPOCH)
     summary = read_run(folder.path).summary
     folder.write_summary(summary.model_copy(update={"status": "finished", "best": Point(**POINT)}))
     return folder.id

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from cifar_tui import cli
 from cifar_tui.console import printing
 from cifar_tui.features.predict.core import read_predictions
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs, read_epochs
+from cifar_tui.runs.listing import Runs
 from cifar_tui.spec.naming import read_toml
 from cifar_tui.spec.settings import SETTINGS, make_spec
 from tests.hostile import (
@@ -35,6 +36,7 @@ from tests.hostile import (
     search,
     show_everything,
 )
+from tests.told import tell
 
 
 @search
@@ -74,11 +76,12 @@ def test_epochs_are_whole_numbers_with_figures_or_gaps(lines: list[dict[str, Any
         good = folder / good_run(folder)
         (good / "events.jsonl").write_bytes(as_lines(lines))
         for event in read_epochs(good):
-            assert type(event["epoch"]) is int
-            assert event["epoch"] > 0
+            assert type(event.epoch) is int
+            assert event.epoch > 0
             for name in ("lr", "train_loss", "val_acc", "train_seconds", "images_per_second"):
-                assert type(event.get(name)) in (int, float, type(None))
-                assert event.get(name) is None or abs(event[name]) < 1e39
+                assert type(getattr(event, name)) in (int, float, type(None))
+                value = getattr(event, name)
+                assert value is None or abs(value) < 1e39
 
 
 def test_terminal_escapes_are_shown_not_obeyed(tmp_path: Path, capsys: Any) -> None:
@@ -138,7 +141,7 @@ def test_a_run_folder_cannot_make_its_worker_write_elsewhere(tmp_path: Path) -> 
     (folder.path / "events.jsonl").unlink()
     (folder.path / "events.jsonl").symlink_to(target)
     with pytest.raises(OSError):
-        folder.append({"event": "end"})
+        tell(folder, {"event": "end"})
     folder.mend_events()
     assert target.read_text() == "alias ls=ls"
 

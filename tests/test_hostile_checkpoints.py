@@ -113,7 +113,7 @@ def check_checkpoints(folder: Path, data: bytes) -> None:
             parameter.grad = torch.zeros_like(parameter)
         optimiser.step()
         assert 0 <= found.epoch <= found.spec.epochs
-        assert found.best is None or 0 <= found.best["val_acc"] <= 1
+        assert found.best is None or 0 <= found.best.val_acc <= 1
 
 
 @few

@@ -10,6 +10,7 @@ from benchmarks.gpu.kernels import seen
 from benchmarks.gpu.pieces import BATCH, SIX, Setup, apart, drive
 from benchmarks.gpu.results import Results, listed, short
 from cifar_tui.data.dataset import Dataset
+from cifar_tui.runs.events import EpochDone
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batched import Member, train_together
 from cifar_tui.training.batches import PlainBatches, TrainBatches
@@ -55,7 +56,7 @@ def six(found: Results, at: Setup) -> None:
 def _as_one_model(specs: list[RunSpec], data: Dataset, at: Setup) -> float:
     members = [Member(spec, lambda *_: None) for spec in specs]
     events = train_together(members, data, at.device, lambda *_: 0.0)
-    return float([e["train_seconds"] for _, e in events if e["event"] == "epoch"][-1])
+    return [e.train_seconds or 0.0 for _, e in events if isinstance(e, EpochDone)][-1]
 
 
 def _graph_each(specs: list[RunSpec], batches: TrainBatches, at: Setup) -> tuple[float, Step]:

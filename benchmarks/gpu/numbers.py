@@ -17,6 +17,7 @@ from benchmarks.gpu.results import Results
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.queue.machine import snapshot
 from cifar_tui.queue.train_run import check_run
+from cifar_tui.runs.events import EpochDone, Remark, RunEvent
 from cifar_tui.training.batched import Member, train_together
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.checkpoint import Checkpoint, load
@@ -152,8 +153,9 @@ def _losses(
     return _of(train(spec, data, device, _quiet, keep, resume))
 
 
-def _of(events: Iterable[dict[str, Any]]) -> Losses:
-    return [(e["train_loss"], e["val_loss"]) for e in events if e["event"] == "epoch"]
+def _of(events: Iterable[RunEvent]) -> Losses:
+    epochs = (event for event in events if isinstance(event, EpochDone))
+    return [(e.train_loss or 0.0, e.val_loss or 0.0) for e in epochs]
 
 
 def _largest(a: Losses, b: Losses) -> float:
@@ -177,7 +179,7 @@ def _together(found: Results, at: Setup, data: Dataset, model: str, precision: s
     kept = _Kept()
     members = [Member(specs[0], kept), Member(specs[1], _ignore)]
     events = list(train_together(members, data, at.device, _quiet))
-    remarks = {event["text"] for _, event in events if event["event"] == "remark"}
+    remarks = {event.text for _, event in events if isinstance(event, Remark)}
     both = _of(event for number, event in events if number == 0)
     alone = _losses(specs[0], data, at.device)
     rest = _losses(specs[0], data, at.device, _ignore, kept.read(2, at))

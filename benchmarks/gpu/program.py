@@ -14,8 +14,9 @@ from typing import Any
 from benchmarks.gpu.pieces import Setup
 from benchmarks.gpu.results import Results, listed, median, short
 from cifar_tui.errors import UserError
+from cifar_tui.runs.events import EpochDone, RunEvent, read_epochs, read_events
 from cifar_tui.runs.folder import Order, RunFolder
-from cifar_tui.runs.listing import Runs, read_epochs, read_events, read_progress, read_run
+from cifar_tui.runs.listing import Runs, read_progress, read_run
 from cifar_tui.runs.record import ENDED
 from cifar_tui.spec.spec import RunSpec
 
@@ -63,7 +64,7 @@ def kill(found: Results, at: Setup) -> None:
 
     def figures(path: Path) -> list[Any]:
         wanted = ("epoch", "train_loss", "val_loss", "val_acc")
-        return [tuple(epoch[name] for name in wanted) for epoch in read_epochs(path)]
+        return [tuple(getattr(epoch, name) for name in wanted) for epoch in read_epochs(path)]
 
     ours, theirs = figures(run), figures(_run_in(at, "runs-alone", 1))
     text = f"killed after epoch {done} of {spec.epochs} and resumed: {read_run(run).status}"
@@ -79,7 +80,7 @@ def two(found: Results, at: Setup) -> None:
     spans = []
     for name in ("runs-a", "runs-b"):
         events = list(read_events(_run_in(at, name, 1)))
-        spans.append((events[0]["time"], events[-1]["time"]))
+        spans.append((_when(events[0]), _when(events[-1])))
     overlap = min(end for _, end in spans) - max(begin for begin, _ in spans)
     found.check(overlap <= 0, f"two runs of one user overlap by {max(0.0, overlap):.1f} s")
     if at.smoke:
@@ -93,9 +94,9 @@ def two(found: Results, at: Setup) -> None:
         for process in processes:
             process.wait(120)
         epochs = [read_epochs(_run_in(at, name, 1)) for name in names]
-        begin, end = max(e[0]["time"] for e in epochs), min(e[-1]["time"] for e in epochs)
+        begin, end = max(_when(e[0]) for e in epochs), min(_when(e[-1]) for e in epochs)
         rates[count] = [
-            median([e["images_per_second"] for e in run if begin <= e["time"] <= end])
+            median([e.images_per_second or 0 for e in run if begin <= _when(e) <= end])
             for run in epochs
         ]
     found.keep("side by side", rates)
@@ -126,7 +127,7 @@ def orders(found: Results, at: Setup) -> None:
         RunFolder(run).write_order(order)
         _wait(partial(_has_status, run, status), 30)
         took[order] = time.monotonic() - began
-    epoch = median([e["train_seconds"] for e in read_epochs(run)])
+    epoch = median([e.train_seconds or 0 for e in read_epochs(run)])
     found.keep("orders", {"heartbeat_gap_s": gap, "obeyed_s": took, "epoch_s": epoch})
     text = listed({order: f"{seconds:.2f} s" for order, seconds in took.items()})
     found.line(
@@ -202,16 +203,20 @@ def _wait(look: Callable[[], Any], seconds: float) -> Any:
         time.sleep(LOOK)
 
 
+def _when(event: RunEvent) -> float:
+    return event.time or 0.0
+
+
 def _epochs(run: Path) -> dict[str, float]:
     """Seconds of the whole run, and medians of its epochs but the first."""
     events = list(read_events(run))
-    epochs = [event for event in events if event["event"] == "epoch"]
-    spans = [b["time"] - a["time"] for a, b in itertools.pairwise(epochs)]
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    spans = [_when(b) - _when(a) for a, b in itertools.pairwise(epochs)]
     row = {
-        "all_s": events[-1]["time"] - events[0]["time"],
+        "all_s": _when(events[-1]) - _when(events[0]),
         "epoch_s": median(spans),
-        "train_s": median([epoch["train_seconds"] for epoch in epochs[1:]]),
-        "val_s": median([epoch["val_seconds"] for epoch in epochs[1:]]),
+        "train_s": median([epoch.train_seconds or 0 for epoch in epochs[1:]]),
+        "val_s": median([epoch.val_seconds or 0 for epoch in epochs[1:]]),
     }
     return row | {"rest_s": row["epoch_s"] - row["train_s"] - row["val_s"]}
 

@@ -12,6 +12,7 @@ from benchmarks.gpu.results import Results, listed, median, short
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.features.bench import plain
 from cifar_tui.features.bench.parts import WARM_UP, Resident
+from cifar_tui.runs.events import EpochDone, Remark
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.device import Backlog, marker
@@ -85,26 +86,26 @@ def _speed(found: Results, at: Setup, model: str, epochs: dict[str, int]) -> Non
 
 def _engine(spec: RunSpec, data: Dataset, at: Setup) -> dict[str, Any]:
     """The trainer as every run uses it, without a folder: medians of its epochs but the first."""
-    marks: list[tuple[float, dict[str, Any]]] = []
+    marks: list[tuple[float, EpochDone]] = []
     remarks: list[str] = []
     if not at.smoke:
         torch.cuda.reset_peak_memory_stats(at.device)
     began = time.perf_counter()
     for event in train(spec, data, at.device, lambda *_: 0.0, lambda *_: None):
-        if event["event"] == "epoch":
+        if isinstance(event, EpochDone):
             marks.append((time.perf_counter(), event))
-        elif event["event"] == "remark":
-            remarks.append(event["text"])
+        elif isinstance(event, Remark):
+            remarks.append(event.text)
     later = [event for _, event in marks[1:]]
     memory = 0 if at.smoke else torch.cuda.max_memory_allocated(at.device)
     return {
         "first_s": marks[0][0] - began,
         "all_s": marks[-1][0] - began,
         "epoch_s": median([b[0] - a[0] for a, b in pairwise(marks)]),
-        "train_s": median([event["train_seconds"] for event in later]),
-        "val_s": median([event["val_seconds"] for event in later]),
-        "images_per_second": median([event["images_per_second"] for event in later]),
-        "val_acc": marks[-1][1]["val_acc"],
+        "train_s": median([event.train_seconds or 0 for event in later]),
+        "val_s": median([event.val_seconds or 0 for event in later]),
+        "images_per_second": median([event.images_per_second or 0 for event in later]),
+        "val_acc": marks[-1][1].val_acc,
         "memory_GiB": memory / 2**30,
         "remarks": remarks,
     }

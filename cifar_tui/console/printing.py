@@ -12,7 +12,8 @@ from rich.text import Text
 
 from cifar_tui.console.table import Column, Table, cut_middle, output_width, prefix
 from cifar_tui.runs.disk import contents, size_text, total
-from cifar_tui.runs.listing import Run, best_run, read_epochs, read_events, read_meta
+from cifar_tui.runs.events import EpochDone, read_epochs, read_events, to_json
+from cifar_tui.runs.listing import Run, best_run, read_meta
 from cifar_tui.spec.naming import brief, model_name
 from cifar_tui.spec.settings import changed
 from cifar_tui.spec.spec import RunSpec
@@ -118,8 +119,8 @@ def run_details(run: Run) -> dict[str, Any]:
     """One run for programs: its summary with `spec`, all its events, `meta`, and its files."""
     return run.to_dict() | {
         "epochs_planned": run.summary.epochs,
-        "epochs": read_epochs(run.path),
-        "events": [e for e in read_events(run.path) if e.get("event") != "epoch"],
+        "epochs": [to_json(epoch) for epoch in read_epochs(run.path)],
+        "events": [to_json(e) for e in read_events(run.path) if not isinstance(e, EpochDone)],
         "files": [{"name": plain(f.name), "bytes": f.size} for f in contents(run.path)],
         "meta": read_meta(run.path),
     }
@@ -147,8 +148,8 @@ def print_run(run: Run) -> None:
     files = contents(run.path)
     lines.append(f"files     {size_text(total(files))} in {len(files)} files")
     table = Table(*EPOCH_COLUMNS, right=EPOCH_COLUMNS)
-    for event in read_epochs(run.path):
-        table.add(*epoch_cells(event))
+    for epoch in read_epochs(run.path):
+        table.add(*epoch_cells(epoch))
     put(*lines, "", table)
 
 

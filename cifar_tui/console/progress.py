@@ -1,14 +1,13 @@
 """Three ways to show headless training: JSON lines, plain lines, a progress bar."""
 
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from cifar_tui.console.printing import json_text
 from cifar_tui.queue.headless import TrainPrinter
+from cifar_tui.runs.events import Ended, EpochDone, RunEvent, Started, to_json
 from cifar_tui.runs.listing import Look, Run
 from cifar_tui.text import at_epoch, clock, epoch_cells, loss, plain, rate
 
@@ -51,7 +50,7 @@ class JsonPrinter:
         """Print the new events."""
         for event in look.events:
             run = {"run": look.run.id} if self._name_runs else {}
-            print(json_text({**run, **event}), flush=True)
+            print(json_text({**run, **to_json(event)}), flush=True)
 
     def leave(self) -> None:
         """The end event says it all."""
@@ -81,14 +80,16 @@ class LinePrinter:
     def leave(self) -> None:
         """The last line says it all."""
 
-    def _lines(self, event: dict[str, Any], look: Look) -> list[str]:
-        kind = event.get("event")
-        if kind == "start":
-            begun = loss(event.get("initial_loss"))
-            return [f"loss {begun} before training (ln 10 = 2.3026)"]
-        if kind == "epoch":
-            return [epoch_line(event, look.run.summary.epochs)]
-        return [end_line(look, event)] if kind == "end" else []
+    def _lines(self, event: RunEvent, look: Look) -> list[str]:
+        match event:
+            case Started():
+                return [f"loss {loss(event.initial_loss)} before training (ln 10 = 2.3026)"]
+            case EpochDone():
+                return [epoch_line(event, look.run.summary.epochs)]
+            case Ended():
+                return [end_line(look, event)]
+            case _:
+                return []
 
     def side_by_side(self) -> TrainPrinter:
         """Lines that begin with their run's number."""
@@ -167,21 +168,21 @@ def train_printer(as_json: bool) -> TrainPrinter:
     return BarPrinter() if sys.stdout.isatty() else LinePrinter()
 
 
-def epoch_line(event: Mapping[str, Any], epochs: int) -> str:
+def epoch_line(event: EpochDone, epochs: int) -> str:
     """One epoch on one line of fixed width."""
     _, lr, *figures, speed, seconds = epoch_cells(event)
     names = ("train_loss", "train_acc", "val_loss", "val_acc")
     shown = "  ".join(f"{name} {value}" for name, value in zip(names, figures, strict=True))
     width = len(str(epochs))
-    return f"epoch {event['epoch']:>{width}}/{epochs}  {shown}  lr {lr}  {speed} img/s  {seconds} s"
+    return f"epoch {event.epoch:>{width}}/{epochs}  {shown}  lr {lr}  {speed} img/s  {seconds} s"
 
 
-def end_line(look: Look, event: Mapping[str, Any]) -> str:
+def end_line(look: Look, event: Ended) -> str:
     """How a run ended, on one line; the event knows it before the folder's summary does."""
     run = look.run
-    reason = f" ({event['reason']})" if event.get("reason") else ""
+    reason = f" ({event.reason})" if event.reason else ""
     demo = ", synthetic demo images" if run.synthetic else ""
     return (
-        f"{event.get('status')}{reason}: best val_acc {at_epoch(run.summary.best)} "
+        f"{event.status}{reason}: best val_acc {at_epoch(run.summary.best)} "
         f"in {clock(run.summary.seconds)}{demo}; kept in {run.path}"
     )

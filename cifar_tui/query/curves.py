@@ -1,20 +1,21 @@
 """Curves of runs as numbers: any metric over epoch, step or time, smoothed, and means over seeds.
 
-Everything here is a pure function of epoch events, as `read_epochs` gives them.
+Everything here is a pure function of epochs, as `read_epochs` gives them.
 """
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+from cifar_tui.runs.events import EpochDone
 from cifar_tui.text import accuracy, learning_rate, loss, rate
 
-Event = Mapping[str, Any]
-Log = Sequence[Event]
-"""A run's epoch events in order."""
+Log = Sequence[EpochDone]
+"""A run's epochs in order."""
 Axis = Literal["epoch", "step", "time"]
 AXES: tuple[Axis, ...] = ("epoch", "step", "time")
 """Epochs; updates of the weights; seconds of training and validating."""
@@ -33,32 +34,24 @@ class Metric:
     show: Callable[[Any], str]
     beside: str
     """The metric to look at together with this one."""
-    value: Callable[[Event], float | None]
+    value: Callable[[EpochDone], float | None]
 
 
-def _figure(name: str) -> Callable[[Event], float | None]:
-    def value(event: Event) -> float | None:
-        found = event.get(name)
-        return found if isinstance(found, int | float) and math.isfinite(found) else None
-
-    return value
-
-
-def _gap(event: Event) -> float | None:
-    train, val = _figure("train_acc")(event), _figure("val_acc")(event)
+def _gap(epoch: EpochDone) -> float | None:
+    train, val = epoch.train_acc, epoch.val_acc
     return None if train is None or val is None else train - val
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("val_acc", accuracy, "val_loss", _figure("val_acc")),
-        Metric("val_loss", loss, "val_acc", _figure("val_loss")),
-        Metric("train_acc", accuracy, "train_loss", _figure("train_acc")),
-        Metric("train_loss", loss, "train_acc", _figure("train_loss")),
+        Metric("val_acc", accuracy, "val_loss", attrgetter("val_acc")),
+        Metric("val_loss", loss, "val_acc", attrgetter("val_loss")),
+        Metric("train_acc", accuracy, "train_loss", attrgetter("train_acc")),
+        Metric("train_loss", loss, "train_acc", attrgetter("train_loss")),
         Metric("gap", accuracy, "val_loss", _gap),
-        Metric("lr", learning_rate, "val_acc", _figure("lr")),
-        Metric("images_per_second", rate, "val_acc", _figure("images_per_second")),
+        Metric("lr", learning_rate, "val_acc", attrgetter("lr")),
+        Metric("images_per_second", rate, "val_acc", attrgetter("images_per_second")),
     )
 }
 """`gap` is train_acc - val_acc: how far a net overfits."""
@@ -94,7 +87,7 @@ class Spread:
 def mean_curve(logs: Iterable[Log], metric: str) -> dict[int, Spread]:
     """A metric over runs at each epoch at which at least one has a finite value."""
     value = METRICS[metric].value
-    return _means([[(event["epoch"], value(event)) for event in log] for log in logs])
+    return _means([[(epoch.epoch, value(epoch)) for epoch in log] for log in logs])
 
 
 def _means(curves: Iterable[Iterable[tuple[int, float | None]]]) -> dict[int, Spread]:
@@ -132,10 +125,10 @@ def positions(logs: Iterable[Log], axis: Axis, batch_size: int = 1) -> dict[int,
     Several runs' times are averaged epoch by epoch, so that the mean of their curves lies at the
     mean time and never jumps back where a run ends earlier than others.
     """
-    by_epoch: dict[int, list[Event]] = {}
+    by_epoch: dict[int, list[EpochDone]] = {}
     for log in logs:
         for event in log:
-            by_epoch.setdefault(event["epoch"], []).append(event)
+            by_epoch.setdefault(event.epoch, []).append(event)
     epochs = sorted(by_epoch)
     if axis == "epoch":
         return {epoch: float(epoch) for epoch in epochs}
@@ -154,16 +147,15 @@ def positions(logs: Iterable[Log], axis: Axis, batch_size: int = 1) -> dict[int,
     return found
 
 
-def _images(event: Event) -> int:
+def _images(epoch: EpochDone) -> int:
     """Images trained on in an epoch, from its time and speed; 0 where one is unknown."""
-    seconds, speed = _figure("train_seconds")(event), _figure("images_per_second")(event)
-    images = (seconds or 0) * (speed or 0)
+    images = (epoch.train_seconds or 0) * (epoch.images_per_second or 0)
     return round(images) if 0 < images < MOST_IMAGES else 0
 
 
-def _seconds(event: Event) -> float | None:
+def _seconds(epoch: EpochDone) -> float | None:
     """Seconds of training and validating, without waiting for the device."""
-    parts = [_figure(f"{part}_seconds")(event) for part in ("train", "val")]
+    parts = (epoch.train_seconds, epoch.val_seconds)
     known = [part for part in parts if part is not None and part >= 0]
     return sum(known) if known else None
 
@@ -211,7 +203,7 @@ def samples(
     if smoothing:
         smooth = _means(
             zip(
-                [event["epoch"] for event in log],
+                [epoch.epoch for epoch in log],
                 smoothed(map(value, log), smoothing),
                 strict=True,
             )

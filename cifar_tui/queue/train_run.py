@@ -1,7 +1,6 @@
 """Carries one run out: from its folder's spec to its last event, obeying its control file."""
 
 import contextlib
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +14,17 @@ from cifar_tui.data.loading import IMAGES
 from cifar_tui.locks import ASKED, Lock
 from cifar_tui.queue.turns import Turn, device_turn
 from cifar_tui.runs.control import BY_USER
+from cifar_tui.runs.events import (
+    Ended,
+    EpochDone,
+    Remark,
+    Resumed,
+    RunEvent,
+    Started,
+    read_epochs,
+)
 from cifar_tui.runs.folder import Order, RunFolder
-from cifar_tui.runs.listing import read_epochs, read_run
+from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.spec.spec import RunSpec
@@ -39,7 +47,7 @@ from cifar_tui.training.faults import (
     wait_for_runs,
 )
 from cifar_tui.training.resume import ended_as, own_images, resume_point
-from cifar_tui.training.trainer import Event, Phase, Rate, train
+from cifar_tui.training.trainer import Phase, Rate, train
 
 BEAT = 0.25
 """Seconds between two looks at the control file and two writes of the progress file."""
@@ -151,18 +159,18 @@ class Performance:
 
     def refuse(self, reason: str) -> None:
         """Leave a run that cannot go on with the status it had, and say why."""
-        self.record({"event": "end", "status": ended_as(self._folder.path), "reason": reason})
+        self.record(Ended(ended_as(self._folder.path), reason))
 
     def fail(self, error: Exception) -> None:
         """Record what ended the run; raises DeviceLost when the device is of no more use."""
         reason, trace = explain(error, self._spec)
-        self.record({"event": "end", "status": "failed", "reason": reason, **trace})
+        self.record(Ended("failed", reason, trace))
         if is_device_lost(error):
             raise DeviceLost(reason) from error
 
     def stop(self) -> None:
         """Record that the run was stopped, and by whom."""
-        self.record({"event": "end", "status": "stopped", "reason": self._stopped_by})
+        self.record(Ended("stopped", self._stopped_by))
 
     def give_back(self, reason: str) -> None:
         """Say that the run waits again, to go on from its last whole epoch."""
@@ -197,7 +205,7 @@ class Performance:
         self._count_time(True)
         self._update(status="running", reason="")
 
-    def _events(self, spec: RunSpec, device: torch.device) -> Iterator[Event]:
+    def _events(self, spec: RunSpec, device: torch.device) -> Iterator[RunEvent]:
         run = read_run(self._folder.path)
         origin = origin_of(run)
         checkpoint, remark = resume_point(run, spec, origin)
@@ -209,7 +217,7 @@ class Performance:
             dataset = own_images(run, origin, checkpoint, where, IMAGES.open)
         self.describe(dataset, device, origin.run if checkpoint else "")
         if remark:
-            self.record({"event": "remark", "text": remark})
+            self.record(Remark(remark))
         return train(spec, dataset, device, self.tick, self.keep, checkpoint)
 
     def describe(self, dataset: Dataset, device: torch.device, begun_as: str = "") -> None:
@@ -228,38 +236,35 @@ class Performance:
             self._store(lambda: save(self._folder.best, content))
         self._store(lambda: save(self._folder.last, content))
 
-    def record(self, event: Event) -> None:
+    def record(self, event: RunEvent) -> None:
         """Append the event first, then the summary: an ended run's events are complete."""
-        kind = event["event"]
-        event = {**event, "time": round(time.time(), 3)}
+        event = replace(event, time=round(time.time(), 3))
         changes: dict[str, Any] = {}
-        if kind == "start":
-            event["id"] = self._folder.id
-            changes = {k: event[k] for k in ("initial_loss", "parameters", "epochs")}
-            changes |= {"best": None, "last": None, "epochs_done": 0}
-        elif kind == "resume":
-            best = event.get("best")
-            changes = {"epochs_done": event["epoch"], "best": Point(**best) if best else None}
-            changes["last"] = self._point_at(event["epoch"], changes["best"])
-        elif kind == "epoch":
-            point = Point(**{k: _finite(event.get(k)) for k in Point.model_fields})
-            changes = {"epochs_done": event["epoch"], "last": point}
-            if _better(point, self.summary.best):
-                changes["best"] = point
-        elif kind == "end":
-            changes = {"status": event["status"], "reason": event["reason"]}
+        match event:
+            case Started():
+                event = replace(event, id=self._folder.id)
+                changes = {n: getattr(event, n) for n in ("initial_loss", "parameters", "epochs")}
+                changes |= {"best": None, "last": None, "epochs_done": 0}
+            case Resumed(epoch=int(epoch), best=best):
+                last = self._point_at(epoch, best)
+                changes = {"epochs_done": epoch, "best": best, "last": last}
+            case EpochDone(epoch=epoch, point=point):
+                best = point if point.beats(self.summary.best) else self.summary.best
+                changes = {"epochs_done": epoch, "best": best, "last": point}
+            case Ended(status=status, reason=reason):
+                changes = {"status": status, "reason": reason}
         self.summary = self._changed(changes)
-        if kind == "end":
-            event["summary"] = self.summary.model_dump(mode="json")
+        if isinstance(event, Ended):
+            event = replace(event, summary=self.summary.model_dump(mode="json"))
             with contextlib.suppress(OSError):
                 self._folder.clear_order()
-        self._store(lambda: self._folder.append(event, durable=kind in ("epoch", "end")))
+        durable = isinstance(event, EpochDone | Ended)
+        self._store(lambda: self._folder.append(event, durable=durable))
         self._store(lambda: self._folder.write_summary(self.summary))
 
     def _point_at(self, epoch: int, best: Point | None) -> Point | None:
-        """The figures of the epoch that a run resumes from, where they are still known."""
-        events = read_epochs(self._folder.path)
-        told = (Point.model_validate(e) for e in events if e["epoch"] == epoch)
+        """The metrics of the epoch that a run resumes from, where they are still known."""
+        told = (e.point for e in read_epochs(self._folder.path) if e.epoch == epoch)
         known = (self.summary.last, best, *told)
         return next((point for point in known if point and point.epoch == epoch), None)
 
@@ -405,13 +410,3 @@ class Performance:
         except OSError:
             pass
         self._next_beat = time.monotonic() + BEAT
-
-
-def _better(point: Point, best: Point | None) -> bool:
-    if point.val_acc is None or point.val_loss is None or point.train_loss is None:
-        return False
-    return best is None or best.val_acc is None or point.val_acc > best.val_acc
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

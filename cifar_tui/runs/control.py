@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cifar_tui.errors import UserError
 from cifar_tui.locks import ASKED, Lock, changing, is_held
+from cifar_tui.runs.events import Ended
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.origin import require_images
@@ -140,10 +141,11 @@ def end(folder: RunFolder, status: Status, reason: str) -> bool:
         if run.problem or run.status in ENDED or not mine.take(within=ASKED):
             return False
         summary = run.summary.model_copy(update={"status": status, "reason": reason})
-        event = {"event": "end", "status": status, "reason": reason, "time": round(time.time(), 3)}
+        told = summary.model_dump(mode="json")
+        event = Ended(status, reason, summary=told, time=round(time.time(), 3))
         folder.clear_order()
         folder.mend_events()
-        folder.append({**event, "summary": summary.model_dump(mode="json")}, durable=True)
+        folder.append(event, durable=True)
         folder.write_summary(summary)
         return True
 

@@ -17,14 +17,13 @@ from cifar_tui.data.find import lasting
 from cifar_tui.errors import UserError
 from cifar_tui.files import (
     append_whole,
-    dump_json,
-    finite,
     hold,
     read_small,
     sweep_folder,
     write_atomic,
     write_json,
 )
+from cifar_tui.runs.events import RunEvent, to_line
 from cifar_tui.runs.record import Notes, Progress, Summary, new_stamp
 from cifar_tui.spec.naming import parse_toml, read_toml, slug, title, to_toml
 from cifar_tui.spec.settings import SETTINGS, edited, make_spec
@@ -95,9 +94,9 @@ class RunFolder:
         spec = make_spec(parse_toml(content, path))
         return spec, kept_settings(spec, content)
 
-    def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
+    def append(self, event: RunEvent, *, durable: bool = False) -> None:
         """Append one event as one line in one write, or nothing; `durable` waits for the disk."""
-        self.append_lines(dump_json(finite(event)), durable=durable)
+        self.append_lines(to_line(event), durable=durable)
 
     def append_lines(self, lines: bytes, *, durable: bool = False) -> None:
         """Append whole lines of events in one write, or nothing; `durable` waits for the disk."""

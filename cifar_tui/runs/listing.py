@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from cifar_tui.errors import UserError
 from cifar_tui.files import MAX_RECORD_BYTES, LineReader, read_json
 from cifar_tui.locks import Lock, is_held
+from cifar_tui.runs.events import EpochDone, Resumed, RunEvent, Started, epochs_of, read_new
 from cifar_tui.runs.folder import TRASH, current_settings
 from cifar_tui.runs.liveness import Liveness
 from cifar_tui.runs.notes import read_notes
@@ -21,13 +22,6 @@ from cifar_tui.text import plain
 
 LEFT = "in a process that is gone; `runs resume` trains it"
 """Why a run waits whose queue ended before its turn."""
-FIGURES = (
-    *("lr", "train_loss", "train_acc", "val_loss", "val_acc"),
-    *("train_seconds", "val_seconds", "images_per_second"),
-)
-"""What an epoch event holds besides its number."""
-LARGEST_FIGURE = 1e39
-"""Just above the largest number that fp32 holds."""
 
 
 @dataclass(frozen=True)
@@ -256,52 +250,6 @@ def read_meta(path: Path) -> dict[str, Any]:
         return {}
 
 
-def read_epochs(path: Path) -> list[dict[str, Any]]:
-    """The epoch events of the run as it stands, in order, as `epochs_of` has them."""
-    return epochs_of(LineReader(path / "events.jsonl"))
-
-
-def read_events(path: Path) -> list[dict[str, Any]]:
-    """All events in order, with epochs trained again after a resume."""
-    return list(sound(LineReader(path / "events.jsonl")))
-
-
-def epochs_of(
-    events: Iterable[dict[str, Any]], before: Iterable[dict[str, Any]] = ()
-) -> list[dict[str, Any]]:
-    """The epoch events that count, one per epoch, in order; `before` are those known so far.
-
-    A run that starts, or resumes from an earlier epoch, gives up the epochs beyond.
-    """
-    found = {event["epoch"]: event for event in before}
-    for event in sound(events):
-        kind = event.get("event")
-        if kind == "epoch":
-            found[event["epoch"]] = event
-        elif kind == "start":
-            found.clear()
-        elif kind == "resume" and _is_figure(event.get("epoch")):
-            found = {epoch: kept for epoch, kept in found.items() if epoch <= event["epoch"]}
-    return [found[epoch] for epoch in sorted(found)]
-
-
-def sound(events: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The events without epochs that have no number; figures that are none become null."""
-    for event in events:
-        if event.get("event") != "epoch":
-            yield event
-        elif _is_count(event.get("epoch")):
-            yield {**event, **{k: None for k in FIGURES if not _is_figure(event.get(k))}}
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 < value < 2**31
-
-
-def _is_figure(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < LARGEST_FIGURE
-
-
 def best_run(runs: list[Run]) -> Run | None:
     """The run with the highest best val_acc; demo runs count only where there are no others."""
     trained = [r for r in runs if r.best_val_acc >= 0]
@@ -354,8 +302,8 @@ class Look:
     """What one look at a run shows: its state, the new events, and all epochs so far."""
 
     run: Run
-    events: list[dict[str, Any]]
-    epochs: list[dict[str, Any]]
+    events: list[RunEvent]
+    epochs: list[EpochDone]
     progress: Progress | None
 
 
@@ -366,12 +314,12 @@ class Follower:
         self.run_id = run_id
         self._runs = runs
         self._lines = LineReader(runs.folder / run_id / "events.jsonl")
-        self._epochs: list[dict[str, Any]] = []
+        self._epochs: list[EpochDone] = []
 
     def look(self) -> Look:
         """Read the run's state first and its events after, so that an ended run is complete."""
         run = self._runs.get(self.run_id)
-        events = list(sound(self._lines))
-        if any(event.get("event") in ("epoch", "start", "resume") for event in events):
+        events = list(read_new(self._lines))
+        if any(isinstance(event, EpochDone | Started | Resumed) for event in events):
             self._epochs = epochs_of(events, self._epochs)
         return Look(run, events, self._epochs, run.progress or read_progress(run.path))

@@ -43,6 +43,12 @@ class Point(BaseModel):
     train_acc: float | None = None
     train_loss: float | None = None
 
+    def beats(self, best: "Point | None") -> bool:
+        """Whether it is the best so far: of finite losses, and the first of the highest val_acc."""
+        if self.val_acc is None or self.val_loss is None or self.train_loss is None:
+            return False
+        return best is None or best.val_acc is None or self.val_acc > best.val_acc
+
 
 class Worker(BaseModel):
     """The process that trains a run, told apart from any other that ever had its pid."""

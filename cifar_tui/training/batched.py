@@ -14,20 +14,21 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from cifar_tui.data.dataset import Dataset
+from cifar_tui.runs.events import Remark, RunEvent
 from cifar_tui.spec.settings import SETTINGS
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batches import PlainBatches, TrainBatches
 from cifar_tui.training.device import forward, make_current, set_precision, synchronize
 from cifar_tui.training.graphed import make_step
 from cifar_tui.training.optimiser import make_optimiser, set_lr, state_of
-from cifar_tui.training.run_state import Course, Event, Keep
+from cifar_tui.training.run_state import Course, Keep
 from cifar_tui.training.step import AnyStep, Means
 from cifar_tui.training.trainer import (
     BatchTick,
     initial_loss,
     run_epoch,
     seeded_model,
-    train_figures,
+    train_metrics,
 )
 
 
@@ -51,7 +52,7 @@ def train_together(
     device: torch.device,
     tick: BatchTick,
     left: Callable[[], set[int]] = set,
-) -> Iterator[tuple[int, Event]]:
+) -> Iterator[tuple[int, RunEvent]]:
     """Train all at once; yields (number of the member, event), each member's as when alone.
 
     Members in `left` are dropped between two epochs; one that diverges or stops early ends alone.
@@ -79,7 +80,7 @@ def train_together(
         if step is None:
             step, remark = make_step(stack, _draw(stack, batches, epoch))
             if remark:
-                yield from ((number, {"event": "remark", "text": remark}) for number in going)
+                yield from ((number, Remark(remark)) for number in going)
         set_precision(specs[0], device)
         stack.set_lr([courses[number].lr for number in going])
         draws = _draw(stack, batches, epoch)
@@ -92,8 +93,8 @@ def train_together(
             if number in gone:
                 continue
             course = courses[number]
-            figures = train_figures(read[place], len(batches), seconds) | validated[place]
-            for event in course.close_epoch(figures, batches.steps, *stack.state(place)):
+            metrics = train_metrics(read[place], len(batches), seconds) | validated[place]
+            for event in course.close_epoch(metrics, batches.steps, *stack.state(place)):
                 yield number, event
             if not course.over:
                 staying.append(place)
@@ -240,8 +241,8 @@ def _draw(stack: Stack, batches: TrainBatches, epoch: int) -> Iterator[tuple[Ten
 
 def _validate(
     stack: Stack, validation: PlainBatches, epoch: int, tick: BatchTick
-) -> list[dict[str, Any]]:
-    """The validation figures of each run's epoch event."""
+) -> list[dict[str, float]]:
+    """Each run's metrics of validation."""
     stack.model.eval()
     device = stack.means.loss.device
     means = Means(device, stack.means.loss.shape)

@@ -14,6 +14,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.files import fingerprint, write_atomic
 from cifar_tui.models.build import build_model
 from cifar_tui.models.torch_file import read_best
+from cifar_tui.runs.record import Point
 from cifar_tui.spec.settings import make_spec
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.optimiser import make_optimiser
@@ -39,7 +40,7 @@ class Checkpoint:
     optimiser: dict[str, Any]
     step: int
     spec: RunSpec
-    best: dict[str, Any] | None
+    best: Point | None
     run: str = ""
     """The run that trained it, by the id it was begun with; empty where that is not known."""
     fingerprint: str = ""
@@ -55,7 +56,7 @@ class Checkpoint:
             "optimiser": self.optimiser,
             "step": self.step,
             "spec": self.spec.model_dump(mode="json"),
-            "best": self.best,
+            "best": self.best and {name: getattr(self.best, name) for name in BEST},
             "run": self.run,
             "fingerprint": self.fingerprint,
         }
@@ -133,7 +134,8 @@ def _checked(content: dict[str, Any]) -> Checkpoint:
     run, images = content.get("run", ""), content.get("fingerprint", "")
     _require(isinstance(run, str) and isinstance(images, str))
     weights, optimiser = content["state_dict"], content["optimiser"]
-    return Checkpoint(weights, epoch, lr, optimiser, step, spec, best, run, images)
+    point = None if best is None else Point(**best)
+    return Checkpoint(weights, epoch, lr, optimiser, step, spec, point, run, images)
 
 
 def _require_fitting(spec: RunSpec, weights: dict[str, Any], optimiser: dict[str, Any]) -> None:

@@ -57,17 +57,17 @@ class DeviceLost(Exception):
     """The device works no more in this process; only a new process can use it."""
 
 
-def explain(error: Exception, spec: RunSpec | None) -> tuple[str, dict[str, str]]:
+def explain(error: Exception, spec: RunSpec | None) -> tuple[str, str]:
     """The reason why a run failed, and the traceback where it is not the user's doing."""
     if isinstance(error, UserError):
-        return str(error), {}
+        return str(error), ""
     if is_out_of_memory(error) and spec is not None:
         return (
             f"out of memory with batch_size {spec.batch_size}; try a smaller batch_size, "
             "precision bf16, or a device that others use less",
-            {},
+            "",
         )
-    trace = {"traceback": traceback.format_exc()}
+    trace = traceback.format_exc()
     if is_device_lost(error):
         return (
             f"the GPU stopped working in this process ({_short(error)}); restart cifar-tui "

@@ -6,8 +6,9 @@ from pathlib import Path
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.control import edited_words, only_best_words
+from cifar_tui.runs.events import Ended, Resumed, Started, read_events
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, read_events
+from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import Origin, image_words, other_images, without_images
 from cifar_tui.runs.record import ENDED
 from cifar_tui.spec.settings import edited
@@ -76,7 +77,8 @@ def own_images(
 
 def ended_as(run: Path) -> str:
     """The status with which a run that was queued again had ended before, by its events."""
-    kinds = ("start", "resume", "end")
-    told = [event for event in read_events(run) if event.get("event") in kinds]
-    status = told[-1].get("status") if told else "stopped"
-    return str(status) if status in ENDED else "crashed"
+    told = [e for e in read_events(run) if isinstance(e, Started | Resumed | Ended)]
+    if not told:
+        return "stopped"
+    last = told[-1]
+    return last.status if isinstance(last, Ended) and last.status in ENDED else "crashed"

@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from cifar_tui.runs.events import CheckpointSaved, Ended, EpochDone, Resumed, RunEvent, Started
+from cifar_tui.runs.record import Point
 from cifar_tui.spec.spec import CLASSES, RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.optimiser import lr_at
 
-Event = dict[str, Any]
 Keep = Callable[[Checkpoint, bool], None]
 """Called before the first epoch (as epoch 0) and after each with its checkpoint and whether it is
 the best so far."""
@@ -26,7 +27,7 @@ class Course:
         self.over = False
         self._spec = spec
         self._keep = keep
-        self._best: dict[str, Any] | None = None
+        self._best: Point | None = None
         self._steps = 0
 
     @property
@@ -34,55 +35,50 @@ class Course:
         """The learning rate of the epoch to train next."""
         return lr_at(self._spec, self.epoch)
 
-    def start(self, model: nn.Module, initial_loss: float) -> Event:
-        """The event of a run that begins, with its loss before training beside that of chance."""
-        return {
-            "event": "start",
-            "epochs": self._spec.epochs,
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "initial_loss": initial_loss,
-            "chance_loss": math.log(CLASSES),
-        }
+    def start(self, model: nn.Module, initial_loss: float) -> Started:
+        """The event of a run that begins."""
+        parameters = sum(p.numel() for p in model.parameters())
+        return Started(self._spec.epochs, parameters, initial_loss, math.log(CLASSES))
 
     def keep_initial(self, weights: Weights, optimiser: dict[str, Any]) -> None:
         """Keep the weights before training, as epoch 0."""
         self._keep(Checkpoint(weights, 0, self.lr, optimiser, 0, self._spec, None), False)
 
-    def resume(self, checkpoint: Checkpoint) -> Iterator[Event]:
+    def resume(self, checkpoint: Checkpoint) -> Iterator[RunEvent]:
         """Go on after a checkpoint's epoch; after the last one the run is over at once."""
         self._best, self._steps = checkpoint.best, checkpoint.step
         self.epoch = checkpoint.epoch + 1
-        yield {"event": "resume", "epoch": checkpoint.epoch, "best": self._best}
+        yield Resumed(checkpoint.epoch, self._best)
         if checkpoint.epoch >= self._spec.epochs:
             yield self._end("finished", "")
 
     def close_epoch(
         self,
-        figures: dict[str, Any],
+        metrics: dict[str, Any],
         steps: int,
         weights: Callable[[], Weights],
         optimiser: Callable[[], dict[str, Any]],
-    ) -> Iterator[Event]:
+    ) -> Iterator[RunEvent]:
         """Yield the epoch's events, keep its checkpoint, and end the run or turn to the next epoch.
 
-        The last event of a run is `end`, with status finished or diverged and the reason.
+        `metrics` are the epoch's but for its lr. A run ends as finished or diverged.
         """
         epoch, lr = self.epoch, self.lr
         self._steps += steps
-        yield {"event": "epoch", "epoch": epoch, "lr": lr, **figures}
-        if not (math.isfinite(figures["train_loss"]) and math.isfinite(figures["val_loss"])):
+        done = EpochDone(epoch=epoch, lr=lr, **metrics)
+        yield done
+        if not (math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])):
             yield self._end("diverged", f"diverged at epoch {epoch}: the loss is not finite")
             return
-        is_best = self._best is None or figures["val_acc"] > self._best["val_acc"]
+        is_best = done.point.beats(self._best)
         if is_best:
-            best = {k: figures[k] for k in ("val_acc", "val_loss", "train_acc", "train_loss")}
-            self._best = best | {"epoch": epoch}
+            self._best = done.point
         kept = Checkpoint(weights(), epoch, lr, optimiser(), self._steps, self._spec, self._best)
         self._keep(kept, is_best)
-        yield {"event": "checkpoint", "epoch": epoch, "best": is_best}
+        yield CheckpointSaved(epoch, is_best)
         assert self._best is not None
         patience = self._spec.early_stop
-        if patience and epoch - self._best["epoch"] >= patience:
+        if patience and epoch - self._best.epoch >= patience:
             reason = f"no better val_acc for {patience} epochs"
             yield self._end("finished", f"stopped early at epoch {epoch}: {reason}")
         elif epoch == self._spec.epochs:
@@ -90,6 +86,6 @@ class Course:
         else:
             self.epoch += 1
 
-    def _end(self, status: str, reason: str) -> Event:
+    def _end(self, status: str, reason: str) -> Ended:
         self.over = True
-        return {"event": "end", "status": status, "reason": reason}
+        return Ended(status, reason)

@@ -3,13 +3,14 @@
 import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.models.build import build_model
+from cifar_tui.runs.events import Remark, RunEvent
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batches import PlainBatches, TrainBatches, epoch_seed
 from cifar_tui.training.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ from cifar_tui.training.device import (
 )
 from cifar_tui.training.graphed import make_step
 from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, state_of
-from cifar_tui.training.run_state import Course, Event, Keep
+from cifar_tui.training.run_state import Course, Keep
 from cifar_tui.training.step import AnyStep, Means, Step, evaluate
 
 Phase = Literal["train", "val"]
@@ -42,11 +43,8 @@ def train(
     tick: BatchTick,
     keep: Keep,
     resume: Checkpoint | None = None,
-) -> Iterator[Event]:
-    """Train as the spec says; yields `start` (or `resume`), then `epoch` and `checkpoint` events.
-
-    The last event is `end`, with status finished or diverged and the reason.
-    """
+) -> Iterator[RunEvent]:
+    """Train as the spec says; yields what happens, from the start or resume to the end."""
     make_current(device)
     set_precision(spec, device)
     model = seeded_model(spec).to(device).to(memory_format=torch.channels_last)
@@ -63,7 +61,7 @@ def train(
         yield from course.resume(resume)
     step, remark = make_step(Step(model, optimiser, batches, spec), batches.epoch(course.epoch))
     if remark:
-        yield {"event": "remark", "text": remark}
+        yield Remark(remark)
 
     while not course.over:
         set_precision(spec, device)
@@ -71,10 +69,10 @@ def train(
         epoch = course.epoch
         torch.manual_seed(epoch_seed(spec.seed, epoch))
         seconds = run_epoch(step, batches.epoch(epoch), len(batches), epoch, tick)
-        figures = train_figures(step.means.read(len(batches)), len(batches), seconds)
-        figures |= _validate(model, validation, epoch, spec, device, tick)
+        metrics = train_metrics(step.means.read(len(batches)), len(batches), seconds)
+        metrics |= _validate(model, validation, epoch, spec, device, tick)
         yield from course.close_epoch(
-            figures, batches.steps, model.state_dict, lambda: state_of(optimiser)
+            metrics, batches.steps, model.state_dict, lambda: state_of(optimiser)
         )
 
 
@@ -137,8 +135,8 @@ def run_epoch(
     return time.perf_counter() - began - held
 
 
-def train_figures(means: tuple[float, float], images: int, seconds: float) -> dict[str, Any]:
-    """The training figures of an epoch event."""
+def train_metrics(means: tuple[float, float], images: int, seconds: float) -> dict[str, float]:
+    """An epoch's metrics of training."""
     return {
         "train_loss": means[0],
         "train_acc": means[1],
@@ -154,7 +152,7 @@ def _validate(
     spec: RunSpec,
     device: torch.device,
     tick: BatchTick,
-) -> dict[str, Any]:
+) -> dict[str, float]:
     held = 0.0
 
     def count(done: int) -> None:

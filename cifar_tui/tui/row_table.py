@@ -5,7 +5,7 @@ Only the lines on the screen are ever made, so that ten thousand rows cost as mu
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.record import Point
 from cifar_tui.text import EPOCH_COLUMNS, epoch_cells, plain
 
@@ -235,10 +236,10 @@ class EpochTable(ScrollView):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._epochs: Sequence[dict[str, Any]] = ()
+        self._epochs: Sequence[EpochDone] = ()
         self._best: int | None = None
 
-    def show(self, epochs: Sequence[dict[str, Any]], best: Point | None) -> None:
+    def show(self, epochs: Sequence[EpochDone], best: Point | None) -> None:
         """Show these epochs; does nothing when they are on the screen already."""
         best_epoch = best.epoch if best else None
         if len(epochs) == len(self._epochs) and best_epoch == self._best and epochs == self._epochs:
@@ -258,9 +259,9 @@ class EpochTable(ScrollView):
         number = len(self._epochs) - y - self.scroll_offset.y
         if not 0 <= number < len(self._epochs):
             return Strip.blank(width, self.rich_style)
-        event = self._epochs[number]
-        line = _row(epoch_cells(event))
-        if event.get("epoch") == self._best:
+        epoch = self._epochs[number]
+        line = _row(epoch_cells(epoch))
+        if epoch.epoch == self._best:
             line += "  best"
         return Strip([Segment(line, self.rich_style)]).adjust_cell_length(width, self.rich_style)
 

@@ -15,6 +15,7 @@ import cifar_tui.data.demo
 from cifar_tui.data.dataset import Dataset, Split
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.files import write_json
+from cifar_tui.runs.events import EpochDone, Started
 from cifar_tui.spec.settings import with_role
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
@@ -95,10 +96,10 @@ class References:
             weights.append(digest(checkpoint.state_dict))
 
         for event in train(spec, dataset, torch.device("cpu"), lambda *_: 0.0, keep):
-            if event["event"] == "start":
-                initial = event["initial_loss"]
-            if event["event"] == "epoch":
-                epochs.append({name: event[name] for name in EXACT})
+            if isinstance(event, Started):
+                initial = event.initial_loss or 0.0
+            if isinstance(event, EpochDone):
+                epochs.append({name: getattr(event, name) for name in EXACT})
         found = {"images": images, "fingerprint": dataset.fingerprint, "initial_loss": initial}
         write_json(path, {**found, "epochs": epochs, "weights": weights})
 

@@ -18,8 +18,9 @@ import torch._dynamo  # what the first optimiser would import, in every child an
 
 from cifar_tui.data.demo import draw_demo
 from cifar_tui.queue.train_run import perform
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import read_epochs, read_run
+from cifar_tui.runs.listing import read_run
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import load
 

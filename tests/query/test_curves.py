@@ -1,6 +1,7 @@
 """Curves as numbers: axes, smoothing, means over seeds, and what is read off them."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,17 +18,20 @@ from cifar_tui.query.curves import (
     thinned,
     training_seconds,
 )
+from cifar_tui.runs.events import EpochDone, from_json
 
 
-def log(*values: float | None, seconds: float = 2.0, **more: Any) -> list[dict[str, Any]]:
-    """A run's epoch events with these val_acc."""
-    return [
-        {"event": "epoch", "epoch": i, "val_acc": value}
-        | {"train_seconds": seconds - 0.5, "val_seconds": 0.5}
-        | {"images_per_second": 45_000 / (seconds - 0.5)}
-        | more
-        for i, value in enumerate(values, 1)
-    ]
+def log(*values: float | None, seconds: float = 2.0, **more: Any) -> list[EpochDone]:
+    """A run's epochs with these val_acc."""
+    known = {"train_seconds": seconds - 0.5, "val_seconds": 0.5}
+    known |= {"images_per_second": 45_000 / (seconds - 0.5)} | more
+    return [epoch(i, val_acc=value, **known) for i, value in enumerate(values, 1)]
+
+
+def epoch(number: int, **known: Any) -> EpochDone:
+    read = from_json({"event": "epoch", "epoch": number, **known})
+    assert isinstance(read, EpochDone)
+    return read
 
 
 def test_smoothing_is_an_unbiased_moving_average_as_in_tensorboard() -> None:
@@ -59,11 +63,11 @@ def test_an_epoch_that_was_not_kept_leaves_the_steps_of_the_others_right() -> No
 
 
 def test_axes_end_where_nothing_is_known() -> None:
-    bare = [{"event": "epoch", "epoch": 1, "val_acc": 0.5}]
+    bare = [epoch(1, val_acc=0.5)]
     assert positions([bare], "step", 128) == {}
     assert positions([bare], "time") == {}
     broken = log(0.1, 0.2, 0.3)
-    broken[1] |= {"train_seconds": None, "val_seconds": None}
+    broken[1] = replace(broken[1], train_seconds=None, val_seconds=None)
     assert positions([broken], "time") == {1: 2.0}
     assert samples([bare], "val_acc", "time") == []
     hostile = log(0.1, train_seconds=-1e30, images_per_second=-1e30)
@@ -118,8 +122,8 @@ def test_values_are_read_off_at_or_before_a_place() -> None:
 
 
 def test_the_gap_is_what_training_is_better_by() -> None:
-    assert METRICS["gap"].value({"train_acc": 0.9, "val_acc": 0.7}) == pytest.approx(0.2)
-    assert METRICS["gap"].value({"train_acc": 0.9, "val_acc": None}) is None
+    assert METRICS["gap"].value(epoch(1, train_acc=0.9, val_acc=0.7)) == pytest.approx(0.2)
+    assert METRICS["gap"].value(epoch(1, train_acc=0.9)) is None
 
 
 def test_thinning_keeps_peaks_and_both_ends() -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, Runs, read_epochs
+from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.spec import RunSpec
 from tests.conftest import Command, json_lines
@@ -283,7 +284,7 @@ def test_a_full_disk_pauses_training_with_the_reason_and_room_lets_it_go_on(
     limits.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
     assert process.wait(timeout=120) == 0
     assert only(runs).status == "finished"
-    assert [event["epoch"] for event in read_epochs(only(runs).path)] == [1, 2, 3, 4]
+    assert [event.epoch for event in read_epochs(only(runs).path)] == [1, 2, 3, 4]
 
 
 def test_an_unreadable_last_checkpoint_falls_back_to_the_best_and_says_so(

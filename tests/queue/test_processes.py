@@ -14,8 +14,9 @@ from cifar_tui.errors import UserError
 from cifar_tui.files import LineReader
 from cifar_tui.queue.processes import Child, Died, Lost, Pool
 from cifar_tui.queue.train_run import perform
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, Runs, read_epochs
+from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training import process
 from cifar_tui.training.device import Slot

@@ -9,6 +9,7 @@ from cifar_tui.runs.disk import contents, size_text, total
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.spec.spec import RunSpec
+from tests.told import tell
 
 
 def test_files_come_largest_first_and_links_do_not_count(tmp_path: Path) -> None:
@@ -33,9 +34,9 @@ def test_sizes_have_few_digits(size: int, shown: str) -> None:
 
 def test_programs_are_told_of_files_and_events(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, RunSpec(name="mine"))
-    folder.append({"event": "start", "epochs": 30})
-    folder.append({"event": "epoch", "epoch": 1, "val_acc": 0.5})
-    folder.append({"event": "end", "status": "stopped"})
+    tell(folder, {"event": "start", "epochs": 30})
+    tell(folder, {"event": "epoch", "epoch": 1, "val_acc": 0.5})
+    tell(folder, {"event": "end", "status": "stopped"})
     told = printing.run_details(read_run(folder.path))
     assert [event["event"] for event in told["events"]] == ["start", "end"]
     sizes = {file["name"]: file["bytes"] for file in told["files"]}

@@ -19,8 +19,9 @@ from cifar_tui.locks import Lock
 from cifar_tui.query.fields import FIELDS, Line
 from cifar_tui.query.groups import group_runs
 from cifar_tui.runs.control import order, requeue
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Follower, Runs, read_epochs, read_run
+from cifar_tui.runs.listing import Follower, Runs, read_run
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.runs.record import (
     Point,
@@ -33,6 +34,7 @@ from cifar_tui.runs.record import (
 )
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.text import age
+from tests.told import tell
 
 
 def make(
@@ -186,7 +188,7 @@ def test_events_are_read_to_the_end_however_many_bytes_they_are(tmp_path: Path) 
         for epoch in range(1, 71):
             event = json.dumps({"event": "epoch", "epoch": epoch, "val_acc": 0.1})
             file.write(event.ljust(2**20).encode() + b"\n")
-    assert [event["epoch"] for event in read_epochs(folder.path)] == list(range(1, 71))
+    assert [event.epoch for event in read_epochs(folder.path)] == list(range(1, 71))
 
 
 def test_a_line_without_an_end_takes_no_memory_and_hides_nothing_after_it(tmp_path: Path) -> None:
@@ -202,18 +204,18 @@ def test_a_line_without_an_end_takes_no_memory_and_hides_nothing_after_it(tmp_pa
 
 def test_numbers_that_are_not_finite_are_null_and_flagged(tmp_path: Path) -> None:
     folder = make(tmp_path)
-    folder.append({"event": "epoch", "epoch": 1, "train_loss": float("nan"), "val_acc": 0.1})
+    tell(folder, {"event": "epoch", "epoch": 1, "train_loss": float("nan"), "val_acc": 0.1})
     (event,) = read_epochs(folder.path)
-    assert event["train_loss"] is None
-    assert event["not_finite"] == ["train_loss"]
+    assert event.train_loss is None
+    assert event.not_finite == ("train_loss",)
     assert finite({"a": 1.0}) == {"a": 1.0}
 
 
 def test_an_epoch_trained_again_counts_once(tmp_path: Path) -> None:
     folder = make(tmp_path)
     for epoch, acc in ((1, 0.1), (2, 0.2), (2, 0.25), (3, 0.3)):
-        folder.append({"event": "epoch", "epoch": epoch, "val_acc": acc})
-    assert [e["val_acc"] for e in read_epochs(folder.path)] == [0.1, 0.25, 0.3]
+        tell(folder, {"event": "epoch", "epoch": epoch, "val_acc": acc})
+    assert [e.val_acc for e in read_epochs(folder.path)] == [0.1, 0.25, 0.3]
 
 
 def test_epochs_beyond_the_one_that_a_run_resumes_from_count_nowhere(tmp_path: Path) -> None:
@@ -222,9 +224,9 @@ def test_epochs_beyond_the_one_that_a_run_resumes_from_count_nowhere(tmp_path: P
 
     def told(*events: tuple[str, int, float]) -> list[tuple[int, float]]:
         for kind, epoch, acc in events:
-            folder.append({"event": kind, "epoch": epoch, "val_acc": acc})
-        alone = [(e["epoch"], e["val_acc"]) for e in read_epochs(folder.path)]
-        assert [(e["epoch"], e["val_acc"]) for e in follower.look().epochs] == alone
+            tell(folder, {"event": kind, "epoch": epoch, "val_acc": acc})
+        alone = [(e.epoch, e.val_acc) for e in read_epochs(folder.path)]
+        assert [(e.epoch, e.val_acc) for e in follower.look().epochs] == alone
         return alone
 
     assert len(told(*(("epoch", epoch, 0.1) for epoch in (1, 2, 3, 4)))) == 4

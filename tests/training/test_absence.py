@@ -10,8 +10,9 @@ import pytest
 from cifar_tui.queue import train_run
 from cifar_tui.queue.thread import Worker
 from cifar_tui.queue.turns import device_turn
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import read_epochs, read_run
+from cifar_tui.runs.listing import read_run
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training import faults
 
@@ -92,7 +93,7 @@ def test_runs_that_are_renamed_and_brought_back_lose_nothing(
     (tmp_path / "elsewhere").rename(runs)
     worker.join()
     assert [read_run(folder.path).status for folder in folders] == ["finished", "finished"]
-    assert [epoch["epoch"] for epoch in read_epochs(folders[0].path)] == list(range(1, 31))
+    assert [epoch.epoch for epoch in read_epochs(folders[0].path)] == list(range(1, 31))
 
 
 def test_of_runs_trained_together_the_one_whose_folder_is_removed_leaves(
@@ -124,4 +125,4 @@ def test_a_run_that_cannot_be_written_for_long_gives_its_device_to_others(
         until(lambda: "waits for cpu, which other uses" in read_run(folder.path).summary.reason)
     worker.join()
     assert read_run(folder.path).status == "finished"
-    assert [epoch["epoch"] for epoch in read_epochs(folder.path)] == list(range(1, 31))
+    assert [epoch.epoch for epoch in read_epochs(folder.path)] == list(range(1, 31))

@@ -11,8 +11,9 @@ import torch
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.queue.train_together import perform_together, shares_with
+from cifar_tui.runs.events import read_epochs, to_json
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs, read_epochs
+from cifar_tui.runs.listing import Runs
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batched import Member, can_share, train_together
 from cifar_tui.training.checkpoint import Checkpoint, load
@@ -44,7 +45,7 @@ def together(specs: list[RunSpec], dataset: Dataset, **options: Any) -> list[Res
         for spec, mine in zip(specs, kept, strict=True)
     ]
     for number, event in train_together(members, dataset, CPU, lambda *_: 0.0, **options):
-        events[number].append(event)
+        events[number].append(to_json(event))
     return list(zip(events, kept, strict=True))
 
 
@@ -54,7 +55,7 @@ def alone(spec: RunSpec, dataset: Dataset) -> Result:
     def keep(checkpoint: Checkpoint, best: bool) -> None:
         kept.append(read(checkpoint.to_bytes()))
 
-    return list(train(spec, dataset, CPU, lambda *_: 0.0, keep)), kept
+    return list(map(to_json, train(spec, dataset, CPU, lambda *_: 0.0, keep))), kept
 
 
 def untimed(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -108,7 +109,8 @@ def test_a_run_trained_together_resumes_alone(dataset: Dataset) -> None:
     specs = several(SMALL.model_copy(update={"batch_size": 64}), {"lr": 0.02}, {"lr": 0.01})
     events, kept = together(specs, dataset)[0]
     (checkpoint,) = (c for c in kept if c.epoch == 2)
-    rest = list(train(specs[0], dataset, CPU, lambda *_: 0.0, lambda *_: None, resume=checkpoint))
+    going = train(specs[0], dataset, CPU, lambda *_: 0.0, lambda *_: None, resume=checkpoint)
+    rest = list(map(to_json, going))
     for resumed, whole in zip(untimed(rest[1:]), untimed(events[5:]), strict=True):
         for key, value in whole.items():
             near = pytest.approx(value, abs=0.006 if key.endswith("acc") else 1e-4)
@@ -150,7 +152,7 @@ def test_each_gets_its_own_folder_and_can_be_stopped(tmp_path: Path, tiny_course
     first, second, third = Runs(tmp_path).all()
     assert [run.status for run in (first, second, third)] == ["finished", "stopped", "finished"]
     for folder, run in ((folders[0], first), (folders[2], third)):
-        assert [epoch["epoch"] for epoch in read_epochs(folder.path)] == [1, 2, 3]
+        assert [epoch.epoch for epoch in read_epochs(folder.path)] == [1, 2, 3]
         assert run.summary.best is not None
         assert load(folder.best).spec == run.spec
     assert not shares_with(folders[0], folders[1]), "one with a checkpoint goes on alone"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import open_dataset
+from cifar_tui.runs.events import EpochDone, Remark
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batched import Member, Stack, train_together
 from cifar_tui.training.batches import PlainBatches, TrainBatches, epoch_seed
@@ -100,7 +101,7 @@ def test_a_graphed_stack_gives_the_plain_stacks_numbers_bit_by_bit(dataset: Data
 
 
 def losses(events: Any) -> list[tuple[float, float]]:
-    return [(e["train_loss"], e["val_loss"]) for e in events if e["event"] == "epoch"]
+    return [(e.train_loss, e.val_loss) for e in events if isinstance(e, EpochDone)]
 
 
 class Kept(dict[int, bytes]):
@@ -134,7 +135,7 @@ def test_a_run_trained_together_resumes_alone(dataset: Dataset) -> None:
     kept, quiet = Kept(), (lambda *_: 0.0)
     members = [Member(specs[0], kept), Member(specs[1], lambda *_: None)]
     both = list(train_together(members, dataset, GPU, quiet))
-    assert not [event for _, event in both if event["event"] == "remark"]
+    assert not [event for _, event in both if isinstance(event, Remark)]
     rest = losses(train(specs[0], dataset, GPU, quiet, lambda *_: None, read(kept[2])))
     assert rest[0] == pytest.approx(losses(e for n, e in both if n == 0)[2], abs=1e-3)
 
@@ -180,6 +181,6 @@ def test_a_second_gpu_trains_as_the_first(dataset: Dataset) -> None:
     found = []
     for device in (GPU, torch.device("cuda", 1)):
         events = list(train(RunSpec(epochs=2), dataset, device, lambda *_: 0.0, lambda *_: None))
-        assert not [event for event in events if event["event"] == "remark"]
+        assert not [event for event in events if isinstance(event, Remark)]
         found.append(losses(events))
     assert found[1] == pytest.approx(found[0], rel=1e-3)

@@ -12,8 +12,9 @@ from cifar_tui.errors import UserError
 from cifar_tui.features.inspect.compute import evaluation_of
 from cifar_tui.queue.train_run import perform
 from cifar_tui.runs.control import requeue
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import read_epochs, read_meta, read_run
+from cifar_tui.runs.listing import read_meta, read_run
 from cifar_tui.runs.record import Summary
 from cifar_tui.spec.spec import RunSpec
 
@@ -261,5 +262,5 @@ def test_figures_of_an_attempt_that_was_given_up_are_shown_nowhere(
     assert (summary.status, summary.epochs_done) == ("stopped", early)
     assert summary.last is not None
     assert summary.last.epoch == early
-    assert summary.last.val_acc == read_epochs(folder.path)[-1]["val_acc"]
+    assert summary.last.val_acc == read_epochs(folder.path)[-1].val_acc
     assert len(read_epochs(folder.path)) == early

@@ -12,6 +12,7 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.queue.train_run import check_run
+from cifar_tui.runs.events import CheckpointSaved, to_json
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint
@@ -37,7 +38,7 @@ def run(spec: RunSpec, dataset: Dataset, **options: Any) -> tuple[list[dict], li
             kept.append(read(checkpoint.to_bytes()))
 
     options.setdefault("tick", lambda *_: 0.0)
-    events = list(train(spec, dataset, CPU, keep=keep, **options))
+    events = [to_json(e) for e in train(spec, dataset, CPU, keep=keep, **options)]
     return events, kept
 
 
@@ -155,7 +156,7 @@ def test_what_others_set_for_the_process_does_not_reach_the_next_epoch(dataset: 
         return 0.0
 
     for event in train(RunSpec(epochs=2), dataset, CPU, tick, lambda *_: None):
-        torch.backends.cudnn.allow_tf32 = event["event"] == "checkpoint"
+        torch.backends.cudnn.allow_tf32 = isinstance(event, CheckpointSaved)
     assert seen and not any(seen)
 
 

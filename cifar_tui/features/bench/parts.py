@@ -18,6 +18,7 @@ from cifar_tui.data.loading import open_dataset
 from cifar_tui.features.bench import plain
 from cifar_tui.features.bench.rounds import SIX
 from cifar_tui.models.layer_table import summarise_spec
+from cifar_tui.runs.events import EpochDone, Remark
 from cifar_tui.spec.settings import make_spec
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batched import Member, train_together
@@ -52,9 +53,10 @@ def measure_engine(spec: RunSpec, dataset: Dataset, device: torch.device) -> dic
     spec = spec.model_copy(update={"epochs": 2})
     events = train(spec, dataset, device, lambda *_: 0.0, lambda *_: None)
     found = list(events)
-    last = [event for event in found if event["event"] == "epoch"][-1]
-    remarks = [event["text"] for event in found if event["event"] == "remark"]
-    return {k: last[k] for k in ("images_per_second", "val_seconds")} | {"remarks": remarks}
+    last = [event for event in found if isinstance(event, EpochDone)][-1]
+    remarks = [event.text for event in found if isinstance(event, Remark)]
+    speed, seconds = last.images_per_second, last.val_seconds
+    return {"images_per_second": speed, "val_seconds": seconds, "remarks": remarks}
 
 
 class Resident:
@@ -102,8 +104,8 @@ def measure_together(spec: RunSpec, dataset: Dataset, device: torch.device) -> d
     specs = [spec.model_copy(update={"epochs": 2, "lr": spec.lr * 2**-i}) for i in range(SIX)]
     members = [Member(spec, lambda *_: None) for spec in specs]
     events = train_together(members, dataset, device, lambda *_: 0.0)
-    epochs = [event for _, event in events if event["event"] == "epoch"]
-    return {"images_per_second": SIX * epochs[-1]["images_per_second"]}
+    speeds = [event.images_per_second for _, event in events if isinstance(event, EpochDone)]
+    return {"images_per_second": SIX * (speeds[-1] or 0.0)}
 
 
 def measure_floor(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict[str, Any]:

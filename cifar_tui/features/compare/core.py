@@ -6,7 +6,8 @@ from typing import Any
 
 from cifar_tui.query.curves import Axis, Band, Log, Sample, Spread, samples
 from cifar_tui.query.fields import FIELDS, in_force
-from cifar_tui.runs.listing import Run, read_epochs
+from cifar_tui.runs.events import read_epochs, to_json
+from cifar_tui.runs.listing import Run
 from cifar_tui.spec.naming import brief, model_name
 from cifar_tui.spec.settings import SETTINGS, identity, with_role
 from cifar_tui.text import plain
@@ -106,7 +107,7 @@ class Entry:
 
     runs: tuple[Run, ...]
     logs: tuple[Log, ...]
-    """Each run's epoch events."""
+    """Each run's epochs."""
 
     @property
     def first(self) -> Run:
@@ -163,8 +164,8 @@ def difference(figure: Spread | None, baseline: Spread | None) -> float | None:
 
 def _broken_at(run: Run, log: Log) -> int | None:
     if run.status == "diverged":
-        return log[-1]["epoch"] if log else run.summary.epochs_done or None
-    return next((event["epoch"] for event in log if event.get("not_finite")), None)
+        return log[-1].epoch if log else run.summary.epochs_done or None
+    return next((epoch.epoch for epoch in log if epoch.not_finite), None)
 
 
 def status_words(run: Run, log: Log) -> str:
@@ -178,7 +179,7 @@ def entries(
 ) -> list[Entry]:
     """One entry per run; or, grouped, per setting: its runs, on one kind of images, by seed.
 
-    `logs` are the runs' epoch events, read from the folders where they are not given.
+    `logs` are the runs' epochs, read from the folders where they are not given.
     """
     if logs is None:
         logs = [read_epochs(run.path) for run in runs]
@@ -233,7 +234,9 @@ def compare(runs: Sequence[Run], asked: Asked | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "settings": differing(runs),
         "runs": [
-            entry.first.to_dict() | {"epochs_log": entry.logs[0]} | _difference(entry, alone, asked)
+            entry.first.to_dict()
+            | {"epochs_log": [to_json(epoch) for epoch in entry.logs[0]]}
+            | _difference(entry, alone, asked)
             for entry in alone
         ],
     }

@@ -17,6 +17,14 @@ from cifar_tui.errors import UserError
 from cifar_tui.models.build import build_model
 from cifar_tui.models.state_dicts import Recognised, recognise
 from cifar_tui.models.torch_file import read_stored
+from cifar_tui.runs.events import (
+    EPOCH_METRICS,
+    CheckpointSaved,
+    Ended,
+    EpochDone,
+    RunEvent,
+    Started,
+)
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import Notes, Point, Summary
@@ -224,9 +232,8 @@ def _save(
     point = Point(epoch=spec.epochs, val_acc=found.val_acc, val_loss=found.val_loss)
     model = _model(spec, recognised)
     optimiser = make_optimiser(model, spec, CPU).state_dict()
-    best = point.model_dump()
     weights = recognised.state_dict
-    checkpoint = Checkpoint(weights, spec.epochs, spec.lr, optimiser, 0, spec, best)
+    checkpoint = Checkpoint(weights, spec.epochs, spec.lr, optimiser, 0, spec, point)
     folder = RunFolder.create(runs, spec)
     summary = read_run(folder.path).summary.model_copy(
         update={"status": "finished", "reason": TAG, "epochs_done": point.epoch}
@@ -240,7 +247,7 @@ def _save(
         folder.write_meta({**meta, "imported": origin["file"]})
         folder.write_notes(Notes(note=origin["note"]))
         for event in _events(summary, spec, found.seconds):
-            folder.append({**event, "time": round(time.time(), 3)}, durable=True)
+            folder.append(replace(event, time=round(time.time(), 3)), durable=True)
         folder.write_summary(summary)
     except BaseException as error:
         shutil.rmtree(folder.path, ignore_errors=True)
@@ -250,16 +257,13 @@ def _save(
     return read_run(folder.path)
 
 
-def _events(summary: Summary, spec: RunSpec, seconds: float) -> list[dict[str, Any]]:
+def _events(summary: Summary, spec: RunSpec, seconds: float) -> list[RunEvent]:
     """The events of a run of which one epoch is known."""
     assert summary.last is not None
-    start = {"event": "start", "id": summary.id, "epochs": spec.epochs, "initial_loss": None}
-    start |= {"parameters": summary.parameters, "chance_loss": math.log(CLASSES)}
-    epoch = {"event": "epoch", "lr": spec.lr, "val_seconds": seconds, **summary.last.model_dump()}
-    end = {"event": "end", "status": summary.status, "reason": summary.reason}
+    epoch: dict[str, Any] = dict.fromkeys(EPOCH_METRICS) | summary.last.model_dump()
     return [
-        start,
-        epoch,
-        {"event": "checkpoint", "epoch": spec.epochs, "best": True},
-        end | {"summary": summary.model_dump(mode="json")},
+        Started(spec.epochs, summary.parameters, None, math.log(CLASSES), summary.id),
+        EpochDone(**epoch | {"lr": spec.lr, "val_seconds": seconds}),
+        CheckpointSaved(spec.epochs, best=True),
+        Ended(summary.status, summary.reason, summary=summary.model_dump(mode="json")),
     ]

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cifar_tui.features.surface.core import SYNTHETIC
 from cifar_tui.files import dump_json, fingerprint, read_json, sweep, write_atomic
-from cifar_tui.runs.listing import LARGEST_FIGURE, Run
+from cifar_tui.runs.events import LARGEST_FIGURE
+from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import Count, Line
 from cifar_tui.spec.spec import CLASSES

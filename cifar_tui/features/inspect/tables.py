@@ -21,7 +21,19 @@ from typing import Any
 
 from cifar_tui.features.inspect.core import Bin, ClassFigures, Mistake
 from cifar_tui.runs.disk import Content, size_text, total
-from cifar_tui.runs.listing import Run, epochs_of, read_events, read_meta
+from cifar_tui.runs.events import (
+    WORDS,
+    CheckpointSaved,
+    Ended,
+    EpochDone,
+    Remark,
+    Resumed,
+    RunEvent,
+    Started,
+    epochs_of,
+    read_events,
+)
+from cifar_tui.runs.listing import Run, read_meta
 from cifar_tui.spec.settings import SETTINGS, changed, format_value
 from cifar_tui.text import accuracy, at_epoch, clock, loss, plain
 
@@ -239,47 +251,44 @@ def _meta_lines(meta: dict[str, Any]) -> list[str]:
 def event_rows(run: Path) -> list[Texts]:
     """What happened besides the epochs: when, after how long, what, at which epoch."""
     events = read_events(run)
-    reached = {event["epoch"]: event.get("val_acc") for event in epochs_of(events)}
+    reached = {epoch.epoch: epoch.val_acc for epoch in epochs_of(events)}
     began = next((t for event in events if (t := _time(event)) is not None), None)
     rows: list[Texts] = []
     for event in events:
-        kind, epoch = event.get("event"), event.get("epoch")
-        if kind != "epoch":
+        if not isinstance(event, EpochDone):
             now = _time(event)
             when = "-" if now is None else f"{datetime.fromtimestamp(now):%m-%d %H:%M:%S}"
             after = clock(None if now is None or began is None else now - began)
-            known = type(epoch) is int
-            text = _event_text(event, reached.get(epoch) if known else None)
-            rows.append((when, after, _short(kind), str(epoch) if known else "", text))
+            epoch = event.epoch if isinstance(event, Resumed | CheckpointSaved) else None
+            text = _event_text(event, None if epoch is None else reached.get(epoch))
+            rows.append(
+                (when, after, WORDS[type(event)], "" if epoch is None else str(epoch), text)
+            )
     return rows
 
 
-def _time(event: dict[str, Any]) -> float | None:
+def _time(event: RunEvent) -> float | None:
     """Its time of day; None where it has none that a clock could show."""
-    time = event.get("time")
-    shown = isinstance(time, int | float) and not isinstance(time, bool) and 0 <= time < 1e11
-    return time if shown else None
+    return event.time if event.time is not None and 0 <= event.time < 1e11 else None
 
 
 def _short(value: Any) -> str:
     return plain(str(value))[:LONGEST]
 
 
-def _event_text(event: dict[str, Any], val_acc: Any) -> str:
-    match event.get("event"):
-        case "start":
-            begun = loss(event.get("initial_loss"))
-            return f"{_short(event.get('epochs'))} epochs, loss {begun} before"
-        case "resume":
+def _event_text(event: RunEvent, val_acc: float | None) -> str:
+    match event:
+        case Started():
+            return f"{event.epochs} epochs, loss {loss(event.initial_loss)} before"
+        case Resumed():
             return "goes on after this epoch"
-        case "checkpoint":
-            kept = "best.pt, last.pt" if event.get("best") is True else "last.pt"
+        case CheckpointSaved():
+            kept = "best.pt, last.pt" if event.best else "last.pt"
             return f"val_acc {accuracy(val_acc)}  {kept}"
-        case "remark":
-            return _short(event.get("text"))
-        case "end":
-            reason = event.get("reason")
-            return _short(event.get("status")) + (f": {_short(reason)}" if reason else "")
+        case Remark():
+            return _short(event.text)
+        case Ended():
+            return _short(event.status) + (f": {_short(event.reason)}" if event.reason else "")
         case _:
             return ""
 

@@ -11,7 +11,8 @@ from cifar_tui.features.save.tables import markdown_table, markdown_text
 from cifar_tui.files import write_atomic
 from cifar_tui.query import curves
 from cifar_tui.query.curves import Spread
-from cifar_tui.runs.listing import Run, read_epochs, read_meta
+from cifar_tui.runs.events import read_epochs
+from cifar_tui.runs.listing import Run, read_meta
 from cifar_tui.spec.naming import format_value, model_name
 from cifar_tui.spec.settings import SETTINGS, with_role
 from cifar_tui.spec.spec import RunSpec

@@ -10,7 +10,8 @@ from statistics import fmean, variance
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.effects.model import NORMAL, student
-from cifar_tui.runs.listing import Run, read_epochs
+from cifar_tui.runs.events import read_epochs
+from cifar_tui.runs.listing import Run
 from cifar_tui.spec.spec import CLASSES
 from cifar_tui.text import accuracy
 
@@ -49,7 +50,7 @@ def _best_val_acc(run: Run) -> float | None:
 def _epochs_to_goal(run: Run) -> float | None:
     """The first epoch with val_acc at GOAL or above, else one more than were trained."""
     epochs = read_epochs(run.path)
-    reached = (e["epoch"] for e in epochs if (e.get("val_acc") or 0.0) >= GOAL)
+    reached = (epoch.epoch for epoch in epochs if (epoch.val_acc or 0.0) >= GOAL)
     return float(next(reached, len(epochs) + 1))
 
 

@@ -49,7 +49,7 @@ class Panel(Vertical):
         for widget, text in ((self._title, title), (self._progress, f" {progress_words(look)}")):
             if str(widget.content) != text:
                 widget.update(text)
-        curves = [Curve(m[:-4], [(e["epoch"], e.get(m)) for e in look.epochs]) for m in METRICS]
+        curves = [Curve(m[:-4], [(e.epoch, getattr(e, m)) for e in look.epochs]) for m in METRICS]
         self._curves.show(curves, "accuracy")
 
 

@@ -13,6 +13,7 @@ from textual.widgets import Static
 from cifar_tui.errors import UserError
 from cifar_tui.queue.choices import withdraw
 from cifar_tui.runs.control import in_training, order
+from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.listing import Follower, Look, Run
 from cifar_tui.runs.record import by_time
 from cifar_tui.spec.naming import brief, model_name
@@ -140,10 +141,10 @@ class LiveScreen(CifarScreen):
         self._drawn[part] = (now, state)
         return True
 
-    def _plot(self, epochs: list[dict[str, Any]]) -> None:
+    def _plot(self, epochs: list[EpochDone]) -> None:
         for name in ("loss", "acc"):
             curves = [
-                Curve(part, [(e["epoch"], e.get(f"{part}_{name}")) for e in epochs])
+                Curve(part, [(e.epoch, getattr(e, f"{part}_{name}")) for e in epochs])
                 for part in ("train", "val")
             ]
             widget = self.query_one("#loss" if name == "loss" else "#accuracy", Curves)

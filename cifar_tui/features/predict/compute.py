@@ -101,7 +101,7 @@ def export_predictions(
         output=str(path),
         rows=len(labels),
         epoch=checkpoint.epoch,
-        val_acc=(checkpoint.best or {}).get("val_acc"),
+        val_acc=checkpoint.best.val_acc if checkpoint.best else None,
         counts=counts_of(labels),
         classes=dataset.classes,
         synthetic=dataset.synthetic,

@@ -208,7 +208,7 @@ def _record(ensemble: Ensemble, path: Path, labels: list[int]) -> dict[str, Any]
                 "id": run.id,
                 "name": run.name,
                 "epoch": checkpoint.epoch,
-                "val_acc": (checkpoint.best or {}).get("val_acc"),
+                "val_acc": checkpoint.best.val_acc if checkpoint.best else None,
             }
             for run, checkpoint in zip(ensemble.runs, ensemble.checkpoints, strict=True)
         ],

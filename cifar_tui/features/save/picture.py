@@ -7,7 +7,8 @@ from typing import Any
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.save.tables import telling
-from cifar_tui.runs.listing import Run, read_epochs
+from cifar_tui.runs.events import read_epochs
+from cifar_tui.runs.listing import Run
 from cifar_tui.spec.naming import brief
 from cifar_tui.text import plain
 
@@ -80,9 +81,9 @@ def draw_runs(runs: Sequence[Run], kind: str) -> bytes:
     def paint(*both: Any) -> None:
         for axes, metric in zip(both, METRICS, strict=True):
             for i, (label, log) in enumerate(zip(labels, logs, strict=True)):
-                values = [_gap(event.get(metric)) for event in log]
+                values = [_gap(getattr(epoch, metric)) for epoch in log]
                 style = STYLES[i // COLOURS % len(STYLES)]
-                curve(axes, label, [event["epoch"] for event in log], values, linestyle=style)
+                curve(axes, label, [epoch.epoch for epoch in log], values, linestyle=style)
             finish(axes, "epoch", metric)
 
     file = io.BytesIO()

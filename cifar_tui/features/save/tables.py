@@ -11,7 +11,8 @@ from typing import Any
 
 from cifar_tui.errors import UserError
 from cifar_tui.query.fields import FIELDS, Field, find_field, varying
-from cifar_tui.runs.listing import FIGURES, Run, read_epochs
+from cifar_tui.runs.events import EPOCH_METRICS, read_epochs
+from cifar_tui.runs.listing import Run
 from cifar_tui.spec.settings import SETTINGS, format_value
 from cifar_tui.text import accuracy, learning_rate, loss, plain, rate
 
@@ -27,7 +28,7 @@ CURVE_KEYS = ("id", "name", "images")
 """What stands in each row of the curves to say whose epoch it is."""
 CURVE_FIGURES: dict[str, Callable[[Any], str]] = {
     "epoch": str,
-    **dict.fromkeys(FIGURES, loss),
+    **dict.fromkeys(EPOCH_METRICS, loss),
     "lr": learning_rate,
     "train_acc": accuracy,
     "val_acc": accuracy,
@@ -90,17 +91,13 @@ def curve_table(runs: Sequence[Run], columns: Sequence[str] = ()) -> Table:
     own = [*CURVE_KEYS, *(name for name in columns if name not in CURVE_FIGURES)]
     fields = list({field.name: field for field in map(find_field, own)}.values())
     rows = [
-        (*values, *(_figure(event.get(name)) for name in wanted))
+        (*values, *(getattr(epoch, name) for name in wanted))
         for run in runs
         for values in [[field.value(run) for field in fields]]
-        for event in read_epochs(run.path)
+        for epoch in read_epochs(run.path)
     ]
     shows = (*(field.show for field in fields), *(CURVE_FIGURES[name] for name in wanted))
     return Table((*(field.name for field in fields), *wanted), rows, shows)
-
-
-def _figure(value: Any) -> Any:
-    return value if type(value) in (int, float) else None
 
 
 def render(table: Table, format: str) -> str:

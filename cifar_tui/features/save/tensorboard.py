@@ -6,7 +6,8 @@ from typing import Any
 
 from cifar_tui.errors import UserError
 from cifar_tui.query.fields import FIELDS
-from cifar_tui.runs.listing import FIGURES, Run, read_epochs
+from cifar_tui.runs.events import EPOCH_METRICS, read_epochs
+from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import started_at
 from cifar_tui.spec.settings import format_value
 
@@ -55,15 +56,11 @@ def _events(run: Run) -> Iterator[Any]:
     yield Event(wall_time=time, file_version="brain.Event:2")
     yield Event(wall_time=time, summary=_settings(run, time))
     for epoch in read_epochs(run.path):
-        time = _number(epoch.get("time"), time)
-        figures = [(name, epoch[name]) for name in FIGURES if epoch.get(name) is not None]
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in figures]
-        yield Event(wall_time=time, step=epoch["epoch"], summary=Summary(value=values))
+        time = time if epoch.time is None else epoch.time
+        known = {n: value for n in EPOCH_METRICS if (value := getattr(epoch, n)) is not None}
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in known.items()]
+        yield Event(wall_time=time, step=epoch.epoch, summary=Summary(value=values))
     yield Event(wall_time=time, summary=_end(run, time))
-
-
-def _number(value: Any, otherwise: float) -> float:
-    return float(value) if type(value) in (int, float) else otherwise
 
 
 def _settings(run: Run, time: float) -> Any:

@@ -16,10 +16,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from cifar_tui.files import open_regular, parse_json, write_atomic
 from cifar_tui.locks import ASKED, Lock
+from cifar_tui.runs.events import RunEvent
 from cifar_tui.runs.folder import LARGEST, Order, RunFolder
 from cifar_tui.runs.record import ENDED
 
@@ -207,7 +208,7 @@ class Copy(RunFolder):
         self._packed = self._stamps
         self.hear(lent.order)
 
-    def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
+    def append(self, event: RunEvent, *, durable: bool = False) -> None:
         """Append an event; an epoch's waits until what came before it has been taken in."""
         if durable and self.refused is not None:
             raise self.refused

@@ -9,6 +9,7 @@ import pytest
 from cifar_tui.cli import run
 from cifar_tui.runs.folder import RunFolder
 from tests.apps import save_run as save_run
+from tests.told import tell
 
 SaveRun = Callable[..., RunFolder]
 Said = pytest.CaptureFixture[str]
@@ -21,7 +22,7 @@ def runs(save_run: SaveRun, tmp_path: Path) -> Path:
     save_run((0.5, 0.8), name="b", lr=0.1, seed=1)
     save_run((0.4, 0.65), name="c", lr=0.2)
     wild = save_run((), name="d", lr=1.0, epochs=2, status="diverged")
-    wild.append({"event": "epoch", "epoch": 1, "val_acc": 0.1, "val_loss": float("nan")})
+    tell(wild, {"event": "epoch", "epoch": 1, "val_acc": 0.1, "val_loss": float("nan")})
     return tmp_path / "runs"
 
 

@@ -19,6 +19,7 @@ from cifar_tui.features.compare.core import (
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from tests.apps import save_run as save_run
+from tests.told import tell
 
 Save = Callable[..., RunFolder]
 
@@ -95,7 +96,7 @@ def test_where_a_run_diverged_is_said(save_run: Save) -> None:
         save_run((0.5, 0.1), status="diverged", **settings),
         save_run((0.5, 0.6, 0.7), seed=1, **settings),
     ]
-    folders[0].append({"event": "epoch", "epoch": 3, "train_loss": float("nan"), "val_acc": 0.1})
+    tell(folders[0], {"event": "epoch", "epoch": 3, "train_loss": float("nan"), "val_acc": 0.1})
     runs = [read_run(folder.path) for folder in folders]
     alone = entries(runs)
     assert (alone[0].broken_at, alone[0].remark) == (3, "diverged at 3")
@@ -109,7 +110,7 @@ def test_where_a_run_diverged_is_said(save_run: Save) -> None:
 
 def test_a_loss_that_was_not_finite_for_a_while_is_no_divergence(save_run: Save) -> None:
     folder = save_run((0.5,))
-    folder.append({"event": "epoch", "epoch": 2, "val_loss": float("inf"), "val_acc": 0.4})
+    tell(folder, {"event": "epoch", "epoch": 2, "val_loss": float("inf"), "val_acc": 0.4})
     (entry,) = entries([read_run(folder.path)])
     assert entry.remark == "not finite at 2"
     assert entry.status == "finished"

@@ -15,6 +15,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.tui.plot import Curves
 from cifar_tui.tui.row_table import RowTable
+from tests.told import tell
 from tests.waiting import screen_text, wait_for
 
 MakeApp = Callable[..., CifarApp]
@@ -126,7 +127,7 @@ async def test_a_run_in_training_is_followed(make_app: MakeApp, save_run: SaveRu
     async with app.run_test(size=(80, 24)) as pilot:
         table = await open_comparison(pilot, folders)
         before = plot(pilot)
-        folders[1].append({"event": "epoch", "epoch": 2, "val_acc": 0.9, "val_loss": 0.1})
+        tell(folders[1], {"event": "epoch", "epoch": 2, "val_acc": 0.9, "val_loss": 0.1})
         summary = read_run(folders[1].path).summary
         folders[1].write_summary(summary.model_copy(update={"epochs_done": 2}))
         await wait_for(pilot, lambda: columns(table)["epochs"] == ["2/2", "2/2"])
@@ -307,7 +308,7 @@ async def test_where_a_run_diverged_is_written_in_plot_and_table(
     make_app: MakeApp, save_run: SaveRun
 ) -> None:
     folders = [save_run((0.5, 0.1), status="diverged", lr=1.0), save_run((0.5,) * 9, lr=0.1)]
-    folders[0].append({"event": "epoch", "epoch": 3, "val_loss": float("nan"), "val_acc": 0.1})
+    tell(folders[0], {"event": "epoch", "epoch": 3, "val_loss": float("nan"), "val_acc": 0.1})
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         table = await open_comparison(pilot, folders)

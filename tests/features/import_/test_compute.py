@@ -17,7 +17,8 @@ from cifar_tui.features.predict.compute import export_predictions
 from cifar_tui.features.predict.core import read_predictions
 from cifar_tui.models.build import build_model
 from cifar_tui.models.state_dicts import recognise
-from cifar_tui.runs.listing import Run, Runs, read_epochs
+from cifar_tui.runs.events import read_epochs
+from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import load
 from tests.training import demo_runs
@@ -59,7 +60,7 @@ def test_the_templates_dict_becomes_a_run(
     assert run.summary.best is not None
     assert run.summary.best.val_acc == best.val_acc
     assert run.summary.best.val_loss == pytest.approx(best.val_loss, rel=1e-4)
-    assert [e["epoch"] for e in read_epochs(run.path)] == [11]
+    assert [e.epoch for e in read_epochs(run.path)] == [11]
     assert "activation relu" in found.sentence()
     assert "notebook.pth" in run.notes.note
     checkpoint = load(run.path / "best.pt")

@@ -13,6 +13,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Point
 from cifar_tui.spec.spec import RunSpec
+from tests.told import tell
 
 Save = Callable[..., RunFolder]
 Ask = Callable[..., LabAnswer]
@@ -40,9 +41,10 @@ def save(tmp_path: Path) -> Save:
         folder.write_summary(read_run(folder.path).summary.model_copy(update=changes))
         folder.write_meta({"dataset": {"folder": "/images", "fingerprint": fingerprint}})
         for epoch in range(1, done + 1):
-            folder.append(
+            tell(
+                folder,
                 {"event": "epoch", "epoch": epoch, "val_acc": acc, "train_seconds": 9.0}
-                | {"val_seconds": 1.0, "lr": spec.lr}
+                | {"val_seconds": 1.0, "lr": spec.lr},
             )
         return folder
 

@@ -16,6 +16,7 @@ from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Progress, Worker, this_worker
 from cifar_tui.spec.spec import RunSpec
 from tests.features.labs.conftest import FINGERPRINT, Ask, Save, specs
+from tests.told import tell
 
 
 def test_the_experiments_are_the_assignments() -> None:
@@ -241,7 +242,7 @@ def test_epochs_to_the_goal_are_counted_from_the_curve(save: Save, ask: Ask) -> 
     for spec, first in ((plain, 8), (bn, 3), (dropout, 99)):
         folder = save(spec, 0.5)
         for epoch in range(first, 31):
-            folder.append({"event": "epoch", "epoch": epoch, "val_acc": 0.61})
+            tell(folder, {"event": "epoch", "epoch": epoch, "val_acc": 0.61})
     answer = ask("lesson-bn-dropout")
     assert [row.mean for row in answer.rows] == [8.0, 3.0, 31.0]
     assert answer.word == "yes"

@@ -11,8 +11,9 @@ from cifar_tui.app import CifarApp
 from cifar_tui.features.live.screen import LiveScreen
 from cifar_tui.queue.cluster import sbatch
 from cifar_tui.queue.turns import device_turn
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs, read_epochs, read_run
+from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Progress, this_worker, waiting_job
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training import faults
@@ -21,6 +22,7 @@ from cifar_tui.tui.keys import EVERYWHERE, KEYS, keys_for
 from cifar_tui.tui.plot import Curve, Curves
 from cifar_tui.tui.row_table import EpochTable
 from tests.apps import MakeApp, SaveRun, run_in_training
+from tests.told import tell
 from tests.waiting import screen_text, wait_for
 
 SMALL = (80, 24)
@@ -216,7 +218,7 @@ async def test_a_run_trained_by_another_process_is_watched_and_steered_through_i
         await wait_for(pilot, lambda: "epoch  3/10  50% lr 0.01" in shown(app, "progress"))
         await pilot.press("p")
         await wait_for(pilot, lambda: folder.read_order() == "pause")
-        folder.append({"event": "epoch", "epoch": 1, "val_acc": 0.25, "train_loss": 2.0})
+        tell(folder, {"event": "epoch", "epoch": 1, "val_acc": 0.25, "train_loss": 2.0})
         await wait_for(pilot, lambda: "0.2500" in screen_text(app))
 
 
@@ -232,7 +234,7 @@ async def test_a_hundred_updates_a_second_redraw_only_what_changed(
     app = make_app(watch=folder.id)
     async with app.run_test(size=SMALL) as pilot:
         for number in range(1, 301):
-            folder.append({"event": "epoch", "epoch": number, "val_acc": 0.5, "train_loss": 1.0})
+            tell(folder, {"event": "epoch", "epoch": number, "val_acc": 0.5, "train_loss": 1.0})
             folder.write_progress(
                 Progress(worker=this_worker(), epoch=number, images=100, images_done=number % 100)
             )
@@ -248,7 +250,7 @@ async def test_values_that_are_not_finite_are_gaps_and_not_crashes(
     make_app: MakeApp, save_run: SaveRun
 ) -> None:
     folder = save_run((0.3,), status="diverged", name="wild")
-    folder.append({"event": "epoch", "epoch": 2, "train_loss": float("nan"), "val_loss": 1e30})
+    tell(folder, {"event": "epoch", "epoch": 2, "train_loss": float("nan"), "val_loss": 1e30})
     app = make_app(watch=folder.id)
     async with app.run_test(size=SMALL) as pilot:
         await wait_for(pilot, lambda: "diverged" in shown(app, "progress"))

@@ -28,6 +28,7 @@ from cifar_tui.runs.record import Summary
 from tests.apps import SaveRun
 from tests.apps import save_run as save_run
 from tests.conftest import Command
+from tests.told import tell
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_no_run_named_is_said(cifar: Command, tmp_path: Path) -> None:
 
 def test_curves_have_full_precision_and_gaps_where_nothing_is_known(save_run: SaveRun) -> None:
     folder = save_run((0.5,), name="one")
-    folder.append({"event": "epoch", "epoch": 2, "train_loss": None, "val_acc": 1 / 3})
+    tell(folder, {"event": "epoch", "epoch": 2, "train_loss": None, "val_acc": 1 / 3})
     run = read_run(folder.path)
     first, second = rows_of(to_csv(curve_table([run])))
     assert first["images_per_second"] == "12345.0"
@@ -226,7 +227,7 @@ def test_an_epochs_time_is_kept(save_run: SaveRun) -> None:
     from tensorboard.compat.proto.event_pb2 import Event
 
     folder = save_run(())
-    folder.append({"event": "epoch", "epoch": 1, "val_acc": 0.5, "time": 1795465763.25})
+    tell(folder, {"event": "epoch", "epoch": 1, "val_acc": 0.5, "time": 1795465763.25})
     file = folder.path.parent / "events"
     file.write_bytes(event_bytes(read_run(folder.path)))
     times = [Event.FromString(raw).wall_time for raw in RawEventFileLoader(str(file)).Load()]

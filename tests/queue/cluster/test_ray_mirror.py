@@ -19,11 +19,13 @@ from cifar_tui.files import LineReader, write_atomic
 from cifar_tui.queue.cluster import ray_mirror
 from cifar_tui.queue.cluster.ray_mirror import Copy, Courier, Greeting, Home, Lent, Parcel, Reply
 from cifar_tui.queue.train_run import perform
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import read_epochs, read_progress, read_run
+from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import load
+from tests.told import tell
 
 SAME = ("events.jsonl", "summary.json", "best.pt", "last.pt")
 
@@ -41,7 +43,7 @@ def work(folder: RunFolder, first: int, epochs: int) -> Iterator[None]:
     for epoch in range(first, epochs + 1):
         folder.write_progress(Progress(worker=this_worker(), counter=epoch, epoch=epoch))
         yield
-        folder.append({"event": "epoch", "epoch": epoch}, durable=True)
+        tell(folder, {"event": "epoch", "epoch": epoch}, durable=True)
         yield
         folder.write_summary(summary.model_copy(update={"epochs_done": epoch, "status": "running"}))
         yield
@@ -51,9 +53,9 @@ def work(folder: RunFolder, first: int, epochs: int) -> Iterator[None]:
             yield
         write_atomic(folder.last, json.dumps({"epoch": epoch, "best": best}).encode())
         yield
-        folder.append({"event": "checkpoint", "epoch": epoch})
+        tell(folder, {"event": "checkpoint", "epoch": epoch})
         yield
-    folder.append({"event": "end"}, durable=True)
+    tell(folder, {"event": "end"}, durable=True)
     yield
     folder.write_summary(summary.model_copy(update={"epochs_done": epochs, "status": "finished"}))
     yield
@@ -170,7 +172,7 @@ def test_whatever_happens_home_is_as_a_crash_on_the_spot_leaves_it(
         for name in (*SAME[1:], "progress.json"):
             assert (apart.folder.path / name).read_bytes() == (apart.copy.path / name).read_bytes()
         assert events_of(apart.folder) == apart.before + events_of(apart.copy)
-        assert [e["epoch"] for e in read_epochs(apart.folder.path)] == [1, 2, 3, 4, 5]
+        assert [e.epoch for e in read_epochs(apart.folder.path)] == [1, 2, 3, 4, 5]
 
 
 def test_a_parcel_read_while_the_worker_writes_brings_no_checkpoint_without_its_events(
@@ -361,7 +363,7 @@ def test_orders_reach_the_copy_and_a_disk_that_is_full_at_home_makes_it_wait(
         thread.join(30)
     assert not thread.is_alive()
     assert status() == "stopped" and folder.read_order() is None
-    epochs = [event["epoch"] for event in read_epochs(folder.path)]
+    epochs = [event.epoch for event in read_epochs(folder.path)]
     assert epochs == list(range(1, len(epochs) + 1))
     lines = LineReader(folder.path / "events.jsonl").read()
     assert len([e for e in lines if e["event"] == "epoch"]) == len(epochs), "each came once"

@@ -20,8 +20,9 @@ from cifar_tui.queue.choices import Wish, make_backend
 from cifar_tui.queue.cluster.ray_backend import RayBackend
 from cifar_tui.queue.cluster.ray_store import STORE
 from cifar_tui.runs.control import order
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs, read_epochs, read_meta, read_progress
+from cifar_tui.runs.listing import Runs, read_meta, read_progress
 from cifar_tui.runs.liveness import read_beat
 from cifar_tui.runs.record import this_host
 from cifar_tui.spec.spec import RunSpec
@@ -86,7 +87,7 @@ def make_run(runs: Path, data: Path, epochs: int) -> RunFolder:
 
 def figures(path: Path) -> list[tuple[float, ...]]:
     names = ("train_loss", "train_acc", "val_loss", "val_acc")
-    return [tuple(epoch[name] for name in names) for epoch in read_epochs(path)]
+    return [tuple(getattr(epoch, name) for name in names) for epoch in read_epochs(path)]
 
 
 def trainer(run: RunFolder) -> int:

@@ -24,8 +24,9 @@ from cifar_tui.files import LineReader
 from cifar_tui.queue.choices import Wish, make_backend
 from cifar_tui.queue.cluster.ray_backend import RayBackend
 from cifar_tui.runs.control import order
+from cifar_tui.runs.events import WORDS, EpochDone, read_events
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Runs, read_events, read_meta
+from cifar_tui.runs.listing import Runs, read_meta
 from tests.conftest import Command, json_lines
 from tests.queue.ray.try_ray import end_all, figures, kill_dispatcher, make_run, trainer, until
 
@@ -132,7 +133,7 @@ def test_six_runs_give_the_folders_that_the_thread_gives(
         assert run.status == other.status == "finished"
         assert sorted(os.listdir(run.path)) == sorted(os.listdir(other.path))
         assert figures(run.path) == figures(other.path)
-        kinds = [[event["event"] for event in read_events(r.path)] for r in (run, other)]
+        kinds = [[WORDS[type(e)] for e in read_events(r.path)] for r in (run, other)]
         assert kinds[0] == kinds[1]
         assert read_meta(run.path)["dataset"] == read_meta(other.path)["dataset"]
         for name in ("best.pt", "last.pt"):
@@ -182,7 +183,7 @@ def test_a_run_whose_node_is_killed_resumes_on_the_other(
     require_apart(run)
     order(known.get(run.id), "stop")
     until(lambda: known.get(run.id).status == "stopped")
-    trained = [e["epoch"] for e in read_events(run.path) if e["event"] == "epoch"]
+    trained = [e.epoch for e in read_events(run.path) if isinstance(e, EpochDone)]
     assert sorted(set(trained)) == list(range(1, max(trained) + 1)), "no epoch is missing"
     nodes.add()
 
@@ -201,5 +202,5 @@ def test_runs_go_on_when_the_process_of_the_dispatcher_dies(
     kill_dispatcher(runs)
     until(lambda: trainer(trained) != worker)
     until(lambda: known.get(trained.id).summary.epochs_done > done)
-    epochs = [e["epoch"] for e in read_events(trained.path) if e["event"] == "epoch"]
+    epochs = [e.epoch for e in read_events(trained.path) if isinstance(e, EpochDone)]
     assert sorted(set(epochs)) == list(range(1, max(epochs) + 1)), "no epoch is missing"

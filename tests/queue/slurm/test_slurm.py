@@ -17,8 +17,9 @@ from cifar_tui.files import LineReader
 from cifar_tui.queue.cluster import slurm
 from cifar_tui.queue.cluster.slurm import Slurm
 from cifar_tui.runs.control import order
+from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, Runs, read_epochs
+from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.spec import RunSpec
 from tests.conftest import Command
 from tests.queue.slurm.cluster import AWAY
