@@ -243,7 +243,8 @@ def _require_run(folder: Path) -> None:
     """Raise _Damaged unless it can be read; one that had not ended there has crashed here."""
     run = read_run(folder)
     if run.problem:
-        raise _Damaged(f"{folder.name}: {run.problem}")
+        where = run.problem.replace(str(folder), folder.name, 1).removesuffix(".")
+        raise _Damaged(where if where.startswith(folder.name) else f"{folder.name}: {where}")
     if run.status not in ENDED:
         summary = run.summary.model_copy(update={"status": "crashed", "reason": "archived"})
         RunFolder(folder).write_summary(summary)

@@ -275,6 +275,16 @@ def test_a_summary_that_is_none_or_missing_refuses_all(
     require_refused(file, "no run in it")
 
 
+def test_what_is_damaged_is_named_as_in_the_archive(tmp_path: Path) -> None:
+    file = tmp_path / "x.zip"
+    members = [("a/summary.json", as_json(SUMMARY | {"spec": {}}), {}), ("a/spec.toml", b"=", {})]
+    file.write_bytes(make_zip(members))
+    said = refusal(lambda: unarchive(file, tmp_path / "runs"))
+    assert said.startswith(f"{file} cannot be brought in: a/spec.toml is not a TOML file: ")
+    assert said.count("a/spec.toml") == 1
+    assert not said.endswith("..")
+
+
 def test_a_run_that_had_not_ended_is_not_trained_by_itself(tmp_path: Path) -> None:
     file = tmp_path / "x.zip"
     queued = as_json(SUMMARY | {"status": "queued"})
