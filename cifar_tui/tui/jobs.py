@@ -68,7 +68,12 @@ class _Left(Exception):
 class WorkDialog(ModalScreen[None]):
     """Does a job in a thread and tells what came of it; Esc closes at any time and ends the job."""
 
-    CSS_PATH = "jobs.tcss"
+    CSS = """
+    WorkDialog .dialog { width: 64; }
+    WorkDialog Input, WorkDialog ProgressBar, WorkDialog #outcome { width: 100%; margin-top: 1; }
+    WorkDialog Bar { width: 1fr; }
+    AgreementDialog .dialog { width: 76; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "leave", "close"),
         ("enter", "leave_when_done", "close"),

@@ -183,17 +183,16 @@ def keep(stage: Stage) -> str:
     if stage.rng.random() < 0.4:
         program = stage.command("runs", "keep-best", run, "--yes")
         return f"runs keep-best {run}: {program.code}"
-    end = stage.rng.choice(("tar.gz", "zip"))
-    program = stage.command("runs", "archive", run, "--output", f"a.{end}", "--overwrite")
+    program = stage.command("runs", "archive", run, "--output", "a.zip", "--overwrite")
     if program.code:
         return f"runs archive {run}: {program.code}"
     before = set(stage.ids())
-    brought = stage.command("runs", "unarchive", f"a.{end}")
+    brought = stage.command("runs", "unarchive", "a.zip")
     for new in set(stage.ids()) - before:
         stage.memory.specs[new] = list(stage.memory.specs.get(run, []))
         for file in stage.memory.touched.get(run, ()):
             stage.memory.touch(new, file)
-    return f"runs archive and unarchive {run} as {end}: {brought.code}"
+    return f"runs archive and unarchive {run}: {brought.code}"
 
 
 def export(stage: Stage) -> str:

@@ -37,7 +37,7 @@ def import_file(
 
     Of what `runs archive` wrote, bring in all runs as they are.
     """
-    from cifar_tui.features.storage.unpack import is_archive
+    from cifar_tui.features.storage.core import is_archive
 
     if is_archive(file):
         if any((name, tags, activation, shortcut, normalisation)):

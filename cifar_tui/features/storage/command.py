@@ -112,7 +112,7 @@ def archive(
     /,
     *,
     output: Annotated[
-        Path | None, Parameter(help="A .tar.gz or .zip; by default named after the run.")
+        Path | None, Parameter(help="A .zip; by default named after the run.")
     ] = None,
     overwrite: Annotated[bool, Parameter(negative=(), help="Replace the file.")] = False,
     json: Json = False,
@@ -137,7 +137,7 @@ def unarchive_file(
     runs: RunsDir = RUNS,
 ) -> None:
     """Bring in the runs of an archive; an id that exists gets a new number."""
-    from cifar_tui.features.storage.unpack import brought_in_text, unarchive
+    from cifar_tui.features.storage.core import brought_in_text, unarchive
 
     with printing.progress("unpacking", json) as tick:
         found = unarchive(file, runs, tick)

@@ -1,50 +1,43 @@
-"""Runs in one file, .tar.gz or .zip, for another machine or to be put aside: a folder for each."""
+"""Runs in one .zip, a folder for each, and back; of a stranger's archive nothing is trusted."""
 
 import gzip
 import os
 import shutil
 import stat
 import tarfile
-import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, TypeVar
 
 from cifar_tui.errors import Tick, UserError
-from cifar_tui.features.predict.core import check_output
-from cifar_tui.files import open_regular, replacing, sweep
+from cifar_tui.files import at_home, check_output, open_regular, replacing, sweep, sync_folder
 from cifar_tui.runs.disk import size_text
-from cifar_tui.runs.folder import LARGEST, is_run_id
-from cifar_tui.runs.listing import Run
+from cifar_tui.runs.folder import LARGEST, MIB, TRASH, RunFolder, hidden_folder, is_run_id
+from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import ENDED
 from cifar_tui.text import plain, runs_text
 
-NEEDED = "summary.json"
+Item = TypeVar("Item")
 CHUNK = 256 * 1024
-ZIP_FROM, ZIP_TO = 315_619_200, 4_354_646_400
-"""The times that a .zip can hold, from 1980 to 2107, less a day for the time zone."""
-SUFFIXES = (".tar.gz", ".tgz", ".zip")
+MOST_GROWTH, SLACK = 100, 16 * MIB
+"""An archive may unpack to 100 times its own size and 16 MiB; honest ones stay below 20 times."""
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
 def archive_path(output: Path | None, runs: Sequence[Run]) -> Path:
     """The file asked for; in a folder, and by default, one named after the run."""
-    name = f"{plain(runs[0].id) if len(runs) == 1 else 'runs'}.tar.gz"
-    if output is None:
-        return Path(name)
-    try:
-        path = output.expanduser()
-    except RuntimeError:
-        raise UserError(f"There is no home folder for {output}; give the whole path.") from None
+    name = f"{plain(runs[0].id) if len(runs) == 1 else 'runs'}.zip"
+    path = Path(name) if output is None else at_home(output)
     return path / name if path.is_dir() else path
 
 
 def check_archive(path: Path, overwrite: bool) -> None:
-    """Refuse a path that cannot or must not be written, or that says no kind of archive."""
-    if not path.name.endswith(SUFFIXES):
-        raise UserError(f"{path} must end in .tar.gz or .zip.")
-    check_output(path, overwrite)
+    """Raise UserError for a path that is no .zip, or cannot or must not be written."""
+    if path.suffix != ".zip":
+        raise UserError(f"{path} must end in .zip.")
+    check_output(path, overwrite, "runs.zip")
 
 
 def archive_runs(
@@ -59,11 +52,18 @@ def archive_runs(
     `tick` is told the bytes done and in all; what it raises leaves no file behind.
     """
     check_archive(path, overwrite)
-    files = [(run.id, file) for run in runs for file in _files_of(run)]
+    files = {f"{run.id}/{file.name}": file for run in runs for file in _files_of(run)}
+    done, total = 0, sum(file.stat().st_size for file in files.values())
     sweep(path)
     try:
         with replacing(path, overwrite=overwrite) as output:
-            _write(output, path.name.endswith(".zip"), files, tick)
+            with zipfile.ZipFile(
+                output, "w", zipfile.ZIP_DEFLATED, compresslevel=1, strict_timestamps=False
+            ) as archive:
+                for name, file in files.items():
+                    archive.write(file, name)
+                    done += archive.getinfo(name).file_size
+                    tick(done, total)
             return output.tell()
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror or error}.") from None
@@ -95,64 +95,129 @@ def _files_of(run: Run) -> list[Path]:
     return found
 
 
-def _write(output: BinaryIO, as_zip: bool, files: Sequence[tuple[str, Path]], tick: Tick) -> None:
-    total = sum(file.stat().st_size for _, file in files)
-    done = 0
-
-    def count(read: int) -> None:
-        tick(done + read, total)
-
-    with _writer(output, as_zip) as add:
-        for run_id, file in files:
-            with open_regular(file) as content:
-                known = os.fstat(content.fileno())
-                add(f"{run_id}/{file.name}", _Counted(content, count), known)
-            done += known.st_size
+def is_archive(file: Path) -> bool:
+    """Whether a file is named like an archive of runs; earlier versions wrote .tar.gz as well."""
+    return file.name.lower().endswith((".zip", ".tar.gz", ".tgz"))
 
 
-class _Counted:
-    """A file that tells how far it has been read."""
+def unarchive(file: Path, runs: Path, tick: Tick = lambda done, total: None) -> list[Run]:
+    """Bring in all runs of an archive, or none; returns them, raises UserError.
 
-    def __init__(self, file: BinaryIO, told: Callable[[int], None]) -> None:
-        self._file, self._told, self._done = file, told, 0
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
-        content = self._file.read(size)
-        self._done += len(content)
-        self._told(self._done)
-        return content
-
-
-Add = Callable[[str, _Counted, os.stat_result], None]
-
-
-@contextmanager
-def _writer(output: BinaryIO, as_zip: bool) -> Iterator[Add]:
-    """A function that adds a file under a name; weights hardly shrink, so little is tried."""
-    if as_zip:
-        with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            yield lambda name, content, found: _add_to_zip(archive, name, content, found)
-        return
-    with (
-        gzip.GzipFile(filename="", fileobj=output, mode="wb", compresslevel=1) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        yield lambda name, content, found: _add_to_tar(tar, name, content, found)
+    An id that exists gets a new number. `tick` is told the bytes of the archive read and in all;
+    what it raises leaves nothing behind.
+    """
+    path, shown = at_home(file), plain(str(file))
+    try:
+        with open_regular(path) as content, hidden_folder(runs) as hidden:
+            _unpack(content, hidden, tick)
+            folders = sorted(hidden.iterdir())
+            for folder in folders:
+                _require_run(folder)
+            return [read_run(moved) for moved in _move_in(folders, runs)]
+    except UserError as error:
+        raise UserError(f"{shown} cannot be brought in: {plain(str(error))}.") from None
+    except OSError as error:
+        where = plain(str(error.filename)) if error.filename else shown
+        raise UserError(f"{shown} cannot be brought in: {where}: {error.strerror}.") from None
 
 
-def _add_to_zip(
-    archive: zipfile.ZipFile, name: str, content: _Counted, found: os.stat_result
-) -> None:
-    written = time.localtime(min(max(found.st_mtime, ZIP_FROM), ZIP_TO))
-    info = zipfile.ZipInfo(name, written[:6])
-    info.compress_type, info.file_size = zipfile.ZIP_DEFLATED, found.st_size
-    info.external_attr = (stat.S_IFREG | 0o644) << 16
-    with archive.open(info, "w") as member:
-        shutil.copyfileobj(content, member, CHUNK)
+def _unpack(content: BinaryIO, hidden: Path, tick: Tick) -> None:
+    """Write what is named RUN/FILE, FILE being one of a run's; anything else is passed over."""
+    size = os.fstat(content.fileno()).st_size
+    left = size * MOST_GROWTH + SLACK
+    for name, member in _sound(_members(content)):
+        run_id, _, own = name.partition("/")
+        if not is_run_id(run_id) or own not in LARGEST:
+            continue
+        path = hidden / run_id / own
+        if path.exists():
+            raise UserError(f"{name} is in it twice")
+        path.parent.mkdir(exist_ok=True)
+        most = min(left, LARGEST[own])
+        with path.open("xb") as output:
+            for chunk in _sound(iter(partial(member.read, CHUNK), b"")):
+                if output.tell() + len(chunk) > most:
+                    raise UserError(f"{name} is larger than any run's")
+                output.write(chunk)
+                tick(min(content.tell(), size), size)
+            left -= output.tell()
+            output.flush()
+            os.fsync(output.fileno())
+    if not any(hidden.iterdir()):
+        raise UserError("there is no run in it")
 
 
-def _add_to_tar(tar: tarfile.TarFile, name: str, content: _Counted, found: os.stat_result) -> None:
-    info = tarfile.TarInfo(name)
-    info.size, info.mtime, info.mode = found.st_size, int(found.st_mtime), 0o644
-    tar.addfile(info, content)
+def _members(content: BinaryIO) -> Iterator[tuple[str, IO[bytes]]]:
+    """The regular files of an archive of either kind: name and content."""
+    magic = content.read(len(ZIP))
+    content.seek(0)
+    if magic == ZIP:
+        with zipfile.ZipFile(content) as archive:
+            for info in archive.infolist():
+                if stat.S_ISLNK(info.external_attr >> 16):
+                    raise UserError(f"{info.filename} is not a regular file")
+                with archive.open(info) as file:
+                    yield info.filename, file
+    elif magic.startswith(GZIP):
+        with gzip.open(content) as unpacked, tarfile.open(fileobj=unpacked) as tar:
+            for member in tar:
+                if not (member.isreg() or member.isdir()):
+                    raise UserError(f"{member.name} is not a regular file")
+                if regular := tar.extractfile(member):
+                    yield member.name, regular
+            while unpacked.read(CHUNK):  # the checksum stands at the end
+                pass
+    else:
+        raise UserError("it is neither a .zip nor a .tar.gz")
+
+
+def _sound(items: Iterator[Item]) -> Iterator[Item]:
+    """The same; whatever a damaged archive makes its reader raise becomes a UserError."""
+    try:
+        yield from items
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise UserError("it is damaged") from None
+
+
+def _require_run(folder: Path) -> None:
+    """Raise UserError unless it can be read; one that had not ended there has crashed here."""
+    run = read_run(folder)
+    if run.problem:
+        where = run.problem.replace(str(folder), folder.name, 1).removesuffix(".")
+        raise UserError(where if where.startswith(folder.name) else f"{folder.name}: {where}")
+    if run.status not in ENDED:
+        summary = run.summary.model_copy(update={"status": "crashed", "reason": "archived"})
+        RunFolder(folder).write_summary(summary)
+
+
+def _move_in(folders: Sequence[Path], runs: Path) -> list[Path]:
+    """Give each folder its place among the runs; when one cannot be moved, none is."""
+    moved: list[Path] = []
+    try:
+        for folder in folders:
+            moved.append(folder.rename(_free(runs, folder.name)))
+        sync_folder(runs)
+    except BaseException:
+        for path in moved:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+    return moved
+
+
+def _free(runs: Path, run_id: str) -> Path:
+    """A path for the run that neither a run nor the trash has; another number where it must be."""
+    number, name = 1, run_id
+    while any(os.path.lexists(folder / name) for folder in (runs, runs / TRASH)):
+        number += 1
+        name = f"{run_id}-{number}"
+    return runs / name
+
+
+def brought_in_text(runs: Sequence[Run]) -> str:
+    """What was brought in, for people."""
+    names = ", ".join(plain(run.id) for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
+    return f"{runs_text(len(runs))} brought in: {names}."

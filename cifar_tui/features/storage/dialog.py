@@ -17,17 +17,16 @@ from cifar_tui.tui.jobs import FileDialog
 
 
 class ArchiveDialog(FileDialog):
-    """One .tar.gz or .zip of some runs."""
+    """One .zip of some runs."""
 
     WORKING = "Archiving. Esc leaves, and nothing is written."
 
     def __init__(self, runs: Sequence[Run]) -> None:
         what = plain(runs[0].name) if len(runs) == 1 else runs_text(len(runs))
-        super().__init__(f"Archive {what} as .tar.gz or .zip", archive_path(None, runs))
+        super().__init__(f"Archive {what} as .zip", archive_path(None, runs))
         self._runs = list(runs)
 
     def refusal(self) -> str:
-        """A run that may still be written is not archived."""
         try:
             for run in self._runs:
                 require_ended(run)
@@ -36,13 +35,11 @@ class ArchiveDialog(FileDialog):
         return ""
 
     def checked(self, text: str) -> Path:
-        """The path, which says the kind of archive; by default named after the run."""
         path = archive_path(Path(text) if text else None, self._runs)
         check_archive(path, overwrite=True)
         return path
 
     def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
-        """Write the archive; `I` brings it in elsewhere."""
         size = archive_runs(self._runs, path, overwrite=overwrite, tick=tick)
         told = archived_text(self._runs, path, size)
         return f"{told}\nI in History, or `cifar-tui runs unarchive FILE`, brings it in."

@@ -1,6 +1,5 @@
 """Runs in one file: whole on the other side, and nothing of a stranger's archive gets out of it."""
 
-import gzip
 import io
 import json
 import os
@@ -17,15 +16,13 @@ from hypothesis import strategies as st
 
 from cifar_tui import cli
 from cifar_tui.errors import UserError
-from cifar_tui.features.storage.core import archive_path, archive_runs
-from cifar_tui.features.storage.unpack import MOST_MEMBERS, is_archive, unarchive
+from cifar_tui.features.storage.core import archive_path, archive_runs, is_archive, unarchive
 from cifar_tui.runs.listing import Run, Runs, read_run
 from cifar_tui.runs.notes import annotate
 from tests.conftest import Command
 from tests.hostile import SUMMARY, a_folder, as_json, good_run, refusal, rubbish, search, texts
 
 ID = "20260101-000000-theirs"
-KINDS = pytest.mark.parametrize("suffix", [".tar.gz", ".zip"])
 
 
 @pytest.fixture
@@ -43,32 +40,51 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@KINDS
-def test_runs_come_in_as_they_went_out(run: Run, tmp_path: Path, suffix: str) -> None:
+def archived_by_an_earlier_version(runs: list[Run], file: Path) -> None:
+    """The runs as .tar.gz, as archives were until only .zip was written."""
+    with tarfile.open(file, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        for run in runs:
+            for path in sorted(run.path.iterdir()):
+                if path.name != "lock":
+                    tar.add(path, f"{run.id}/{path.name}")
+
+
+def test_runs_come_in_as_they_went_out(run: Run, tmp_path: Path) -> None:
     other = read_run(tmp_path / "runs" / good_run(tmp_path / "runs"))
-    file = tmp_path / f"mine{suffix}"
+    file = tmp_path / "mine.zip"
     ticks: list[tuple[int, int]] = []
     size = archive_runs([run, other], file, tick=lambda *counts: ticks.append(counts))
     assert size == file.stat().st_size
     assert ticks[-1][0] == ticks[-1][1] > 301_000
     assert is_archive(file)
-    found = unarchive(file, tmp_path / "elsewhere")
+    require_both(file, run, other)
+
+
+def test_an_archive_of_an_earlier_version_comes_in(run: Run, tmp_path: Path) -> None:
+    other = read_run(tmp_path / "runs" / good_run(tmp_path / "runs"))
+    file = tmp_path / "mine.tar.gz"
+    archived_by_an_earlier_version([run, other], file)
+    assert is_archive(file) and is_archive(Path("x.tgz")) and not is_archive(Path("x.pth"))
+    require_both(file, run, other)
+
+
+def require_both(file: Path, run: Run, other: Run) -> None:
+    """The archive's two runs come in whole, but for the lock."""
+    elsewhere = file.parent / "elsewhere"
+    found = unarchive(file, elsewhere)
     assert {one.id for one in found} == {run.id, other.id}
     mine = next(one for one in found if one.id == run.id)
     assert contents(mine.path) == {k: v for k, v in contents(run.path).items() if k != "lock"}
     assert (mine.name, mine.notes.note, mine.notes.pinned) == ("mine", "é", True)
-    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == sorted(
-        [run.id, other.id]
-    )
+    assert sorted(path.name for path in elsewhere.iterdir()) == sorted([run.id, other.id])
 
 
-@KINDS
 @pytest.mark.parametrize("year", [1905, 2150, 9000])
-def test_files_of_any_date_are_archived(run: Run, tmp_path: Path, suffix: str, year: int) -> None:
+def test_files_of_any_date_are_archived(run: Run, tmp_path: Path, year: int) -> None:
     seconds = (year - 1970) * 31_556_952
     os.utime(run.path / "best.pt", (seconds, seconds))
-    archive_runs([run], tmp_path / f"mine{suffix}")
-    assert [one.id for one in unarchive(tmp_path / f"mine{suffix}", tmp_path / "x")] == [run.id]
+    archive_runs([run], tmp_path / "mine.zip")
+    assert [one.id for one in unarchive(tmp_path / "mine.zip", tmp_path / "x")] == [run.id]
 
 
 def test_an_id_that_exists_gets_a_new_number(run: Run, tmp_path: Path) -> None:
@@ -83,26 +99,26 @@ def test_an_id_that_exists_gets_a_new_number(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_file_is_named_after_the_run(run: Run, tmp_path: Path) -> None:
-    assert archive_path(None, [run]) == Path(f"{run.id}.tar.gz")
-    assert archive_path(tmp_path, [run]) == tmp_path / f"{run.id}.tar.gz"
-    assert archive_path(None, [run, run]) == Path("runs.tar.gz")
+    assert archive_path(None, [run]) == Path(f"{run.id}.zip")
+    assert archive_path(tmp_path, [run]) == tmp_path / f"{run.id}.zip"
+    assert archive_path(None, [run, run]) == Path("runs.zip")
 
 
-@KINDS
-def test_what_ends_the_writing_leaves_no_file(run: Run, tmp_path: Path, suffix: str) -> None:
+def test_what_ends_the_writing_leaves_no_file(run: Run, tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     folder = tmp_path / "out"
     folder.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        archive_runs([run], folder / f"x{suffix}", tick=stop)
+        archive_runs([run], folder / "x.zip", tick=stop)
     assert list(folder.iterdir()) == []
 
 
 def test_what_cannot_be_archived_is_said(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "x.zip"
-    assert "must end in" in refusal(lambda: archive_runs([run], tmp_path / "x.rar"))
+    for name in ("x.rar", "x.tar.gz"):
+        assert "must end in .zip" in refusal(lambda n=name: archive_runs([run], tmp_path / n))
     file.write_text("precious")
     assert "--overwrite" in refusal(lambda: archive_runs([run], file))
     assert file.read_text() == "precious"
@@ -187,25 +203,26 @@ PATHS = [
 ]
 
 
-@pytest.mark.parametrize("name", PATHS)
 @pytest.mark.parametrize("make", [make_tar, make_zip])
-def test_a_path_out_of_the_archive_refuses_it_whole(
-    tmp_path: Path, make: Callable[[list[Member]], bytes], name: str
+def test_no_path_leads_out_of_the_runs_own_folder(
+    tmp_path: Path, make: Callable[[list[Member]], bytes]
 ) -> None:
-    file = tmp_path / "x"
-    file.write_bytes(make([*GOOD, (name, b"x", {})]))
-    require_refused(file, "no name for a run's file")
+    file = tmp_path / "in" / "x"
+    file.parent.mkdir()
+    file.write_bytes(make([*GOOD, *((name, b"x", {}) for name in PATHS)]))
+    (found,) = unarchive(file, file.parent / "runs")
+    assert contents(found.path) == {name.split("/")[1]: content for name, content, _ in GOOD}
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(
+        [file, *found.path.iterdir()]
+    )
 
 
 @pytest.mark.parametrize(
     "kind",
-    [
-        *(tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE),
-        *(tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE),
-    ],
+    [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE],
 )
 def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
-    file = tmp_path / "x.tar.gz"
+    file = tmp_path / "x.zip"
     link = {"type": kind, "linkname": "/etc/passwd"}
     file.write_bytes(make_tar([*GOOD, (f"{ID}/best.pt", b"", link)]))
     require_refused(file)
@@ -238,28 +255,7 @@ def test_bombs_are_refused(tmp_path: Path, make: Callable[[list[Member]], bytes]
     require_refused(file, "larger than any run's")
     file.write_bytes(make([*GOOD, (f"{ID}/best.pt", bytes(40 * 2**20), {})]))
     assert file.stat().st_size < 100_000
-    require_refused(file)
-    file.write_bytes(make([*GOOD, (f"{ID}/other", bytes(40 * 2**20), {})]))
-    if make is make_tar:
-        require_refused(file, "far more than it is")
-
-
-def test_a_header_that_claims_much_is_not_read(tmp_path: Path) -> None:
-    file = tmp_path / "x.tar.gz"
-    header = tarfile.TarInfo("x")
-    header.type, header.size = tarfile.XHDTYPE, 2**30
-    file.write_bytes(gzip.compress(header.tobuf() + bytes(2**20)))
-    require_refused(file, "headers are too large")
-
-
-def test_too_many_members_are_refused(tmp_path: Path) -> None:
-    file = tmp_path / "x.zip"
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for number in range(MOST_MEMBERS + 1):
-            archive.writestr(zipfile.ZipInfo(f"{number}/x"), b"")
-    file.write_bytes(buffer.getvalue())
-    require_refused(file, "too many members")
+    require_refused(file, "larger than any run's")
 
 
 @pytest.mark.parametrize("make", [make_tar, make_zip])
@@ -293,14 +289,17 @@ def test_a_run_that_had_not_ended_is_not_trained_by_itself(tmp_path: Path) -> No
     assert found.status == "crashed"
 
 
-@KINDS
+@pytest.mark.parametrize("suffix", [".tar.gz", ".zip"])
 def test_an_archive_damaged_anywhere_comes_in_whole_or_not_at_all(
     run: Run, tmp_path: Path, suffix: str
 ) -> None:
     file = tmp_path / "sound" / f"x{suffix}"
     file.parent.mkdir()
     (run.path / "best.pt").write_bytes(os.urandom(3000))
-    archive_runs([run], file)
+    if suffix == ".zip":
+        archive_runs([run], file)
+    else:
+        archived_by_an_earlier_version([run], file)
     sound, wanted = file.read_bytes(), contents(run.path)
     del wanted["lock"]
     places = range(0, len(sound), max(1, len(sound) // 15))
@@ -335,7 +334,6 @@ def test_an_archive_damaged_anywhere_comes_in_whole_or_not_at_all(
 def test_anything_is_brought_in_or_refused(content: bytes) -> None:
     with a_folder() as folder:
         (folder / "x").write_bytes(content)
-        is_archive(folder / "x")
         refusal(lambda: unarchive(folder / "x", folder / "runs"))
         for path in folder.rglob("*"):
             inside = path.relative_to(folder).parts
@@ -345,7 +343,6 @@ def test_anything_is_brought_in_or_refused(content: bytes) -> None:
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/", "/gone", "/proc/self/mem"])
 def test_it_must_be_a_file(tmp_path: Path, path: str) -> None:
-    assert not is_archive(Path(path))
     with pytest.raises(UserError):
         unarchive(Path(path), tmp_path / "runs")
     assert [path for path in tmp_path.rglob("*") if path.name != "runs"] == []
@@ -353,11 +350,11 @@ def test_it_must_be_a_file(tmp_path: Path, path: str) -> None:
 
 def test_the_commands_carry_a_run_over(cifar: Command, run: Run, tmp_path: Path) -> None:
     runs = str(run.path.parent)
-    out = cifar("runs", "archive", "mine", "--runs", runs, "--output", "x.tar.gz", "--json")
+    out = cifar("runs", "archive", "mine", "--runs", runs, "--output", "x.zip", "--json")
     assert (out.returncode, out.stderr) == (0, "")
     assert json.loads(out.stdout)["runs"] == [run.id]
-    assert cifar("runs", "archive", "mine", "--runs", runs, "--output", "x.tar.gz").returncode == 2
-    there = cifar("import", "x.tar.gz", "--runs", "there", "--json")
+    assert cifar("runs", "archive", "mine", "--runs", runs, "--output", "x.zip").returncode == 2
+    there = cifar("import", "x.zip", "--runs", "there", "--json")
     (told,) = json.loads(there.stdout)["runs"]
     assert (told["id"], told["name"], told["pinned"]) == (run.id, "mine", True)
     assert not (tmp_path / "there" / run.id / "lock").exists()
