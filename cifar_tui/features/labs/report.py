@@ -6,7 +6,13 @@ from typing import Any
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.labs.answer import ArmResult, LabAnswer
-from cifar_tui.features.save.picture import FORMATS, curve, draw_figure, finish, require_matplotlib
+from cifar_tui.features.save.core import (
+    PICTURE_FORMATS,
+    curve,
+    draw_figure,
+    finish,
+    require_matplotlib,
+)
 from cifar_tui.features.save.tables import markdown_table, markdown_text
 from cifar_tui.files import write_atomic
 from cifar_tui.query import curves
@@ -52,8 +58,8 @@ def draw(answer: LabAnswer, folder: Path) -> list[Path]:
         else:
             _points(right, answer)
 
-    paths = [folder / f"{answer.lab.name}.{kind}" for kind in FORMATS]
-    files = list(zip(paths, FORMATS, strict=True))
+    paths = [folder / f"{answer.lab.name}.{kind}" for kind in PICTURE_FORMATS]
+    files = list(zip(paths, PICTURE_FORMATS, strict=True))
     draw_figure(answer.lab.name, paint, files, synthetic=answer.images.synthetic)
     return paths
 

@@ -46,7 +46,7 @@ def export(
             single = export_predictions(found[0], output, data=data, overwrite=overwrite, tick=tick)
             told, sentence = single.to_dict(), single.sentence()
         else:
-            from cifar_tui.features.predict.ensemble import export_best
+            from cifar_tui.features.predict.compute import export_best
 
             best = export_best(
                 found,
@@ -77,7 +77,7 @@ def agree(
     known = Runs(runs)
     one, other = _subject(a, known), _subject(b, known)
     some_file = isinstance(one, Path) or isinstance(other, Path)
-    from cifar_tui.features.predict.ensemble import agreement
+    from cifar_tui.features.predict.compute import agreement
 
     with printing.progress("predicting", json) as tick:
         found = agreement(

@@ -1,4 +1,4 @@
-"""predictions.csv and the file beside it, and whether two sets of predictions agree."""
+"""predictions.csv and the file beside it, what is said of them, and whether two of them agree."""
 
 import contextlib
 import hashlib
@@ -235,3 +235,78 @@ def drop_record(path: Path) -> None:
     with contextlib.suppress(OSError, ValueError):
         if read_json(record).get("sha256") == hashlib.sha256(read_small(path)).hexdigest():
             record.unlink()
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was exported: the file, from which epoch, and how often each label occurs.
+
+    `classes` names the labels where the images came with names.
+    """
+
+    run: str
+    output: str
+    rows: int
+    epoch: int
+    val_acc: float | None
+    counts: dict[str, int]
+    classes: tuple[str, ...]
+    synthetic: bool
+    remark: str = ""
+    """That the images are not those the run was trained on."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for programs."""
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """What was written, for people, with the label counts in two columns."""
+        lines = [
+            f"{self.rows:,} predictions are in {plain(self.output)}.",
+            f"best val_acc {accuracy(self.val_acc)} @ {self.epoch}",
+        ]
+        if self.remark:
+            lines.append(self.remark)
+        if self.synthetic:
+            lines.append("That is the demo set (synthetic): nothing to hand in.")
+        return "\n".join([*lines, "", "label counts", *self._count_lines()])
+
+    def _count_lines(self) -> list[str]:
+        names = [
+            f"{label} {plain(name)}".rstrip()
+            for label, name in zip(self.counts, self.classes or ("",) * CLASSES, strict=True)
+        ]
+        width = max(map(len, names))
+        counts = self.counts.values()
+        cells = [f"{n:<{width}}  {count:>6,}" for n, count in zip(names, counts, strict=True)]
+        half = CLASSES // 2
+        return [f"{a}     {b}" for a, b in zip(cells[:half], cells[half:], strict=True)]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was exported, for people and programs."""
+
+    record: dict[str, Any]
+    lines: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record that stands beside the file."""
+        return self.record
+
+    def told(self) -> str:
+        """What was written."""
+        record = self.record
+        told = (
+            f"{record['rows']:,} predictions are in {plain(record['output'])}, "
+            f"how they were made in {plain(record['record'])}."
+        )
+        if record["images"]["remark"]:
+            told += f"\n{record['images']['remark']}"
+        if record["synthetic"]:
+            told += "\nThat is the demo set (synthetic): nothing to hand in."
+        return told
+
+    def sentence(self) -> str:
+        """What was written, and what it was chosen from."""
+        return "\n".join([self.told(), "", "by val_acc", *self.lines])

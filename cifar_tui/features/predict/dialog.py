@@ -14,7 +14,7 @@ from cifar_tui.text import at_epoch, plain
 from cifar_tui.tui.jobs import FileDialog, WorkDialog
 
 if TYPE_CHECKING:
-    from cifar_tui.features.predict.ensemble import Ensemble
+    from cifar_tui.features.predict.compute import Ensemble
 
 
 CHOICES_SHOWN = 8
@@ -73,7 +73,7 @@ class ExportDialog(PredictionsDialog):
     def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
         """Predict the test split."""
         if self._recorded:
-            from cifar_tui.features.predict.ensemble import export_best
+            from cifar_tui.features.predict.compute import export_best
 
             return export_best(self._runs, path, overwrite=overwrite, tick=tick).sentence()
         from cifar_tui.features.predict.compute import export_predictions
@@ -98,7 +98,7 @@ class EnsembleDialog(PredictionsDialog):
             self.do(self._weigh, self._weighed)
 
     def _weigh(self, tick: Tick) -> "Ensemble":
-        from cifar_tui.features.predict.ensemble import Ensemble
+        from cifar_tui.features.predict.compute import Ensemble
 
         ensemble = Ensemble(self._runs)
         ensemble.weigh(flips=True, tick=tick)
@@ -114,7 +114,7 @@ class EnsembleDialog(PredictionsDialog):
 
     def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
         """Predict the test split by the best choice."""
-        from cifar_tui.features.predict.ensemble import export_choice
+        from cifar_tui.features.predict.compute import export_choice
 
         assert self._ensemble is not None
         return export_choice(self._ensemble, path, overwrite=overwrite, tick=tick).told()
@@ -132,7 +132,7 @@ class AgreementDialog(WorkDialog):
         self.do(self._compare, self._compared)
 
     def _compare(self, tick: Tick) -> str:
-        from cifar_tui.features.predict.ensemble import agreement
+        from cifar_tui.features.predict.compute import agreement
 
         return "\n".join(agreement(self._a, self._b, "val", tick=tick).lines())
 

@@ -25,7 +25,7 @@ State = Literal["ready", "writing", "asking", "done"]
 HINT = "Enter writes it, and copies what is text. Esc leaves."
 
 
-class Choice(Static, can_focus=True):
+class WordChoice(Static, can_focus=True):
     """One of a few words on one line."""
 
     class Changed(Message):
@@ -64,8 +64,8 @@ class SaveDialog(ModalScreen[None]):
     SaveDialog .dialog { width: 72; }
     SaveDialog Horizontal { height: 1; }
     SaveDialog Horizontal > .name { width: 8; }
-    SaveDialog Choice { width: 1fr; height: 1; }
-    SaveDialog Choice:focus {
+    SaveDialog WordChoice { width: 1fr; height: 1; }
+    SaveDialog WordChoice:focus {
         color: $block-cursor-foreground;
         background: $block-cursor-background;
     }
@@ -88,8 +88,8 @@ class SaveDialog(ModalScreen[None]):
         self._runs = list(runs)
         self._columns = tuple(columns)
         self._state: State = "ready"
-        self._what = Choice(tuple(KINDS), id="what")
-        self._format = Choice(KINDS[self._what.word], id="format")
+        self._what = WordChoice(tuple(KINDS), id="what")
+        self._format = WordChoice(KINDS[self._what.word], id="format")
         self._path = Input(self._proposed(), id="path", compact=True)
         self._path.cursor_blink = False  # each blink would be sent over the line
         self._outcome = Static(HINT, id="outcome", markup=False)
@@ -111,15 +111,15 @@ class SaveDialog(ModalScreen[None]):
 
     def action_choose(self, step: int) -> None:
         """Change the choice with the focus; at first, when none has it yet, what is saved."""
-        (self.focused if isinstance(self.focused, Choice) else self._what).turn(step)
+        (self.focused if isinstance(self.focused, WordChoice) else self._what).turn(step)
 
-    @on(Choice.Changed)
+    @on(WordChoice.Changed)
     def _choice_changed(self) -> None:
         """Propose a path for it; a folder that was typed stays."""
         self._format.offer(KINDS[self._what.word])
         self._path.value = str(Path(self._path.value.strip()).parent / self._proposed())
 
-    @on(Choice.Changed)
+    @on(WordChoice.Changed)
     @on(Input.Changed)
     def _begin_anew(self) -> None:
         """What was said is about another file."""

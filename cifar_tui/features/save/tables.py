@@ -41,7 +41,7 @@ CURVE_FIGURES: dict[str, Callable[[Any], str]] = {
 
 
 @dataclass(frozen=True)
-class Table:
+class SavedTable:
     """Values in rows; `shows` makes of each column's what people read."""
 
     names: tuple[str, ...]
@@ -49,7 +49,7 @@ class Table:
     shows: tuple[Callable[[Any], str], ...]
 
 
-def run_table(runs: Sequence[Run], columns: Sequence[str] = ()) -> Table:
+def run_table(runs: Sequence[Run], columns: Sequence[str] = ()) -> SavedTable:
     """A row per run; by default the settings that vary and the usual figures.
 
     A table with demo runs always says which images; raises UserError for an unknown column.
@@ -57,7 +57,7 @@ def run_table(runs: Sequence[Run], columns: Sequence[str] = ()) -> Table:
     names = columns or _usual(runs)
     fields = _with_images([find_field(name) for name in names], runs)
     rows = [tuple(field.value(run) for field in fields) for run in runs]
-    return Table(tuple(f.name for f in fields), rows, tuple(f.show for f in fields))
+    return SavedTable(tuple(f.name for f in fields), rows, tuple(f.show for f in fields))
 
 
 def _usual(runs: Sequence[Run]) -> list[str]:
@@ -80,7 +80,7 @@ def _with_images(fields: Sequence[Field], runs: Sequence[Run]) -> list[Field]:
     return list({field.name: field for field in [*fields, *also]}.values())
 
 
-def curve_table(runs: Sequence[Run], columns: Sequence[str] = ()) -> Table:
+def curve_table(runs: Sequence[Run], columns: Sequence[str] = ()) -> SavedTable:
     """A row per run and epoch, with all figures unless `columns` name some.
 
     Columns may be fields of the run too; a name that is both, like lr, means the epoch's figure.
@@ -97,10 +97,10 @@ def curve_table(runs: Sequence[Run], columns: Sequence[str] = ()) -> Table:
         for epoch in read_epochs(run.path)
     ]
     shows = (*(field.show for field in fields), *(CURVE_FIGURES[name] for name in wanted))
-    return Table((*(field.name for field in fields), *wanted), rows, shows)
+    return SavedTable((*(field.name for field in fields), *wanted), rows, shows)
 
 
-def render(table: Table, format: str) -> str:
+def render(table: SavedTable, format: str) -> str:
     """The table as csv, json or md text."""
     try:
         return {"csv": to_csv, "json": to_json, "md": to_markdown}[format](table)
@@ -108,7 +108,7 @@ def render(table: Table, format: str) -> str:
         raise UserError(f"There is no table as {format}; csv, json and md there are.") from None
 
 
-def to_csv(table: Table) -> str:
+def to_csv(table: SavedTable) -> str:
     """Comma-separated values with full precision, lines ended by LF; nothing where unknown.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front.
@@ -129,7 +129,7 @@ def _csv_cell(value: Any) -> Any:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def to_json(table: Table) -> str:
+def to_json(table: SavedTable) -> str:
     """An array with an object per row; null where unknown."""
     rows = [dict(zip(table.names, map(_simple, row), strict=True)) for row in table.rows]
     return json.dumps(rows, indent=1, allow_nan=False) + "\n"
@@ -140,7 +140,7 @@ def _simple(value: Any) -> Any:
     return value.isoformat(" ") if isinstance(value, datetime) else value
 
 
-def to_markdown(table: Table) -> str:
+def to_markdown(table: SavedTable) -> str:
     """A table to paste into a report, with the precision that the screens have."""
     rows = [
         ["-" if v is None else show(v) for v, show in zip(row, table.shows, strict=True)]

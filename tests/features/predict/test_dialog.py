@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from cifar_tui.features.predict import compute as export
-from cifar_tui.features.predict.core import read_predictions
+from cifar_tui.features.predict.core import Export, read_predictions
 from cifar_tui.features.predict.dialog import ExportDialog
 from cifar_tui.runs.listing import Run, Runs, read_run
 from tests.apps import MakeApp, SaveRun
@@ -141,7 +141,7 @@ async def test_esc_while_predicting_writes_nothing(
     closed, ended = threading.Event(), threading.Event()
     really = export.export_predictions
 
-    def once_closed(*arguments: Any, **options: Any) -> export.Export:
+    def once_closed(*arguments: Any, **options: Any) -> Export:
         closed.wait(60)
         try:
             return really(*arguments, **options)

@@ -13,15 +13,15 @@ from torch import Tensor
 from cifar_tui import cli
 from cifar_tui.data.demo import draw_demo
 from cifar_tui.errors import UserError
-from cifar_tui.features.predict.compute import export_predictions
-from cifar_tui.features.predict.core import read_predictions, record_path
-from cifar_tui.features.predict.ensemble import (
-    Choice,
+from cifar_tui.features.predict.compute import (
+    Candidate,
     Ensemble,
     agreement,
     export_best,
     export_choice,
+    export_predictions,
 )
+from cifar_tui.features.predict.core import read_predictions, record_path
 from cifar_tui.models.build import build_model
 from cifar_tui.runs.listing import Run, Runs, read_run
 from cifar_tui.spec.spec import RunSpec
@@ -106,7 +106,7 @@ def test_every_choice_is_worth_what_one_computes_by_hand(
 def test_the_labels_are_those_of_the_mean(
     weighed: Ensemble, outputs: Outputs, runs: tuple[int, ...], flips: bool
 ) -> None:
-    labels = weighed.predict(Choice(runs, flips, 0.0))
+    labels = weighed.predict(Candidate(runs, flips, 0.0))
     wanted = combined(outputs, "test", runs, flips).argmax(1).tolist()
     assert sum(a != b for a, b in zip(labels, wanted, strict=True)) <= 1
     assert len(set(labels)) > 2
@@ -116,7 +116,7 @@ def test_one_run_without_flips_predicts_what_its_export_says(
     weighed: Ensemble, two: list[Run], tmp_path: Path
 ) -> None:
     export_predictions(two[1], tmp_path / "p.csv")
-    assert weighed.predict(Choice((1,), False, 0.0)) == read_predictions(tmp_path / "p.csv")
+    assert weighed.predict(Candidate((1,), False, 0.0)) == read_predictions(tmp_path / "p.csv")
     assert not record_path(tmp_path / "p.csv").exists()
 
 
@@ -124,13 +124,13 @@ def test_of_equal_choices_the_simplest_is_taken(weighed: Ensemble) -> None:
     ensemble = object.__new__(Ensemble)
     ensemble.runs = weighed.runs
     ensemble.choices = [
-        Choice((0, 1), True, 0.5),
-        Choice((1,), True, 0.5),
-        Choice((1,), False, 0.5),
+        Candidate((0, 1), True, 0.5),
+        Candidate((1,), True, 0.5),
+        Candidate((1,), False, 0.5),
     ]
-    assert ensemble.best == Choice((1,), False, 0.5)
-    ensemble.choices.append(Choice((0, 1), False, 0.6))
-    assert ensemble.best == Choice((0, 1), False, 0.6)
+    assert ensemble.best == Candidate((1,), False, 0.5)
+    ensemble.choices.append(Candidate((0, 1), False, 0.6))
+    assert ensemble.best == Candidate((0, 1), False, 0.6)
     assert ensemble.lines(2) == [
         "> ensemble of 2  0.6000",
         "  tiny           0.5000",
@@ -222,7 +222,7 @@ def test_images_that_changed_since_the_training_are_said(two: list[Run], tmp_pat
     with pytest.raises(UserError, match="was trained on the demo set"):
         Ensemble(others)
     ensemble = Ensemble(others, "demo")
-    ensemble.choices = [Choice((0,), False, 0.5)]
+    ensemble.choices = [Candidate((0,), False, 0.5)]
     told = export_choice(ensemble, tmp_path / "p.csv")
     assert "These are not the images that it was trained on" in told.sentence()
     assert told.to_dict()["images"]["trained_on"] == "0" * 16

@@ -10,17 +10,22 @@ from typing import Any
 import pytest
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.save.core import choose, default_path, save_runs
-from cifar_tui.features.save.picture import titles
+from cifar_tui.features.save.core import (
+    choose,
+    default_path,
+    event_bytes,
+    file_name,
+    save_runs,
+    titles,
+)
 from cifar_tui.features.save.tables import (
-    Table,
+    SavedTable,
     curve_table,
     run_table,
     to_csv,
     to_json,
     to_markdown,
 )
-from cifar_tui.features.save.tensorboard import event_bytes, file_name
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.notes import annotate
@@ -123,7 +128,7 @@ def test_no_text_becomes_a_formula_in_a_spreadsheet(runs: list[Run], text: str) 
 
 
 def test_numbers_below_zero_stay_numbers() -> None:
-    assert to_csv(Table(("x",), [(-0.5,)], (str,))) == "x\n-0.5\n"
+    assert to_csv(SavedTable(("x",), [(-0.5,)], (str,))) == "x\n-0.5\n"
 
 
 def test_markdown_shows_texts_as_they_are(runs: list[Run]) -> None:
