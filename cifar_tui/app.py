@@ -7,11 +7,11 @@ import queue
 import select
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
 from textual import work
@@ -34,7 +34,6 @@ from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.dialogs import AskToLeave, HelpScreen
 from cifar_tui.tui.jobs import ThreadPerJob
 from cifar_tui.tui.keys import EVERYWHERE, bindings, keys_for
-from cifar_tui.tui.screen import CifarScreen
 from cifar_tui.tui.textual_internals import BaseApp
 
 if TYPE_CHECKING:
@@ -49,10 +48,36 @@ READY_EVERY = 1.5
 """Seconds between two screens that are made ready behind the first."""
 
 
-def _make_screen(module: str, name: str) -> CifarScreen:
-    """A screen of a feature, imported when it is first shown: the first one comes sooner."""
-    screen = getattr(import_module(f"cifar_tui.features.{module}.screen"), name)()
-    assert isinstance(screen, CifarScreen)
+SCREENS = {
+    "live": "live.screen.LiveScreen",
+    "history": "history.screen.HistoryScreen",
+    "lab": "labs.screen.LabScreen",
+    "devices": "devices.screen.DevicesScreen",
+    "compare": "compare.screen.CompareScreen",
+    "mattered": "effects.screen.MatteredScreen",
+    "weights": "weights.screen.WeightsScreen",
+    "surface": "surface.screen.SurfaceScreen",
+    "info": "inspect.screen.RunScreen",
+    "layers": "new_run.dialog.LayersScreen",
+    "backend": "devices.dialog.BackendDialog",
+    "archive": "storage.dialog.ArchiveDialog",
+    "import": "import_.dialog.ImportDialog",
+    "save": "save.dialog.SaveDialog",
+    "export": "predict.dialog.ExportDialog",
+    "ensemble": "predict.dialog.EnsembleDialog",
+    "agreement": "predict.dialog.AgreementDialog",
+}
+"""Where in the features the screens and dialogs are that one feature opens of another."""
+
+
+def screen_class(name: str) -> Any:
+    """A class of SCREENS, imported when it is first asked for: the first screen comes sooner."""
+    module, _, own = SCREENS[name].rpartition(".")
+    return getattr(import_module(f"cifar_tui.features.{module}"), own)
+
+
+def _make_screen(mode: str) -> Screen[Any]:
+    screen: Screen[Any] = screen_class(mode)()
     return screen
 
 
@@ -64,10 +89,7 @@ class CifarApp(BaseApp):
     DEFAULT_MODE = "new"
     MODES: ClassVar = {
         "new": NewScreen,
-        "live": partial(_make_screen, "live", "LiveScreen"),
-        "history": partial(_make_screen, "history", "HistoryScreen"),
-        "lab": partial(_make_screen, "labs", "LabScreen"),
-        "devices": partial(_make_screen, "devices", "DevicesScreen"),
+        **{mode: partial(_make_screen, mode) for mode in ("live", "history", "lab", "devices")},
     }
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
@@ -182,8 +204,8 @@ class CifarApp(BaseApp):
 
         What the other screens need is imported meanwhile, so that they open at once.
         """
-        for screen in ("history", "live", "labs", "devices"):
-            import_module(f"cifar_tui.features.{screen}.screen")
+        for name in SCREENS:
+            screen_class(name)
         try:
             runs = self.runs.all()
         except UserError as error:
@@ -238,6 +260,10 @@ class CifarApp(BaseApp):
             return folders
         return longest_first(folders, self.runs.all())
 
+    def open(self, name: str, *given: object, then: Callable[[Any], None] | None = None) -> None:
+        """Show a screen or dialog of SCREENS over this one; `then` is told what it closes with."""
+        self.push_screen(screen_class(name)(*given), then)
+
     def watch_run(self, run_id: str | None) -> None:
         """Show a run on the live screen; None follows whatever is in training."""
         self.watched = run_id
@@ -258,10 +284,8 @@ class CifarApp(BaseApp):
 
     def action_backend(self) -> None:
         """Choose what trains the runs that are launched from now on."""
-        from cifar_tui.features.devices.dialog import BackendDialog
-
-        if not isinstance(self.screen, BackendDialog):
-            self.push_screen(BackendDialog(self.wish), self._use_backend)
+        if not isinstance(self.screen, screen_class("backend")):
+            self.open("backend", self.wish, then=self._use_backend)
 
     def _use_backend(self, wish: Wish | None) -> None:
         """Have another worker, unless this one has runs in its hands."""

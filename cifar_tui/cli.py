@@ -30,7 +30,6 @@ from cifar_tui.features.compare import command as compare
 from cifar_tui.features.devices import command as devices
 from cifar_tui.features.effects import command as effects
 from cifar_tui.features.history import command as history
-from cifar_tui.features.history import run_command
 from cifar_tui.features.import_ import command as import_
 from cifar_tui.features.inspect import command as inspect
 from cifar_tui.features.labs import command as labs
@@ -63,7 +62,7 @@ GROUPS = {
 """Commands with commands of their own."""
 FEATURES = (
     *(bench, compare, devices, effects, history, import_, inspect, labs, new_run, predict),
-    *(run_command, save, storage, surface, weights),
+    *(save, storage, surface, weights),
 )
 
 

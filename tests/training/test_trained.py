@@ -13,7 +13,7 @@ from cifar_tui import cli
 from cifar_tui.errors import UserError
 from cifar_tui.features.inspect.compute import evaluation_of
 from cifar_tui.features.inspect.core import kept_evaluation
-from cifar_tui.features.predict.compute import export_predictions
+from cifar_tui.features.predict.compute import agreement, export_best, export_predictions
 from cifar_tui.features.surface.compute import surface_of
 from cifar_tui.features.surface.core import Slice, read_surface
 from cifar_tui.queue.train_run import perform

@@ -140,10 +140,8 @@ class CompareScreen(CifarScreen):
 
     def action_save(self) -> None:
         """Save these runs as a table, curves or a figure."""
-        from cifar_tui.features.save.dialog import SaveDialog
-
         if self._looks:
-            self.app.push_screen(SaveDialog([look.run for look in self._looks]))
+            self.cifar.open("save", [look.run for look in self._looks])
 
     def _change(self, **changes: object) -> None:
         """Draw something else, or otherwise."""

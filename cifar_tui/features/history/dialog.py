@@ -1,13 +1,14 @@
-"""Dialogs of History: columns and groups, and the name, tags and note of a run."""
+"""What History asks for: a filter, columns, groups, and the name, tags and note of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from cifar_tui.errors import UserError
@@ -17,16 +18,17 @@ from cifar_tui.features.history.rows import (
     MARK_WIDTH,
     SCROLLBAR,
     fitting,
-    look_of,
+    format_of,
 )
 from cifar_tui.query.fields import FIELDS, METRICS, Field, Line, in_order
-from cifar_tui.query.filter import value_text
-from cifar_tui.query.view import COLUMNS, View
+from cifar_tui.query.filter import complete, value_text
+from cifar_tui.query.view import COLUMNS, LONGEST_FILTER, View
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.spec.settings import with_role
 from cifar_tui.text import plain
 from cifar_tui.tui.row_table import RowTable, TableColumn
+from cifar_tui.tui.textual_internals import suggestion
 
 Answer = TypeVar("Answer")
 WIDTH = 74
@@ -63,14 +65,12 @@ class TickDialog(ModalScreen[Answer | None], Generic[Answer]):
         self._ticked = set(ticked)
 
     def compose(self) -> ComposeResult:
-        """What is asked, the rows, and the keys."""
         with Vertical(classes="dialog"):
             yield Static("", id="title", markup=False)
             yield RowTable(id="ticks")
             yield Static(self.KEYS, markup=False)
 
     def on_mount(self) -> None:
-        """Show the rows and take the keys."""
         table = self.query_one(RowTable)
         name, about = self.HEADERS
         room = WIDTH - NAME_WIDTH - MARK_WIDTH - SCROLLBAR
@@ -128,12 +128,10 @@ class ColumnsDialog(TickDialog[tuple[str, ...]]):
         self._room = width - MARK_WIDTH - SCROLLBAR
 
     def title_words(self) -> str:
-        """How many of them have room."""
         return f"Columns: the first {len(self._fitting())} of {len(self.chosen())} have room here"
 
     def about(self, name: str) -> str:
-        """What the field is, and whether it has room."""
-        hidden = name in self._ticked and look_of(FIELDS[name]).header not in self._fitting()
+        hidden = name in self._ticked and format_of(FIELDS[name]).header not in self._fitting()
         return f"(no room) {FIELDS[name].help}" if hidden else FIELDS[name].help
 
     def place(self, name: str) -> None:
@@ -188,12 +186,10 @@ class GroupsDialog(TickDialog[tuple[tuple[str, ...], str]]):
         self._values = {field.name: _values(field, lines) for field in fields}
 
     def title_words(self) -> str:
-        """What the groups have the mean of."""
-        metric = look_of(self._view.field(self._metric)).header
+        metric = format_of(self._view.field(self._metric)).header
         return f"Group by which settings? Mean and spread of {metric}"
 
     def about(self, name: str) -> str:
-        """The values that occur."""
         return self._values[name]
 
     def action_metric(self) -> None:
@@ -208,7 +204,6 @@ class GroupsDialog(TickDialog[tuple[tuple[str, ...], str]]):
         self._draw()
 
     def action_done(self) -> None:
-        """Close with the settings and the metric."""
         self.dismiss((self.chosen(), self._metric))
 
 
@@ -243,7 +238,6 @@ class AnnotateDialog(ModalScreen[bool]):
         }
 
     def compose(self) -> ComposeResult:
-        """Three fields, a line for what is wrong, and the keys."""
         with Vertical(classes="dialog"):
             yield Static(f"{plain(self._run.id)}\n", markup=False)
             for name, text in self._before.items():
@@ -276,3 +270,60 @@ class AnnotateDialog(ModalScreen[bool]):
 
     def _complain(self, sentence: str) -> None:
         self.query_one("#problem", Static).update(sentence)
+
+
+class TermSuggester(Suggester):
+    """Types out the last term; `values` gives what a field is in the runs."""
+
+    def __init__(self, values: Callable[[Field], Sequence[str]]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._values = values
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return complete(value, self._values)
+
+
+class FilterInput(Input):
+    """The line of the filter: completed with Tab, former ones with up and down."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "complete", "complete", show=False),
+        Binding("up", "former(1)", "former", show=False),
+        Binding("down", "former(-1)", "latter", show=False),
+    ]
+
+    def __init__(self, values: Callable[[Field], Sequence[str]]) -> None:
+        super().__init__(
+            id="filter",
+            compact=True,
+            placeholder="lr>=0.05 bn model=resnet -tag:bad val_acc>0.7   Tab completes",
+            suggester=TermSuggester(values),
+            max_length=LONGEST_FILTER,
+        )
+        self._filters: Sequence[str] = ()
+        """Former filters, the latest first."""
+        self._place = -1
+        self._draft = ""
+
+    def begin(self, filters: Sequence[str]) -> None:
+        """Type after what stands there; these are the former ones."""
+        self._filters, self._place = filters, -1
+        self.cursor_position = len(self.value)
+        self.focus()
+
+    def action_complete(self) -> None:
+        """Take what is suggested."""
+        self.cursor_position = len(self.value)
+        if suggestion(self):
+            self.action_cursor_right()
+
+    def action_former(self, step: int) -> None:
+        """Put a former filter into the line; before the latest stands what was typed."""
+        place = self._place + step
+        if not -1 <= place < len(self._filters):
+            return
+        if self._place == -1:
+            self._draft = self.value
+        self._place = place
+        self.value = self._draft if place == -1 else self._filters[place]
+        self.cursor_position = len(self.value)

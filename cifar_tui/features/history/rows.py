@@ -1,4 +1,4 @@
-"""The rows and columns of the table of runs: runs or groups, and what has room."""
+"""The rows and columns of the table of runs, what has room, and what of it is chosen."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from datetime import datetime
 from cifar_tui.query.fields import FIELDS, Field, Line, find_field, in_order
 from cifar_tui.query.groups import STATS, Group, group_runs, sorted_groups
 from cifar_tui.query.view import View
+from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import by_time
 from cifar_tui.text import age, at_epoch, plain
@@ -19,7 +20,7 @@ MOST = 60
 
 
 @dataclass(frozen=True)
-class Look:
+class FieldFormat:
     """How a field looks in the list; width 0 takes what the others leave."""
 
     header: str
@@ -34,32 +35,36 @@ def _epochs(run: Run, now: datetime) -> str:
     return f"{run.summary.epochs_done}/{run.summary.epochs}" if run.summary.epochs else "-"
 
 
+def _age(run: Run, now: datetime) -> str:
+    return age(FIELDS["started"].value(run), now)
+
+
 def _status(run: Run, now: datetime) -> str:
     return f"{run.status}{' edited' * bool(run.edited)}{' demo' * run.synthetic}"
 
 
-LOOKS = {
-    "val_acc": Look("best val_acc", 13, lambda run, _: at_epoch(run.summary.best)),
-    "last_val_acc": Look("last val_acc", 13, lambda run, _: at_epoch(run.summary.last)),
-    "epochs_done": Look("done", 8, _epochs, right=True),
-    "started": Look("age", 5, lambda run, now: age(FIELDS["started"].value(run), now), right=True),
-    "status": Look("status", 14, _status),
-    "tag": Look("tags", 12, lambda run, _: ", ".join(run.tags), grows=True),
+FORMATS = {
+    "val_acc": FieldFormat("best val_acc", 13, lambda run, _: at_epoch(run.summary.best)),
+    "last_val_acc": FieldFormat("last val_acc", 13, lambda run, _: at_epoch(run.summary.last)),
+    "epochs_done": FieldFormat("done", 8, _epochs, right=True),
+    "started": FieldFormat("age", 5, _age, right=True),
+    "status": FieldFormat("status", 14, _status),
+    "tag": FieldFormat("tags", 12, lambda run, _: ", ".join(run.tags), grows=True),
 }
 """Where the list says more, or the same shorter, than the field's own text."""
 
 
-def look_of(asked: Field) -> Look:
+def format_of(asked: Field) -> FieldFormat:
     """How a field looks in the list."""
     number, long = asked.kind == "number", asked.name in ("id", "note")
-    plainly = Look(asked.name, asked.width, lambda run, _: asked.text(run), number, long)
-    return LOOKS.get(asked.name, plainly)
+    plainly = FieldFormat(asked.name, asked.width, lambda run, _: asked.text(run), number, long)
+    return FORMATS.get(asked.name, plainly)
 
 
-def fitting(fields: Iterable[Field], room: int) -> list[tuple[Look, TableColumn]]:
+def fitting(fields: Iterable[Field], room: int) -> list[tuple[FieldFormat, TableColumn]]:
     """The first of the fields that have room in so many cells, and their columns."""
-    looks: list[Look] = []
-    for look in map(look_of, fields):
+    looks: list[FieldFormat] = []
+    for look in map(format_of, fields):
         need = look.width or LEAST
         if looks and need > room:
             break
@@ -91,6 +96,8 @@ MARK_WIDTH = 2
 MARK_COLUMN = TableColumn("", MARK_WIDTH)
 SCROLLBAR = 1
 STAT_WIDTH = 9
+SIDE_BY_SIDE = 4
+"""Most runs whose weights or loss surfaces are shown at a time."""
 
 
 def _sign(run: Run, marked: bool) -> str:
@@ -136,7 +143,7 @@ class RunRows:
     @property
     def order_words(self) -> str:
         """What they are sorted by, in words."""
-        header = look_of(self._view.field(self._view.sort)).header
+        header = format_of(self._view.field(self._view.sort)).header
         last = "last epoch, " if self._view.last else ""
         return f"{last}by {header}{' reversed' if self._view.backwards else ''}"
 
@@ -185,7 +192,7 @@ class GroupRows:
     @property
     def order_words(self) -> str:
         """What they are sorted by, in words."""
-        metric = look_of(self.metric).header
+        metric = format_of(self.metric).header
         order = f"{metric} by group" if self._stat == "group" else f"by {self._stat} of {metric}"
         return f"{order}{' reversed' if self._backwards else ''}"
 
@@ -202,3 +209,68 @@ def _titles(groups: Sequence[Group], room: int) -> dict[str, str]:
 def group_of(rows: RunRows | GroupRows, key: str | None) -> Group | None:
     """The group on a row; None on a run's row, or on none."""
     return rows.groups.get(key or "") if isinstance(rows, GroupRows) else None
+
+
+class Refusal(Exception):
+    """What is said instead of an action that the selection does not fit; empty for nothing."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a key acts on; each method raises Refusal where there is nothing that fits."""
+
+    marked: list[Run]
+    """In the order in which they were marked; none while the trash is shown."""
+    run: Run | None
+    """The run under the cursor."""
+    group: Group | None
+    """The group under the cursor."""
+    lines: Sequence[Line]
+    """All that the filter lets through."""
+    in_trash: bool
+
+    def one(self) -> Run:
+        """The cursor's run."""
+        if self.group is not None:
+            raise Refusal("That is a group; Enter shows its runs.")
+        if self.run is None:
+            raise Refusal
+        if self.in_trash:
+            raise Refusal(f"{plain(self.run.name)} is in the trash; z restores it.")
+        return self.run
+
+    def some(self) -> list[Run]:
+        """The marked runs, else the cursor's or its group's."""
+        if self.marked or self.group is None:
+            return self.marked or [self.one()]
+        return list(self.group.runs)
+
+    def two_or_more(self, purpose: str) -> list[Run]:
+        """The marked runs; a single one with the cursor's, none a whole group's."""
+        runs = self.marked
+        if len(runs) < 2 and self.group is not None:
+            runs = list(self.group.runs)
+        elif len(runs) < 2 and (run := self.one()) not in runs:
+            runs = [*runs, run]
+        if len(runs) < 2:
+            raise Refusal(f"Mark another run with Space {purpose}.")
+        return runs
+
+    def with_weights(self) -> list[Run]:
+        """The marked runs, else the cursor's, where they fit side by side and have a best.pt."""
+        runs = self.marked or [self.one()]
+        if len(runs) > SIDE_BY_SIDE:
+            raise Refusal(f"{len(runs)} runs are marked; up to {SIDE_BY_SIDE} fit side by side.")
+        for run in runs:
+            if not RunFolder(run.path).best.exists():
+                raise Refusal(f"{plain(run.name)} has no best.pt: no epoch was finished.")
+        return runs
+
+    def marked_or_shown(self, least: int = 1) -> list[Run]:
+        """The marked runs if there are at least that many, else all that are shown."""
+        if self.in_trash:
+            self.one()
+        runs = self.marked if len(self.marked) >= least else [line.run for line in self.lines]
+        if not runs:
+            raise Refusal
+        return runs

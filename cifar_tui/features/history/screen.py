@@ -1,181 +1,84 @@
-"""The history: all runs in one table, and what can be done with them."""
+"""The screen of History: the list of runs, and a key for each thing that can be done with them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
 
 from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
 
-from cifar_tui.features.compare.screen import CompareScreen
-from cifar_tui.features.effects.screen import MatteredScreen
-from cifar_tui.features.history.dialog import AnnotateDialog
-from cifar_tui.features.history.keeping import KeepScreen
-from cifar_tui.features.import_.dialog import ImportDialog
-from cifar_tui.features.surface.screen import SurfaceScreen
-from cifar_tui.features.weights.screen import WeightsScreen
-from cifar_tui.query.view import COLUMNS
-from cifar_tui.runs.control import left_behind
-from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run
-from cifar_tui.text import plain, runs_text
+from cifar_tui.features.history import actions
+from cifar_tui.features.history.rows import Refusal
+from cifar_tui.features.history.run_list import RunList
+from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.row_table import RowTable
-
-SIDE_BY_SIDE = 4
-"""How many runs' weights or loss surfaces are shown at a time."""
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 
-class HistoryScreen(KeepScreen):
-    """The list of runs with its actions: look, compare, name, queue, and what KeepScreen has."""
+def _action(do: Callable[[RunList], None]) -> Callable[["HistoryScreen"], None]:
+    """What a key does: something with the list, or a sentence about why it does nothing."""
 
-    def action_compare(self) -> None:
-        """Compare the marked runs; a single one with the cursor's, none a whole group's."""
-        runs = self._two_or_more("to compare them")
-        if runs:
-            self.app.push_screen(CompareScreen([run.id for run in runs]))
+    def act(screen: "HistoryScreen") -> None:
+        runs = screen.query_one(RunList)
+        try:
+            do(runs)
+        except Refusal as why:
+            if str(why):
+                runs.tell(str(why))
 
-    def _two_or_more(self, purpose: str) -> list[Run]:
-        """The marked runs; a single one with the cursor's, none a group's; a word if too few."""
-        runs = self._marked()
-        if len(runs) < 2:
-            group = self._group()
-            run = None if group else self._chosen()
-            if group is not None:
-                runs = list(group.runs)
-            elif run is None:
-                return []
-            elif run not in runs:
-                runs.append(run)
-        if len(runs) < 2:
-            self._tell(f"Mark another run with Space {purpose}.")
-            return []
-        return runs
+    return act
 
-    def action_save(self) -> None:
-        """Save the marked runs, else those shown, in their order and with the columns chosen."""
-        from cifar_tui.features.save.dialog import SaveDialog
 
-        places = {key: place for place, key in enumerate(self.query_one(RowTable).keys)}
-        runs = sorted(self._marked_or_shown(), key=lambda run: places.get(run.id, len(places)))
-        own = self._view.columns != COLUMNS
-        chosen = [field.name for field in self._view.shown()] if own else []
-        if runs:
-            self.app.push_screen(SaveDialog(runs, chosen))
+class HistoryScreen(CifarScreen):
+    """All runs in one table, and what can be done with them."""
 
-    def action_mattered(self) -> None:
-        """Show which settings mattered in the marked runs, else in all that are shown."""
-        runs = self._marked_or_shown(least=2)
-        if runs:
-            self.app.push_screen(MatteredScreen(runs))
+    CSS_PATH = "history.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("history")
+    AUTO_FOCUS = "RowTable"
 
-    def action_weights(self) -> None:
-        """Show the weights of the marked runs, else of the cursor's."""
-        runs = self._chosen_few()
-        if runs:
-            self.app.push_screen(WeightsScreen(runs))
+    action_filter = _action(RunList.type_filter)
+    action_sort = _action(RunList.sort)
+    action_reverse = _action(RunList.reverse)
+    action_last = _action(RunList.best_or_last)
+    action_mark = _action(RunList.mark)
+    action_unmark = _action(RunList.unmark)
+    action_show_trash = _action(RunList.show_trash)
+    action_columns = _action(actions.columns)
+    action_group = _action(actions.group)
+    action_open = on(RowTable.RowSelected)(_action(actions.open_run))
+    action_info = _action(actions.info)
+    action_compare = _action(actions.compare)
+    action_mattered = _action(actions.mattered)
+    action_weights = _action(actions.weights)
+    action_surface = _action(actions.surface)
+    action_save = _action(actions.save)
+    action_export = _action(actions.export)
+    action_ensemble = _action(actions.ensemble)
+    action_agree = _action(actions.agree)
+    action_archive = _action(actions.archive)
+    action_import = _action(actions.import_)
+    action_annotate = _action(actions.annotate)
+    action_pin = _action(actions.pin)
+    action_keep_best = _action(actions.keep_only_best)
+    action_trash = _action(actions.trash)
+    action_restore = _action(actions.restore)
+    action_empty_trash = _action(actions.empty)
+    action_new_from = _action(actions.new_from)
+    action_resume = _action(actions.resume)
+    action_resume_left = _action(actions.resume_left)
+    action_sooner = _action(partial(actions.move, step=-1))
+    action_later = _action(partial(actions.move, step=1))
 
-    def action_surface(self) -> None:
-        """Show the loss surfaces of the marked runs, else of the cursor's."""
-        runs = self._chosen_few()
-        if runs:
-            self.app.push_screen(SurfaceScreen(runs))
+    def compose(self) -> ComposeResult:
+        yield TopLine("history")
+        yield RunList()
+        yield KeyLine()
 
-    def _chosen_few(self) -> list[Run]:
-        """The marked runs, else the cursor's; none, and a word about it, where they do not fit."""
-        if self._marks and self._bin is None:
-            runs = [self._found[run_id].run for run_id in self._marks]
-        else:
-            run = self._chosen()
-            runs = [run] if run is not None else []
-        if len(runs) > SIDE_BY_SIDE:
-            self._tell(f"{len(runs)} runs are marked; up to {SIDE_BY_SIDE} fit side by side.")
-            return []
-        for one in runs:
-            if not RunFolder(one.path).best.exists():
-                self._tell(f"{plain(one.name)} has no best.pt: no epoch was finished.")
-                return []
-        return runs
+    def on_screen_resume(self) -> None:
+        """Read at once when the screen comes back."""
+        self.query_one(RunList).read_soon()
 
-    # What is done with one run
-
-    @on(RowTable.RowSelected)
-    def action_open(self) -> None:
-        """Show the run's curves and epochs, or a group's runs."""
-        if self._open_group():
-            return
-        run = self._chosen()
-        if run is not None:
-            self.cifar.watch_run(run.id)
-
-    def action_info(self) -> None:
-        """Show everything about the run, also of one in the trash."""
-        from cifar_tui.features.inspect.screen import RunScreen
-
-        run = self._cursor_run()
-        if run is not None:
-            self.app.push_screen(RunScreen(run))
-
-    def action_export(self) -> None:
-        """Write predictions.csv from the best checkpoint."""
-        from cifar_tui.features.predict.dialog import ExportDialog
-
-        run = self._chosen()
-        if run is not None:
-            self.app.push_screen(ExportDialog(run))
-
-    def action_ensemble(self) -> None:
-        """Write predictions.csv of what validates best: a marked run, or all of them together."""
-        from cifar_tui.features.predict.dialog import EnsembleDialog
-
-        runs = self._two_or_more("to export their ensemble")
-        if runs:
-            self.app.push_screen(EnsembleDialog(runs))
-
-    def action_agree(self) -> None:
-        """Lay the predictions of two marked runs over each other."""
-        from cifar_tui.features.predict.dialog import AgreementDialog
-
-        runs = self._two_or_more("to see how far they agree")
-        if len(runs) > 2:
-            self._tell(f"{len(runs)} runs are marked; = takes two.")
-        elif runs:
-            self.app.push_screen(AgreementDialog(*runs))
-
-    def action_new_from(self) -> None:
-        """Fill the form with the run's settings."""
-        run = self._cursor_run()
-        if run is not None:
-            self.cifar.new_from(run)
-
-    def action_annotate(self) -> None:
-        """Edit the run's name, tags and note."""
-        run = self._chosen()
-        if run is not None:
-            self.app.push_screen(AnnotateDialog(run), lambda _: self._read_soon())
-
-    def action_import(self) -> None:
-        """Make a run of a checkpoint from elsewhere."""
-        dialog = ImportDialog(self.cifar.runs.folder, self.cifar.data)
-        self.app.push_screen(dialog, lambda _: self._read_soon())
-
-    def action_resume_left(self) -> None:
-        """Queue all runs that a program which ended has left queued."""
-        own = self.cifar.worker.own
-        left = [run for run in left_behind(self.cifar.runs.all()) if run.id not in own]
-        self.cifar.resume(left)
-        self._tell(f"{runs_text(len(left))} resumed." if left else "No run was left behind.")
-
-    def action_sooner(self) -> None:
-        """Move a queued run forwards in the queue."""
-        self._move(-1)
-
-    def action_later(self) -> None:
-        """Move a queued run backwards in the queue."""
-        self._move(1)
-
-    def _move(self, step: int) -> None:
-        run = self._chosen()
-        if run is None:
-            return
-        worker = self.cifar.worker
-        if run.id not in worker.queued:
-            self._tell(f"{plain(run.name)} does not wait in this program's queue.")
-            return
-        worker.move(run.id, step)
-        place = worker.queued.index(run.id) + 1 if run.id in worker.queued else 0
-        self._tell(f"{plain(run.name)} is number {place} of {len(worker.queued)} in the queue.")
+    def on_resize(self) -> None:
+        """Fit the columns to the new width."""
+        self.query_one(RunList).fill()

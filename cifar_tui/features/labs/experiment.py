@@ -11,14 +11,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.compare.screen import CompareScreen
 from cifar_tui.features.labs.answer import ArmResult, Book, LabAnswer, choose_images
 from cifar_tui.features.labs.lab import Lab, Scale, make_scale
 from cifar_tui.features.labs.launch import lacking, queue, seconds_needed
 from cifar_tui.features.labs.report import curves_of
-from cifar_tui.features.new_run.dialog import LayersScreen
-from cifar_tui.features.surface.screen import SurfaceScreen
-from cifar_tui.features.weights.screen import WeightsScreen
 from cifar_tui.query.curves import Spread
 from cifar_tui.query.fields import METRICS
 from cifar_tui.runs.listing import Run
@@ -306,7 +302,7 @@ class ExperimentScreen(CifarScreen):
         """Lay all runs of the experiment over each other."""
         ids = [run.id for row in self._answer.rows for run in row.runs]
         if len(ids) > 1:
-            self.app.push_screen(CompareScreen(ids))
+            self.cifar.open("compare", ids)
         else:
             self.notify("There are no two runs to compare yet.")
 
@@ -314,13 +310,13 @@ class ExperimentScreen(CifarScreen):
         """Show the weights of a run of each setting side by side."""
         runs = self._one_each()
         if runs:
-            self.app.push_screen(WeightsScreen(runs, "lab"))
+            self.cifar.open("weights", runs, "lab")
 
     def action_surface(self) -> None:
         """Show the loss surface of a run of each setting side by side."""
         runs = self._one_each()
         if runs:
-            self.app.push_screen(SurfaceScreen(runs))
+            self.cifar.open("surface", runs)
 
     def _one_each(self) -> list[Run]:
         """A finished run of each setting; of the cursor's only, where all do not fit."""
@@ -339,7 +335,7 @@ class ExperimentScreen(CifarScreen):
     def action_layers(self) -> None:
         """Show the model of the setting under the cursor layer by layer."""
         spec = self._chosen().arm.spec(self._lab.name, self._answer.scale)
-        self.app.push_screen(LayersScreen(spec))
+        self.cifar.open("layers", spec)
 
 
 def _curve(label: str, points: dict[int, Spread]) -> Curve:

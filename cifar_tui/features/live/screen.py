@@ -277,27 +277,21 @@ class LiveScreen(CifarScreen):
 
     def action_info(self) -> None:
         """Show everything about the run."""
-        from cifar_tui.features.inspect.screen import RunScreen
-
         run = self._watched()
         if run is not None:
-            self.app.push_screen(RunScreen(run, "live"))
+            self.cifar.open("info", run, "live")
 
     def action_export(self) -> None:
         """Write predictions.csv from the best checkpoint."""
-        from cifar_tui.features.predict.dialog import ExportDialog
-
         run = self._watched()
         if run is not None:
-            self.app.push_screen(ExportDialog(run))
+            self.cifar.open("export", run)
 
     def action_weights(self) -> None:
         """Show the run's weights as of its best epoch so far."""
-        from cifar_tui.features.weights.screen import WeightsScreen
-
         run = self._watched()
         if run is not None:
-            self.app.push_screen(WeightsScreen([run], "live"))
+            self.cifar.open("weights", [run], "live")
 
     def action_new_from(self) -> None:
         """Fill the form with this run's settings."""

@@ -193,11 +193,11 @@ async def test_an_archive_is_written_and_brought_in(
         table = await open_history(pilot, 3)
         await pilot.press("space", "down", "space", "A")
         await wait_for(pilot, lambda: isinstance(app.screen, ArchiveDialog))
-        assert app.screen.query_one(Input).value == "runs.tar.gz"
+        assert app.screen.query_one(Input).value == "runs.zip"
         await pilot.press("enter")
         await wait_for(pilot, lambda: "2 runs (" in screen_text(app))
         await pilot.press("enter", "I")
-        app.screen.query_one("#file", Input).value = "runs.tar.gz"
+        app.screen.query_one("#file", Input).value = "runs.zip"
         await pilot.press("enter")
         await wait_for(pilot, lambda: "2 runs brought in" in screen_text(app))
         await pilot.press("enter")
@@ -221,7 +221,7 @@ async def test_a_run_that_may_still_be_written_is_not_archived(
 async def test_a_damaged_archive_is_said_and_brings_in_nothing(
     make_app: MakeApp, three: list[RunFolder], tmp_path: Path
 ) -> None:
-    file = tmp_path / "x.tar.gz"
+    file = tmp_path / "x.zip"
     archive_runs([read_run(three[0].path)], file)
     file.write_bytes(file.read_bytes()[:-20])
     app = make_app()

@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 from cifar_tui.app import CifarApp
 from cifar_tui.features.compare.screen import CompareScreen
+from cifar_tui.features.history.run_list import RunList
 from cifar_tui.features.history.screen import HistoryScreen
 from cifar_tui.features.live.screen import LiveScreen
 from cifar_tui.runs.folder import RunFolder
@@ -63,8 +64,7 @@ def lines_drawn(table: RowTable, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def look_now(app: CifarApp) -> None:
     """Read the folders without leaving the screen."""
-    assert isinstance(app.screen, HistoryScreen)
-    app.screen._read_soon()
+    app.screen.query_one(RunList).read_soon()
 
 
 def names(table: RowTable) -> list[str]:
