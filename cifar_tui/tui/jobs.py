@@ -69,10 +69,11 @@ class WorkDialog(ModalScreen[None]):
     """Does a job in a thread and tells what came of it; Esc closes at any time and ends the job."""
 
     CSS = """
-    WorkDialog .dialog { width: 64; }
-    WorkDialog Input, WorkDialog ProgressBar, WorkDialog #outcome { width: 100%; margin-top: 1; }
-    WorkDialog Bar { width: 1fr; }
-    AgreementDialog .dialog { width: 76; }
+    .dialog { width: 64; }
+    Input { width: 100%; margin-top: 1; }
+    ProgressBar { width: 100%; margin-top: 1; }
+    #outcome { width: 100%; margin-top: 1; }
+    Bar { width: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "leave", "close"),

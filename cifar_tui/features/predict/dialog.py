@@ -123,6 +123,8 @@ class EnsembleDialog(PredictionsDialog):
 class AgreementDialog(WorkDialog):
     """How far two runs agree on validation, and whether one is better than chance."""
 
+    CSS = WorkDialog.CSS + ".dialog { width: 76; }"
+
     def __init__(self, a: Run, b: Run) -> None:
         super().__init__(f"{plain(a.name)} and {plain(b.name)}", "Predicting. Esc leaves.")
         self._a, self._b = a, b
