@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cifar_tui.features.predict.ensemble import agreement, export_best
 
 from cifar_tui import cli
 from cifar_tui.errors import UserError
