@@ -1,6 +1,6 @@
 # make run: the program; make test: the tests; make check: format, lint and types.
-# make test-ray: the Ray backend on clusters of two nodes on this machine, with and without a shared
-# file system; test-slurm: a real Slurm; test-gpu: an NVIDIA GPU (benchmarks/README.md).
+# make test-ray: the Ray backend on a cluster of two nodes on this machine; test-slurm: a real Slurm;
+# test-gpu: an NVIDIA GPU (benchmarks/README.md).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +22,7 @@ test-ray: $(VENV)/.installed-test
 	@test -d $(RAY)/ray || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-q --upgrade --target $(RAY) 'ray>=2.40' || echo "Ray cannot be installed for this Python: skipped."
 	@test ! -d $(RAY)/ray || PYTHONPATH=$(CURDIR):$(CURDIR)/$(RAY) \
-		$(BIN)/python -m pytest -q tests/queue/ray/try_ray.py tests/queue/ray/try_ray_apart.py
+		$(BIN)/python -m pytest -q tests/queue/ray/try_ray.py
 
 test-slurm: $(VENV)/.installed-test
 	CIFAR_TUI_TEST_SLURM=1 $(BIN)/python -m pytest -q tests/queue/slurm

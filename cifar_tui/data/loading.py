@@ -1,6 +1,5 @@
 """Reads the images of a run: the course's files, the official archive, or the demo set."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +27,11 @@ class _Images:
     def __init__(self) -> None:
         self._key: tuple[Any, ...] | None = None
         self._dataset: Dataset | None = None
-        self.elsewhere: dict[str, tuple[str, Callable[[], Dataset]]] = {}
-        """How to read what is not on this machine, by its name in the spec, and its version."""
 
     def open(self, where: str) -> "Dataset":
-        version, read = self.elsewhere.get(where, ("", lambda: open_dataset(where)))
-        key = (where, version, *stamps(Path(where)))
+        key = (where, *stamps(Path(where)))
         if self._dataset is None or key != self._key:
-            self._dataset, self._key = read(), key
+            self._dataset, self._key = open_dataset(where), key
         return self._dataset
 
 

@@ -84,7 +84,7 @@ CHOICES = {
         Choice(
             "ray",
             "a Ray cluster, which trains on when this program ends",
-            "cluster.ray_backend",
+            "cluster.ray",
             {
                 "address": "HOST:6379 of its head; else the cluster that runs here",
                 "gpus_per_run": "1 where there are GPUs, 0.25 for four runs on each, or 0",

@@ -1,9 +1,13 @@
 """The machines of a cluster: what is taken on them, and which runs of ours are there."""
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cifar_tui.errors import UserError
 from cifar_tui.runs.listing import Run
 from cifar_tui.text import plain, shortened
 
@@ -34,8 +38,43 @@ class Node:
 
 
 GIB = 2**30
+LOOK_EVERY, LOOK_UNTIL = 15.0, 30.0
+"""Seconds between two looks at nodes, and after which nobody wants to know any more."""
+LOOK_WITHIN = 20.0
+"""Seconds that the answer may take, as runs wait behind it."""
 WIDE = 120
 """Columns from which on a node's name and state have more room."""
+
+
+class Watch:
+    """The nodes that `find(seconds)` tells of; looked at again while somebody wants to know."""
+
+    def __init__(self, find: Callable[[float], tuple[Node, ...]]) -> None:
+        self._find = find
+        self._nodes: tuple[Node, ...] = ()
+        self._wanted = self._asked = -math.inf
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """As last seen; none without an answer."""
+        self._wanted = time.monotonic()
+        return self._nodes
+
+    def ask(self, seconds: float) -> tuple[Node, ...]:
+        """As they are now; raises UserError without an answer in time."""
+        self._nodes = ()
+        try:
+            self._nodes = self._find(seconds)
+        finally:
+            self._asked = time.monotonic()
+        return self._nodes
+
+    def look(self, seconds: float = LOOK_WITHIN) -> None:
+        """Ask now and then, while somebody wants to know, and wait up to so long."""
+        now = time.monotonic()
+        if now - self._wanted < LOOK_UNTIL and now - self._asked >= LOOK_EVERY:
+            with contextlib.suppress(UserError):
+                self.ask(seconds)
 
 
 def runs_there(nodes: Sequence[Node], runs: Sequence[Run]) -> dict[str, list[Run]]:

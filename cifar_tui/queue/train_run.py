@@ -210,10 +210,7 @@ class Performance:
         origin = origin_of(run)
         checkpoint, remark = resume_point(run, spec, origin)
         with self._beating():
-            if checkpoint is None or spec.data in IMAGES.elsewhere:
-                where = spec.data
-            else:
-                where = origin.where(spec.data, checkpoint.spec.data)
+            where = origin.where(spec.data, checkpoint.spec.data) if checkpoint else spec.data
             dataset = own_images(run, origin, checkpoint, where, IMAGES.open)
         self.describe(dataset, device, origin.run if checkpoint else "")
         if remark:

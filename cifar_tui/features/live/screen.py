@@ -231,6 +231,7 @@ class LiveScreen(CifarScreen):
         if run is None or run.ended:
             self.notify("There is no running run to stop here.")
             return
+        hold = hold and not self.cifar.worker.outlives
         waiting = len(self.cifar.worker.queued)
         then = f" {waiting} queued {'wait' if hold else 'go on'}." if waiting else ""
         question = (

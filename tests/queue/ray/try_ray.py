@@ -16,19 +16,20 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from ray.cluster_utils import Cluster
 
 from cifar_tui.files import LineReader
-from cifar_tui.queue.choices import Wish, make_backend
-from cifar_tui.queue.cluster.ray_backend import RayBackend
-from cifar_tui.queue.cluster.ray_store import STORE
+from cifar_tui.queue.choices import Wish, make_backend, withdraw
+from cifar_tui.queue.cluster import cluster as module
+from cifar_tui.queue.cluster import ray as adapter
+from cifar_tui.queue.cluster import ray_process
+from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.runs.control import order
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_meta, read_progress
-from cifar_tui.runs.liveness import read_beat
 from cifar_tui.runs.record import this_host
 from cifar_tui.spec.spec import RunSpec
 from tests.conftest import Command, json_lines
 
-PATIENCE = 180.0
+PATIENCE = 300.0
 NODE = {"num_cpus": 2, "num_gpus": 1}
 
 
@@ -43,35 +44,37 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.fixture
-def join(cluster: Any, tmp_path: Path) -> Iterator[Callable[[], RayBackend]]:
+def join(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., ClusterQueue]]:
     """Another program that uses the cluster for the same folder of runs."""
-    joined: list[RayBackend] = []
+    monkeypatch.setattr(module, "ASK_EVERY", 1.0)
+    monkeypatch.setattr(module, "LOST_AFTER", 3.0)
+    joined: list[ClusterQueue] = []
 
-    def join() -> RayBackend:
-        options = {"address": cluster.address, "gpus_per_run": "1"}
+    def join(**options: str) -> ClusterQueue:
+        options = {"address": cluster.address, "gpus_per_run": "1", **options}
         backend, _ = make_backend(tmp_path / "runs", Wish("ray", options=options))
-        assert isinstance(backend, RayBackend)
+        assert isinstance(backend, ClusterQueue)
         backend.start()
         joined.append(backend)
         return backend
 
     yield join
     if joined:
-        end_all(joined[-1] if joined[-1].alive else join(), Runs(tmp_path / "runs"))
+        end_all(Runs(tmp_path / "runs"))
     for backend in joined:
         backend.close()
         backend.join()
 
 
-def end_all(backend: RayBackend, known: Runs) -> None:
+def end_all(known: Runs) -> None:
     """Leave nothing of a test on the cluster."""
-    until(lambda: backend._reached)
-    for run_id in backend.queued:
-        backend.drop(run_id)
     for run in known.all():
-        if run.status in ("running", "paused", "queued"):
+        if run.status in ("running", "paused", "queued", "stale"):
             order(run, "stop")
-    until(lambda: not backend._orders and not backend.own)
+            withdraw(run)
+    until(lambda: all(run.ended for run in known.all()))
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -94,13 +97,6 @@ def trainer(run: RunFolder) -> int:
     progress = read_progress(run.path)
     assert progress is not None
     return progress.worker.pid
-
-
-def kill_dispatcher(runs: Path) -> None:
-    """End the process that keeps the queue."""
-    beat = read_beat(runs)
-    assert beat is not None
-    os.kill(beat.worker.pid, signal.SIGKILL)
 
 
 def raylet_above(pid: int, cluster: Any) -> Any:
@@ -145,7 +141,7 @@ def test_six_runs_give_the_folders_that_the_thread_gives(
 
 
 def test_a_run_whose_node_is_killed_resumes_on_the_other(
-    cluster: Any, join: Callable[[], RayBackend], tmp_path: Path, tiny_course: Path
+    cluster: Any, join: Callable[[], ClusterQueue], tmp_path: Path, tiny_course: Path
 ) -> None:
     backend = join()
     run = make_run(tmp_path / "runs", tiny_course, 100_000)
@@ -174,7 +170,7 @@ def test_a_run_whose_node_is_killed_resumes_on_the_other(
 
 
 def test_the_machines_of_the_cluster_are_told_with_what_is_taken(
-    cluster: Any, join: Callable[[], RayBackend], tmp_path: Path, tiny_course: Path
+    cluster: Any, join: Callable[[], ClusterQueue], tmp_path: Path, tiny_course: Path
 ) -> None:
     backend = join()
     (machine,) = backend.find_nodes(PATIENCE)
@@ -187,7 +183,7 @@ def test_the_machines_of_the_cluster_are_told_with_what_is_taken(
 
 
 def test_runs_outlive_the_program_and_obey_another(
-    cluster: Any, join: Callable[[], RayBackend], tmp_path: Path, tiny_course: Path
+    cluster: Any, join: Callable[[], ClusterQueue], tmp_path: Path, tiny_course: Path
 ) -> None:
     first = join()
     runs = [make_run(tmp_path / "runs", tiny_course, 100_000) for _ in range(4)]
@@ -198,47 +194,80 @@ def test_runs_outlive_the_program_and_obey_another(
     first.close()
     first.join()
     second = join()
-    until(lambda: len(second.training) == 2)
-    assert second.queued == [runs[2].id, runs[3].id]
+    until(lambda: len(second.training) == 2 and len(second.queued) == 2)
     assert [run.left_behind for run in known.all()] == [False] * 4
-    assert second.move(runs[3].id, -1) and second.drop(runs[2].id)
-    until(lambda: known.get(runs[0].id).status == "running")
-    order(known.get(runs[0].id), "pause")
-    until(lambda: known.get(runs[0].id).status == "paused")
-    order(known.get(runs[0].id), "go")
-    until(lambda: known.get(runs[0].id).status == "running")
-    second.hold()
-    order(known.get(runs[0].id), "stop")
-    until(lambda: known.get(runs[0].id).status == "stopped")
-    until(lambda: second.training == [runs[1].id] and not second._orders)
-    assert second.held and second.queued == [runs[3].id]
-    second.go_on()
-    until(lambda: second.training == [runs[1].id, runs[3].id])
+    third, fourth = second.queued
+    assert second.drop(third)
+    until(lambda: known.get(third).left_behind)
+    one, other = second.training
+    order(known.get(one), "pause")
+    until(lambda: known.get(one).status == "paused")
+    order(known.get(one), "go")
+    until(lambda: known.get(one).status == "running")
+    order(known.get(one), "stop")
+    until(lambda: known.get(one).status == "stopped")
+    until(lambda: sorted(second.training) == sorted([other, fourth]))
+    assert second.queued == []
     assert first.problem == second.problem == ""
 
 
-def test_the_queue_outlives_the_process_of_its_dispatcher(
-    cluster: Any, join: Callable[[], RayBackend], tmp_path: Path, tiny_course: Path
+def test_a_run_whose_process_is_killed_resumes_until_it_dies_without_progress(
+    cluster: Any, join: Callable[[], ClusterQueue], tmp_path: Path, tiny_course: Path
 ) -> None:
     backend = join()
-    runs = [make_run(tmp_path / "runs", tiny_course, 100_000) for _ in range(3)]
-    for run in runs:
-        backend.add(run)
+    run = make_run(tmp_path / "runs", tiny_course, 100_000)
+    backend.add(run)
     known = Runs(tmp_path / "runs")
-    until(lambda: all(known.get(run.id).summary.epochs_done for run in runs[:2]))
-    assert (tmp_path / "runs" / STORE).is_file()
-    kill_dispatcher(tmp_path / "runs")
-    done = [known.get(run.id).summary.epochs_done for run in runs[:2]]
-    workers = [trainer(run) for run in runs[:2]]
-    until(lambda: all(trainer(r) != w for r, w in zip(runs[:2], workers, strict=True)))
-    until(
-        lambda: all(
-            known.get(run.id).summary.epochs_done > before
-            for run, before in zip(runs[:2], done, strict=True)
-        )
-    )
-    assert known.get(runs[2].id).status == "queued"
-    assert not known.get(runs[2].id).left_behind
+    until(lambda: known.get(run.id).summary.epochs_done)
+    first = trainer(run)
+    done = known.get(run.id).summary.epochs_done
+    os.kill(first, signal.SIGKILL)
+    until(lambda: trainer(run) != first and known.get(run.id).summary.epochs_done > done)
+    with (run.path / "events.jsonl").open("a") as events:
+        events.write('{"event": "resume"}\n' * ray_process.DEATHS)
+    os.kill(trainer(run), signal.SIGKILL)
+    until(lambda: known.get(run.id).ended)
+    assert known.get(run.id).summary.reason == "its process died 3 times without a new epoch"
+
+
+def test_a_waiting_run_is_stopped_from_any_shell_and_room_is_asked_for(
+    cluster: Any,
+    cifar: Command,
+    join: Callable[..., ClusterQueue],
+    tmp_path: Path,
+    tiny_course: Path,
+) -> None:
+    backend = join(cpus_per_run="100")
+    run = make_run(tmp_path / "runs", tiny_course, 1)
+    backend.add(run)
+    until(lambda: "no node has what a run needs" in backend.problem)
+    stopped = cifar("runs", "stop", run.id, "--runs", tmp_path / "runs")
+    assert "is stopped" in stopped.stdout, stopped.stderr
+    assert Runs(tmp_path / "runs").get(run.id).status == "stopped"
+    until(lambda: backend.own == [])
+
+
+def test_a_node_that_does_not_see_the_folder_of_runs_is_named(
+    join: Callable[[], ClusterQueue],
+    tmp_path: Path,
+    tiny_course: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    submit = adapter.Ray.submit
+    hidden = tmp_path / "hidden"
+
+    def mislead(self: adapter.Ray, folders: Any) -> list[str]:
+        return submit(self, [RunFolder(hidden / folder.id) for folder in folders])
+
+    backend = join()
+    run = make_run(tmp_path / "runs", tiny_course, 1)
+    monkeypatch.setattr(adapter.Ray, "submit", mislead)
+    backend.add(run)
+    known = Runs(tmp_path / "runs")
+    until(lambda: known.get(run.id).ended)
+    assert known.get(run.id).status == "crashed"
+    reason = known.get(run.id).summary.reason
+    assert f"{this_host()} does not see {hidden / run.id}; Ray's nodes have to share" in reason
 
 
 def test_a_detached_grid_needs_no_process_here(
