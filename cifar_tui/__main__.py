@@ -7,8 +7,6 @@ import os
 import signal
 import sys
 
-from cifar_tui.terminal import Terminal, let_go
-
 OPTIONS = {"--runs", "--data", "--devices"}
 
 
@@ -21,6 +19,7 @@ def main() -> None:
         start()
     except Exception as error:
         from cifar_tui.errors import refusal
+        from cifar_tui.terminal import let_go
 
         sentence = refusal(error)
         if sentence is None:
@@ -41,6 +40,8 @@ def start() -> None:
         from cifar_tui.cli import main as run_command
 
         return run_command()
+    from cifar_tui.terminal import Terminal
+
     terminal = Terminal()
     terminal.fork()
     gc.disable()  # until the first screen is there: nothing is garbage yet

@@ -27,6 +27,8 @@ def refusal(error: Exception) -> str | None:
         return f"The system does not let cifar-tui go on: {error.strerror}."
     if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return "There is not enough memory for this; free some, or raise its limit (ulimit -v)."
+    if isinstance(error, ImportError) and (error.name or "").startswith("cifar_tui"):
+        return None
     if isinstance(error, ImportError | OSError):
         return (
             f"A library cannot be loaded ({text}); free memory or raise its limit (ulimit -v), "
