@@ -143,17 +143,31 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file to read; raises OSError for what is none, like a pipe that would never end."""
+    return os.fdopen(_open_regular(path)[0], "rb")
+
+
+def _open_regular(path: Path) -> tuple[int, int]:
+    """A descriptor of a regular file, and its size."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
-    return os.fdopen(handle, "rb")
+    return handle, found.st_size
 
 
 def read_small(path: Path, most: int = MAX_JSON_BYTES) -> bytes:
-    """All bytes of a regular file; raises OSError, or ValueError for more than `most`."""
-    with open_regular(path) as file:
-        content = file.read(most + 1)
+    """All bytes of a regular file; raises OSError, or ValueError for more than `most`.
+
+    Without a buffer, as lists read three such files of each run.
+    """
+    handle, size = _open_regular(path)
+    try:
+        content = os.read(handle, min(size, most) + 1)
+        while len(content) <= most and (more := os.read(handle, most + 1 - len(content))):
+            content += more
+    finally:
+        os.close(handle)
     if len(content) > most:
         raise ValueError(f"{path.name} is larger than {most:,} bytes")
     return content

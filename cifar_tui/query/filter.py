@@ -61,7 +61,7 @@ class Query:
 
     def found(self, lines: Iterable[Line]) -> list[Line]:
         """The runs that satisfy all terms."""
-        return [line for line in lines if self.matches(line)]
+        return [line for line in lines if self.matches(line)] if self.terms else list(lines)
 
 
 def parse(text: str) -> Query:

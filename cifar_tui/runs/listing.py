@@ -197,7 +197,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
     stamp: list[int] = []
     for name in ("summary.json", "notes.json", "spec.toml"):
         try:
-            stat = os.stat(path / name)
+            stat = os.stat(f"{path}/{name}")
             stamp += [stat.st_mtime_ns, stat.st_size, stat.st_ino]
         except OSError:
             stamp += [0, 0, 0]
