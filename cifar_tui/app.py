@@ -22,9 +22,8 @@ from textual.widgets import Input
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.new_run.screen import NewScreen
-from cifar_tui.query.pace import longest_first
 from cifar_tui.queue.choices import ANY, Wish, make_backend
-from cifar_tui.queue.queue import Backend
+from cifar_tui.queue.queue import Backend, longest_first
 from cifar_tui.runs.control import BY_USER, in_training, left_behind, order, requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs

@@ -171,7 +171,7 @@ def worker(
     from cifar_tui.queue import detached, headless
 
     if serve:
-        from cifar_tui.queue.slot_process import serve_stdin
+        from cifar_tui.queue.processes import serve_stdin
 
         return serve_stdin(runs)
     if in_slurm:

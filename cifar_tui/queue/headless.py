@@ -11,10 +11,9 @@ from typing import Any, Protocol
 
 from cifar_tui.data.find import find
 from cifar_tui.errors import UserError
-from cifar_tui.query.pace import longest_first
 from cifar_tui.queue.choices import ANY, Wish, make_backend
 from cifar_tui.queue.detached import start
-from cifar_tui.queue.queue import Backend
+from cifar_tui.queue.queue import Backend, longest_first
 from cifar_tui.queue.turns import locks_folder
 from cifar_tui.runs.control import by_signal, order, requeue, waits_unseen
 from cifar_tui.runs.folder import RunFolder

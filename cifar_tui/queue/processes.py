@@ -1,13 +1,14 @@
-"""The backend `processes`: one per slot, fed from one queue, so that runs train side by side."""
+"""The backend `processes`: one per slot, fed from one queue, and what such a process does."""
 
 import contextlib
 import json
 import os
+import queue
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from cifar_tui.errors import UserError
 from cifar_tui.queue.detached import LOG, open_log, why_ended
@@ -18,11 +19,14 @@ from cifar_tui.runs.control import BY_USER, end, lost, requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.spec.spec import RunSpec
-from cifar_tui.training.device import Slot
-from cifar_tui.training.process import as_started, program
+from cifar_tui.training.device import Slot, settle, this_slot
+from cifar_tui.training.process import as_started, prepare_process, program
 
 if TYPE_CHECKING:
     from cifar_tui.queue.choices import Wish
+
+DEVICE_LOST = 3
+"""Exit code of a process whose device failed."""
 
 
 DEATHS = 2
@@ -280,3 +284,69 @@ class Pool(Backend):
         self._say(f"{slot.name} is used no more: {reason}")
         if not self._slots:
             self.hold()
+
+
+def serve(runs: Path, orders: BinaryIO, say: Callable[[dict[str, Any]], None]) -> int:
+    """Train what `orders` name, one JSON object a line, until they end; returns the exit code.
+
+    `{"train": ID}` is answered with `{"done": ID}`; `{"close": REASON}` stops the run in training.
+    When the orders end unasked, as their sender has died, the run in training is still ended.
+    """
+    settle()
+    prepare_process()
+    waiting: queue.Queue[str | None] = queue.Queue()
+    closing: list[str] = []
+    """The reason to stop, once there is one."""
+
+    def listen() -> None:
+        for line in orders:
+            order = json.loads(line)
+            if order.get("close"):
+                closing.append(str(order["close"]))
+                break
+            waiting.put(str(order["train"]))
+        waiting.put(None)
+
+    threading.Thread(target=listen, daemon=True).start()
+    from cifar_tui.queue.train_run import perform
+    from cifar_tui.training.faults import DeviceLost, Unwritable, storage_reason
+
+    try:
+        _use_slot()
+    except (RuntimeError, AssertionError, AttributeError) as error:  # the last two: torch for CPUs
+        say({"lost": f"it cannot be used ({str(error).splitlines()[0]})"})
+        return DEVICE_LOST
+    while (run_id := waiting.get()) is not None and not closing:
+        try:
+            perform(
+                RunFolder(runs / run_id), lambda: "".join(closing), lambda p: say({"problem": p})
+            )
+        except DeviceLost as error:
+            say({"lost": str(error)})
+            return DEVICE_LOST
+        except Unwritable as error:
+            say({"problem": str(error)})
+        except OSError as error:
+            say({"problem": storage_reason(error)})
+        say({"done": run_id})
+    return 0
+
+
+def serve_stdin(runs: Path) -> int:
+    """Serve whoever started this process and holds its standard input and output."""
+
+    def say(answer: dict[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(answer), flush=True)
+
+    # Not sys.stdin, at which an interpreter that ends aborts while another thread reads it.
+    return serve(runs, os.fdopen(os.dup(0), "rb"), say)
+
+
+def _use_slot() -> None:
+    """Make the slot's GPU this process's own."""
+    import torch
+
+    slot = this_slot()
+    if slot is not None and slot.device.startswith("cuda"):
+        torch.cuda.set_device(torch.device(slot.device))

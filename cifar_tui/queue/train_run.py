@@ -29,8 +29,12 @@ from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, save
-from cifar_tui.training.device import check_precision, choose_device, slot_name
-from cifar_tui.training.environment import describe_environment
+from cifar_tui.training.device import (
+    check_precision,
+    choose_device,
+    describe_environment,
+    slot_name,
+)
 from cifar_tui.training.faults import (
     TRY_AGAIN,
     Absence,

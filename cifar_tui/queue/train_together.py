@@ -15,8 +15,7 @@ from cifar_tui.training.batched import Member, can_share, train_together
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import choose_device, slot_name
 from cifar_tui.training.faults import DeviceLost, Gone, Stopped, Unwritable
-from cifar_tui.training.run_state import Keep
-from cifar_tui.training.trainer import Phase
+from cifar_tui.training.trainer import Keep, Phase
 
 
 def shares_with(first: RunFolder, other: RunFolder) -> bool:

@@ -21,10 +21,11 @@ from cifar_tui.training.batches import PlainBatches, TrainBatches
 from cifar_tui.training.device import forward, make_current, set_precision, synchronize
 from cifar_tui.training.graphed import make_step
 from cifar_tui.training.optimiser import make_optimiser, set_lr, state_of
-from cifar_tui.training.run_state import Course, Keep
 from cifar_tui.training.step import AnyStep, Means
 from cifar_tui.training.trainer import (
     BatchTick,
+    Keep,
+    RunState,
     initial_loss,
     run_epoch,
     seeded_model,
@@ -65,24 +66,24 @@ def train_together(
     set_precision(specs[0], device)
     batches = TrainBatches(dataset.train, specs[0], device)
     validation = PlainBatches(dataset.val, specs[0], device)
-    courses = [Course(member.spec, member.keep) for member in members]
+    states = [RunState(member.spec, member.keep) for member in members]
     models = [seeded_model(spec).to(device) for spec in specs]
-    for number, (course, model) in enumerate(zip(courses, models, strict=True)):
-        yield number, course.start(model, initial_loss(model, validation, specs[number], device))
+    for number, (state, model) in enumerate(zip(states, models, strict=True)):
+        yield number, state.start(model, initial_loss(model, validation, specs[number], device))
         empty = state_of(make_optimiser(model, specs[number], torch.device("cpu")))
-        course.keep_initial(model.state_dict(), empty)
+        state.keep_initial(model.state_dict(), empty)
 
     stack = Stack(models, specs, batches)
     going = list(range(len(members)))
     step: AnyStep | None = None
     while going:
-        epoch = courses[going[0]].epoch
+        epoch = states[going[0]].epoch
         if step is None:
             step, remark = make_step(stack, _draw(stack, batches, epoch))
             if remark:
                 yield from ((number, Remark(remark)) for number in going)
         set_precision(specs[0], device)
-        stack.set_lr([courses[number].lr for number in going])
+        stack.set_lr([states[number].lr for number in going])
         draws = _draw(stack, batches, epoch)
         seconds = run_epoch(step, draws, len(batches), epoch, tick)
         read = stack.means.read_each(len(batches))
@@ -92,11 +93,11 @@ def train_together(
         for place, number in enumerate(going):
             if number in gone:
                 continue
-            course = courses[number]
+            state = states[number]
             metrics = train_metrics(read[place], len(batches), seconds) | validated[place]
-            for event in course.close_epoch(metrics, batches.steps, *stack.state(place)):
+            for event in state.close_epoch(metrics, batches.steps, *stack.state(place)):
                 yield number, event
-            if not course.over:
+            if not state.over:
                 staying.append(place)
         if len(staying) < len(going):
             going, step = [going[place] for place in staying], None

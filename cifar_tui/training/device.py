@@ -1,17 +1,27 @@
-"""Where a run computes, in which precision, and how much work a device is given ahead."""
+"""Where a run computes, in which precision, how much a device is given ahead, and `meta.json`."""
 
 import os
+import platform
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from cifar_tui.data.dataset import Dataset
 from cifar_tui.errors import UserError
+from cifar_tui.runs.record import this_host
 from cifar_tui.spec.spec import RunSpec
+
+PACKAGES = ("cifar-tui", "torch", "numpy")
 
 
 def choose_device(spec: RunSpec) -> torch.device:
@@ -215,3 +225,44 @@ class Backlog:
         """How many batches last as long as the device may be ahead, by its speed so far."""
         seconds = self._clock() - self._began
         return max(LEAST, AHEAD * self._batches / seconds) if seconds > 0 else LEAST
+
+
+def describe_environment(dataset: Dataset, device: torch.device) -> dict[str, Any]:
+    """Versions, host, device, command line, git commit and data set of a run."""
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()} | {n: _version(n) for n in PACKAGES},
+        "host": this_host(),
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "argv": sys.argv,
+        "git": _git_commit(Path.cwd()),
+        "dataset": {
+            "source": dataset.source,
+            "folder": str(dataset.folder.resolve()) if dataset.folder else None,
+            "fingerprint": dataset.fingerprint,
+            "classes": list(dataset.classes),
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit(folder: Path) -> str | None:
+    """The commit checked out in `folder`, or None outside a repository."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None

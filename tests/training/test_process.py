@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cifar_tui.data.demo import draw_demo
-from cifar_tui.training.environment import describe_environment
+from cifar_tui.training.device import describe_environment
 from cifar_tui.training.process import usable_cores
 
 CORES = len(os.sched_getaffinity(0))

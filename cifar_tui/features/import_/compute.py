@@ -33,7 +33,7 @@ from cifar_tui.spec.spec import CLASSES, SHOWN_NAME_LENGTH, RunSpec
 from cifar_tui.text import at_epoch, plain
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint, save
-from cifar_tui.training.environment import describe_environment
+from cifar_tui.training.device import describe_environment
 from cifar_tui.training.optimiser import make_optimiser
 from cifar_tui.training.step import evaluate
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.features.labs.answer import LabAnswer
-from cifar_tui.query.pace import seconds_left
+from cifar_tui.queue.queue import seconds_left
 from cifar_tui.runs.control import requeue, require_resumable
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run

@@ -40,8 +40,8 @@ from cifar_tui.spec.spec import CLASSES, RunSpec
 from cifar_tui.text import accuracy, plain, shortened
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint
+from cifar_tui.training.resume import best_of, images_of, remark_on
 from cifar_tui.training.step import predict, probabilities
-from cifar_tui.training.trained import best_of, images_of, remark_on
 
 BATCH = 250
 """Images per batch; changes no result."""

@@ -23,7 +23,7 @@ from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint
-from cifar_tui.training.trained import best_of, images_of
+from cifar_tui.training.resume import best_of, images_of
 
 BATCH = 100
 """Images per batch; so few stay in a CPU's cache."""

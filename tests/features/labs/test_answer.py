@@ -10,7 +10,7 @@ from cifar_tui.features.labs.answer import ImageSet, choose_images
 from cifar_tui.features.labs.experiments import BY_NAME, LABS, find_labs
 from cifar_tui.features.labs.lab import Scale
 from cifar_tui.features.labs.launch import lacking, queue, seconds_needed
-from cifar_tui.query.pace import seconds_left
+from cifar_tui.queue.queue import seconds_left
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Progress, Worker, this_worker
