@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue.cluster import sbatch
+from cifar_tui.queue.cluster import slurm
+from cifar_tui.queue.cluster.adapter import Job, parse_job
 from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
@@ -67,7 +68,7 @@ class Choice:
         make: Callable[..., tuple[Backend, Sequence[str]]] = self._module().make
         return make(runs, wish)
 
-    def withdraw(self, folder: RunFolder, job: str) -> bool:
+    def withdraw(self, folder: RunFolder, job: Job) -> bool:
         """Stop a run that waits in a job of this backend, if it has jobs; tells whether it did."""
         take_back = getattr(self._module(), "withdraw", None)
         return take_back is not None and bool(take_back(folder, job))
@@ -95,7 +96,7 @@ CHOICES = {
             "slurm",
             "jobs of a Slurm cluster, by its own commands alone",
             "cluster.slurm",
-            sbatch.OPTIONS,
+            slurm.OPTIONS,
         ),
     )
 }
@@ -112,12 +113,11 @@ def withdraw(run: Run) -> bool:
     Otherwise the order in its folder has to do.
     """
     waits = run.status in ("queued", "stale")
-    holder = run.progress.worker.job if run.progress and waits else ""
-    name, _, job = holder.partition(":")
-    if not job or name not in CHOICES:
+    job = parse_job(run.progress.worker.job) if run.progress and waits else None
+    if job is None or job.kind not in CHOICES:
         return False
     try:
-        return CHOICES[name].withdraw(RunFolder(run.path), job)
+        return CHOICES[job.kind].withdraw(RunFolder(run.path), job)
     except OSError:
         return False
 

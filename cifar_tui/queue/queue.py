@@ -11,7 +11,7 @@ from cifar_tui.queue.nodes import Node
 from cifar_tui.runs.control import BY_USER
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
-from cifar_tui.runs.record import Progress, Worker, this_worker
+from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.settings import SETTINGS
 from cifar_tui.spec.spec import RunSpec
 
@@ -175,11 +175,7 @@ class Backend(ABC):
     def _mark(self, folder: RunFolder) -> None:
         """Say in a run's folder that it waits here."""
         with contextlib.suppress(OSError):
-            folder.write_progress(Progress(worker=self._holder()))
-
-    def _holder(self) -> Worker:
-        """Who has a run that waits here, by which others know when it was left behind."""
-        return this_worker()
+            folder.write_progress(Progress(worker=this_worker()))
 
     def _say(self, problem: str) -> None:
         with self._changed:

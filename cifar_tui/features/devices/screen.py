@@ -11,7 +11,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue.cluster.slurm_nodes import Watch
+from cifar_tui.queue.cluster.slurm import find_nodes
 from cifar_tui.queue.machine import (
     GIB,
     Gpu,
@@ -22,7 +22,7 @@ from cifar_tui.queue.machine import (
     resident_memory,
     snapshot,
 )
-from cifar_tui.queue.nodes import Node, node_lines, totals
+from cifar_tui.queue.nodes import Node, Watch, node_lines, totals
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import this_host
 from cifar_tui.text import at_epoch, clock, plain, rate
@@ -56,7 +56,7 @@ class DevicesScreen(CifarScreen):
         self._reading = False
         self._in_use = False
         """Whether a cluster trains the runs."""
-        self._slurm = Watch("") if shutil.which("sinfo") else None
+        self._slurm = Watch(find_nodes) if shutil.which("sinfo") else None
         self._answer = Static("", id="answer", markup=False)
         self._gpus, self._cpu, self._runs, self._cluster = (
             Lines(id=name) for name in ("gpus", "cpu", "runs", "nodes")

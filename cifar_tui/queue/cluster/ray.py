@@ -20,7 +20,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.files import read_small
 from cifar_tui.queue import detached
 from cifar_tui.queue.cluster import cluster
-from cifar_tui.queue.cluster.adapter import Refused, Silent, State, parse_job
+from cifar_tui.queue.cluster.adapter import Job, Refused, Silent, State
 from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.nodes import Node
 from cifar_tui.queue.queue import Backend
@@ -84,10 +84,9 @@ def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
     return ClusterQueue(runs, Ray(runs, wish.options)), []
 
 
-def withdraw(folder: RunFolder, text: str) -> bool:
+def withdraw(folder: RunFolder, job: Job) -> bool:
     """Stop a run whose actor has not begun, or whose cluster is gone; tells whether it was so."""
-    job = parse_job(f"{NAME}:{text}")
-    if job is None or not find_spec("ray"):
+    if not find_spec("ray"):
         return False
     if not takes_calls(job.where):
         return end(folder, "stopped", BY_USER)

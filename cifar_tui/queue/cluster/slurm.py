@@ -1,64 +1,106 @@
-"""The Slurm backend: a cluster's queue trains the runs, with or without this program.
+"""Runs on a Slurm cluster: array jobs, by its own commands alone, without a shell between."""
 
-Runs are queued as array jobs by plain `sbatch`; what becomes of them is read from their folders.
-"""
-
-import contextlib
+import os
+import re
+import shlex
 import shutil
-import threading
-import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue.cluster import sbatch, squeue
-from cifar_tui.queue.cluster.slurm_fate import (
-    GAVE_WAY,
-    NAME,
-    Absence,
-    cancel_all_waiting,
-    cancel_waiting,
-    job_of,
-    verdict,
-    withdraw,
-)
-from cifar_tui.queue.cluster.slurm_nodes import Watch
+from cifar_tui.queue.cluster import cluster
+from cifar_tui.queue.cluster.adapter import Job, Refused, Silent, State
+from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.nodes import Node
 from cifar_tui.queue.queue import Backend
-from cifar_tui.runs.control import end, lost, requeue
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import Run, Runs, read_progress
-from cifar_tui.runs.record import Progress, Worker, this_worker, waiting_job
 from cifar_tui.spec.spec import RunSpec
+from cifar_tui.text import plain
+from cifar_tui.training.process import program
 
 if TYPE_CHECKING:
     from cifar_tui.queue.choices import Wish
 
+NAME = "slurm"
+WORD = r"[A-Za-z0-9_][\w.,:@+-]*"
+COUNT = r"[1-9]\d{0,5}"
+TIME = r"\d+(:\d\d?){0,2}|\d+-\d\d?(:\d\d?){0,2}"
+FLAGS = {
+    "partition": ("--partition", WORD, "as in gpu"),
+    "account": ("--account", WORD, "which pays"),
+    "qos": ("--qos", WORD, "as in long"),
+    "time": ("--time", TIME, "limit of a turn, as in 4:00:00; a run goes on in its next"),
+    "gpus": ("--gpus", rf"({WORD}:)?{COUNT}", "of each run, as in 1 or a100:1"),
+    "gres": ("--gres", WORD, "as in shard:1"),
+    "cpus": ("--cpus-per-task", COUNT, "cores of each run"),
+    "mem": ("--mem", r"\d{1,9}[KMGT]?", "of each run, as in 8G"),
+}
+"""Our options that are one of sbatch's: its flag, what its value looks like, and its help."""
+AT_ONCE, MORE = "at_once", "sbatch"
+OPTIONS = {
+    **{name: help for name, (_, _, help) in FLAGS.items()},
+    AT_ONCE: "runs at a time, of those queued together",
+    MORE: "its other flags, as in --nice=10",
+}
+OURS = (
+    *("array", "chdir", "clusters", "error", "gid", "help", "hold", "input", "job-name"),
+    *("no-requeue", "open-mode", "output", "parsable", "quiet", "requeue", "signal", "test-only"),
+    *("uid", "usage", "wait", "wrap"),
+)
+"""Arguments of sbatch on which the runs' jobs depend."""
+JOB_NAME = "cifar-tui"
+LOGS = ".slurm"
+"""Beside the runs: what jobs could not write into a run's folder."""
+NOTICE = 60
+"""Seconds before its time limit at which a job is told of it."""
+AT_A_TIME = 500
+"""Jobs named in one command, whose arguments have a limit."""
+SUBMIT_WITHIN, ANSWER_WITHIN = 60.0, 15.0
+"""Seconds that sbatch and the other commands may take."""
+CHANGES_ANSWERS = ("SQUEUE_", "SINFO_", "SCANCEL_", "SBATCH_WAIT", "SBATCH_ARRAY")
+"""How names of variables begin by which a user changes what the commands do or print."""
+SILENCE = re.compile(r"contact|timed out|communication|backup controller", re.I)
 
-__all__ = ["Slurm", "make", "why_not", "withdraw"]
-LOOK_EVERY, ASK_EVERY, SEARCH_EVERY = 1.0, 15.0, 60.0
-"""Seconds between two looks at the folders, questions to Slurm, and searches for others' jobs."""
-AT_A_LOOK = 200
-"""Folders of waiting runs that are looked at in turn at each look."""
-SETTLE = 0.3
-"""Seconds without another run after which those queued make an array."""
-LOST_AFTER = 60.0
-"""Seconds after which a job that Slurm does not know is given up; a shared folder may lag."""
-LEAVE_WITHIN = 2.0
-"""Seconds that an answer may take which nobody waits for any more."""
+
+FIELDS = "JobArrayID:40|,State:20|,RestartCnt:10|,Reason:80"
+SHOW = ("scontrol", "--oneliner", "show", "job")
+LARGEST_ARRAY = 1000
+"""Slurm's MaxArraySize is 1001 unless it was changed; larger arrays would bring nothing."""
+FORGOTTEN = re.compile("Invalid job id|not found")
+"""What Slurm says of a job that it knows nothing of, also where it knows others of its array."""
+PING_WITHIN = 3.0
+"""Seconds in which Slurm's controller has to show that it is there."""
+ENDED = (
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
+    *("PREEMPTED", "REVOKED", "TIMEOUT"),
+)
+"""States that a job does not leave by itself."""
+NODE_FIELDS = ("StateLong", "CPUsState", "Memory", "AllocMem", "Gres", "GresUsed", "NodeList")
+"""A bar ends each but the last; without a number none is cut off."""
+MIB = 2**20
+WORKING = ("idle", "mixed", "allocated", "completing", "planned")
+"""States in which a node takes work, or will when a job there has ended."""
+AWAY = "*$@^!"
+"""Marks after a state: not responding, maintenance, reboot asked for and begun, powering off."""
+SHARES = ("shard", "mps")
+"""What Slurm divides GPUs into."""
+FATES = 20
+"""Jobs that squeue does not know which are looked up at a time."""
 NO_WORRY = {"", "None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime", "Cleaning"}
 """Why a job waits that will start by itself."""
-AGAIN = 3
-"""So often a run gets another job in place of one that gave way."""
+GAVE_WAY = ("BOOT_FAIL", "COMPLETED", "NODE_FAIL", "PREEMPTED", "TIMEOUT")
+"""States of a job that ended before its run did, through no fault of the run."""
 
 
 def why_not(options: Mapping[str, str]) -> str:
     """Slurm can be used where its commands are and its controller answers."""
     if not all(map(shutil.which, ("sbatch", "squeue", "scontrol", "scancel"))):
         return "sbatch is not here; run cifar-tui on a login node (ssh) of a Slurm cluster."
-    return "" if squeue.is_there() else "Slurm's controller is silent; `scontrol ping` says more."
+    return "" if is_there() else "Slurm's controller is silent; `scontrol ping` says more."
 
 
 def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
@@ -66,80 +108,74 @@ def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
     if wish.devices or wish.together:
         flag = "--devices" if wish.devices else "--together"
         raise UserError(f"{flag} is not for Slurm, whose option gpus gives each run its device.")
-    sbatch.check_options(wish.options)
-    return Slurm(runs, wish.options), []
+    check_options(wish.options)
+    return ClusterQueue(runs, Slurm(runs, wish.options)), []
 
 
-class Slurm(Backend):
-    """Hands runs to Slurm and looks after them; a thread of its own does all that asks Slurm.
+def withdraw(folder: RunFolder, job: Job) -> bool:
+    """Stop a run whose job has not begun; tells whether it was so."""
+    return cluster.withdraw(Slurm(folder.path.parent, {}), folder, job)
 
-    Runs of the folder that another program of this user has handed in are looked after, too.
-    """
+
+class Slurm:
+    """The Slurm that is here, as a queue asks it."""
+
+    name, title = NAME, "Slurm"
 
     def __init__(self, runs: Path, options: Mapping[str, str]) -> None:
-        super().__init__()
-        self._runs = Runs(runs)
+        self._runs = runs
         self._options = options
-        self._limit = sbatch.limit_of(options)
-        self._site: squeue.Site | None = None
-        self._jobs: dict[str, str] = {}
-        """The job of each run that was handed in."""
-        self._begun: set[str] = set()
-        """Runs whose job has begun by Slurm's word."""
-        self._again: Counter[str] = Counter()
-        """How often a run got another job."""
-        self._unwanted: set[str] = set()
-        """Jobs of runs that were dropped."""
-        self._holding = False
-        """Whether Slurm was told to hold what waits."""
-        self._refusal = ""
-        """Why Slurm did not take the runs; no more are handed in until told to go on."""
-        self._worry = ""
-        """Why Slurm does not get on with those it has."""
-        self._deaf = False
-        """Whether Slurm gave no answer in this round."""
-        self._gone, self._deleted = Absence(LOST_AFTER), Absence(LOST_AFTER)
-        self._next_question = self._next_search = 0.0
-        self._turn = 0
-        self._over = False
-        self._watch = Watch(options.get("partition", ""))
-        self._thread = threading.Thread(target=self._work, name="slurm", daemon=True)
+        self._where, self._largest_array = "", 0
 
-    def start(self) -> None:
-        """Begin handing in and looking."""
-        self._thread.start()
-        self.ready.set()
+    def where(self) -> str:
+        if not self._largest_array:
+            self._where, self._largest_array = site()
+        return self._where
 
-    @property
-    def alive(self) -> bool:
-        """Whether it looks after runs; they are trained without it, too."""
-        with self._changed:
-            return self._thread.is_alive() and not (self._closing and self._is_settled())
+    def submit(self, folders: Sequence[RunFolder]) -> list[str]:
+        """Queue an array with a job for each run, of those that one may have.
 
-    @property
-    def outlives(self) -> bool:
-        """Slurm trains on when this program ends."""
-        return True
+        `--requeue` lets Slurm itself start a job anew whose node was lost or taken.
+        """
+        self.where()
+        run_ids = [folder.id for folder in folders[: self._largest_array]]
+        runs = self._runs.resolve()
+        if "\\" in str(runs) or not str(runs).isprintable():
+            raise Refused(
+                f"it cannot write beside runs in '{plain(str(runs))}'; use another --runs"
+            )
+        (runs / LOGS).mkdir(exist_ok=True)
+        limit = limit_of(self._options)
+        log = str(runs / LOGS).replace("%", "%%")
+        array = f"0-{len(run_ids) - 1}" + (f"%{limit}" if limit else "")
+        command = ["sbatch", "--parsable", f"--job-name={JOB_NAME}", f"--array={array}"]
+        command += ["--requeue", f"--output={log}/%A_%a.log", "--open-mode=append"]
+        command += [f"--signal=B:USR1@{NOTICE}", *check_options(self._options)]
+        answer = ask(command, script(run_ids, runs), seconds=SUBMIT_WITHIN)
+        number = answer.strip().partition(";")[0]
+        if not number.isdecimal():
+            raise Refused(f"sbatch answered '{answer.strip()[:100]}'")
+        return [f"{number}_{place}" for place in range(len(run_ids))]
 
-    @property
-    def slots(self) -> int:
-        """As many as Slurm finds room for, unless limited."""
-        return self._limit or squeue.LARGEST_ARRAY
+    def states(self, jobs: Collection[str]) -> dict[str, State]:
+        """How jobs are by squeue, and by scontrol those that it does not know."""
+        known = standings()
+        states = {}
+        for job, one in ((job, known[job]) for job in jobs if job in known):
+            reason = "" if one.reason in NO_WORRY else one.reason
+            states[job] = State("waiting", reason) if one.state == "PENDING" else State("running")
+        for job in islice((job for job in jobs if job not in known), FATES):
+            if (words := fate(job)) is not None:
+                states[job] = ended_state(job, words)
+        return states
 
-    @property
-    def held(self) -> bool:
-        """Whether the queue waits for `go_on`, also as Slurm did not take a run."""
-        with self._changed:
-            return self._held or bool(self._refusal)
-
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """Those of the partition, or all; looked at again while somebody wants to know."""
-        return self._watch.nodes
+    def cancel(self, jobs: Collection[str]) -> None:
+        names = sorted(jobs)  # not by state: that would take the whole array
+        for begin in range(0, len(names), AT_A_TIME):
+            ask(["scancel", "--quiet", *names[begin : begin + AT_A_TIME]])
 
     def find_nodes(self, seconds: float) -> tuple[Node, ...]:
-        """Ask for them at once; raises UserError without an answer."""
-        return self._watch.ask(seconds)
+        return find_nodes(seconds, self._options.get("partition", ""))
 
     def check(self, spec: RunSpec) -> None:
         """Raise UserError for a GPU by number: a job sees its own only, as the first."""
@@ -148,262 +184,215 @@ class Slurm(Backend):
                 f"A run names device {spec.device}; in Slurm each run has its own: take auto."
             )
 
-    def add(self, folder: RunFolder, *, place: int | None = None) -> None:
-        """Queue a run; raises UserError when it names a GPU by number."""
-        self.check(folder.spec())
-        with self._changed:
-            self._forget(folder.id)
-            self._refusal = ""
-        super().add(folder, place=place)
+    def close(self) -> None:
+        pass
 
-    def move(self, run_id: str, step: int) -> bool:
-        """Slurm's queue has its own order."""
+
+def check_options(options: Mapping[str, str]) -> list[str]:
+    """The arguments of sbatch that our options mean; raises UserError for a value that is none."""
+    arguments = []
+    for name, value in options.items():
+        if name in FLAGS:
+            flag, form, help = FLAGS[name]
+            if not re.fullmatch(form, value, re.ASCII):
+                raise UserError(f"Slurm's option {name} cannot be '{value}' ({help}).")
+            arguments.append(f"{flag}={value}")
+    limit_of(options)
+    return [*arguments, *_more(options.get(MORE, ""))]
+
+
+def limit_of(options: Mapping[str, str]) -> int:
+    """How many runs of an array may train at the same time, 0 for all; raises UserError."""
+    value = options.get(AT_ONCE, "")
+    if value and not re.fullmatch(COUNT, value):
+        raise UserError(f"Slurm's option {AT_ONCE} is a number of runs; got '{value}'.")
+    return int(value or 0)
+
+
+def _more(text: str) -> list[str]:
+    """Further arguments as a person typed them: only long flags, and none of ours."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"Slurm's option {MORE} cannot be read: {error}.") from None
+    for word in words:
+        flag = re.fullmatch(r"--([a-z][a-z-]*)(=.*)?", word)
+        if flag is None or not word.isprintable():
+            raise UserError(f"Slurm's option {MORE} takes flags like --nice=10; got '{word}'.")
+        if any(ours.startswith(flag[1]) for ours in OURS):
+            raise UserError(f"{word} cannot be given to sbatch: runs depend on it.")
+    return words
+
+
+def script(run_ids: Sequence[str], runs: Path) -> str:
+    """What each job of an array does: this program, on the run of its place."""
+    command = program("worker", "--in-slurm", "--runs", str(runs))
+    return (
+        "#!/bin/sh\n"
+        f"set -- {shlex.join(run_ids)}\n"
+        'shift "$SLURM_ARRAY_TASK_ID"\n'
+        f'exec {shlex.join(command)} "$1"\n'
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a job stands in the queue, in Slurm's words: PENDING and the reason, RUNNING, ..."""
+
+    state: str
+    reason: str = ""
+    restarts: int = 0
+
+
+def site() -> tuple[str, int]:
+    """The cluster's name, and how many jobs an array may have; raises Refused."""
+    told = dict(re.findall(r"^(\w+)\s*=\s*(\S+)", ask(["scontrol", "show", "config"]), re.M))
+    size = told.get("MaxArraySize", "")
+    most = int(size) - 1 if size.isdecimal() else LARGEST_ARRAY
+    return told.get("ClusterName", ""), min(max(1, most), LARGEST_ARRAY)
+
+
+def is_there() -> bool:
+    """Whether Slurm's controller answers."""
+    try:
+        return "UP" in ask(["scontrol", "ping"], seconds=PING_WITHIN)
+    except Refused:
         return False
 
-    def drop(self, run_id: str) -> bool:
-        """Take a waiting run out of the queue; tells whether it was there."""
-        with self._changed:
-            dropped = super().drop(run_id)
-            job = self._jobs.pop(run_id, "") if dropped else ""
-            if job:
-                self._unwanted.add(job)
-                self._changed.notify_all()
-        if job:
-            self._write_holder(RunFolder(self._runs.folder / run_id), this_worker())
-        return dropped
 
-    def hold(self) -> None:
-        """Let no waiting run start until `go_on`."""
-        with self._changed:
-            super().hold()
-            self._changed.notify_all()
+def standings() -> dict[str, Standing]:
+    """How the jobs stand that train runs, by their names; those that are gone are left out.
 
-    def go_on(self) -> None:
-        """Go on with the queue, and try once more what Slurm did not take."""
-        with self._changed:
-            self._refusal = ""
-            super().go_on()
+    Raises Silent when Slurm does not answer.
+    """
+    command = ["squeue", "--noheader", "--array", f"--name={JOB_NAME}"]
+    try:
+        answer = ask([*command, f"--Format={FIELDS}"])
+    except Refused as error:
+        raise Silent(str(error)) from None
+    lines = [line.split("|", 3) for line in answer.splitlines()]
+    return {
+        job.strip(): Standing(state.strip(), reason.strip(), int(restarts))
+        for job, state, restarts, reason in (line for line in lines if len(line) == 4)
+        if restarts.strip().isdecimal()
+    }
 
-    def join(self) -> None:
-        """Wait until it has ended, if it was ever started; when it closes, not for Slurm's word."""
-        if self._thread.ident is None:
-            return
-        with self._changed:
-            self._changed.wait_for(lambda: self._over or (self._closing and self._is_settled()))
-        self._thread.join(LEAVE_WITHIN)
 
-    def _is_settled(self) -> bool:
-        """Whether there is nothing that Slurm still has to be told."""
-        return not (self._unwanted or self._held != self._holding or self._fresh())
+def is_preempted(job: str) -> bool:
+    """Whether a job ends because another takes its place; raises Refused."""
+    return re.search(r"\bPreemptTime=\d", ask([*SHOW, job])) is not None
 
-    def _fresh(self) -> list[RunFolder]:
-        """The runs to hand in."""
-        if self._held or self._refusal:
-            return []
-        return [folder for folder in self._queue if folder.id not in self._jobs]
 
-    def _work(self) -> None:
-        """Closing hands in what was queued before, and leaves the jobs alone."""
-        try:
-            while self._go_round():
-                with self._changed:
-                    self._changed.wait_for(self._has_to_act, LOOK_EVERY)
-        finally:
-            with self._changed:
-                self._problem, self._over = self._refusal, True
-                self._changed.notify_all()
+def fate(job: str) -> str | None:
+    """How a job ended that squeue does not know, as in `FAILED 1:0`; empty when that is forgotten.
 
-    def _has_to_act(self) -> bool:
-        return bool(self._closing) or not (self._deaf or self._is_settled())
+    None for one that has not ended, or of which Slurm does not tell now.
+    """
+    try:
+        answer = ask([*SHOW, job])
+    except Refused as error:
+        return "" if FORGOTTEN.search(str(error)) else None
+    state = re.search(r"\bJobState=(\w+)", answer)
+    code = re.search(r"\bExitCode=(\S+)", answer)
+    return f"{state[1]} {code[1]}" if state and code and state[1] in ENDED else None
 
-    def _go_round(self) -> bool:
-        """Do once all there is to do; tells whether there will be more."""
-        closing, self._deaf = self._closing, False
-        if not (self._finishing or closing):
-            self._search()
-        self._hand_in()
-        self._tell()
-        if closing:
-            return False
-        self._look()
-        self._watch.look()
-        with self._changed:
-            waits = self._jobs or (self._queue and not self._refusal)
-            return not (self._finishing and (self._held or not waits))
 
-    def _know_site(self) -> squeue.Site:
-        """The Slurm that is here; raises Refused."""
-        self._site = self._site or squeue.site()
-        return self._site
+def ended_state(job: str, words: str) -> State:
+    """How a job ended, by what Slurm still knows.
 
-    def _search(self) -> None:
-        """Now and then: look after runs that others have handed in, held where they held them."""
-        now, first = time.monotonic(), not self._next_search
-        if now < self._next_search:
-            return
-        try:
-            cluster = self._know_site().cluster
-            found = {run.id: job for run in self._runs.all() if (job := job_of(run, cluster))}
-            standings = squeue.standings() if found else {}
-        except (UserError, sbatch.Refused) as error:
-            self._deaf, self._worry = True, f"Cannot look after earlier runs: {error}"
-            return
-        self._next_search = now + SEARCH_EVERY
-        reasons = [s.reason for j in found.values() if (s := standings.get(j)) and s.waits]
-        with self._changed:
-            for run_id in found.keys() - set(self.own):
-                self._jobs[run_id] = found[run_id]
-                self._queue.append(RunFolder(self._runs.folder / run_id))
-            if first and reasons and set(reasons) == {"JobHeldUser"}:
-                self._held = self._holding = not self._fresh()
+    It forgets a job of an array at once that was cancelled before its turn.
+    """
+    if words.startswith("CANCELLED"):
+        return State("cancelled")
+    reason = f"{words or 'it has forgotten why'}; see {LOGS}/{job}.log"
+    if not words:
+        return State("forgotten", reason)
+    return State("lost" if words.startswith(GAVE_WAY) else "ended", reason)
 
-    def _hand_in(self) -> None:
-        """Queue the new runs, those added together as an array; where Slurm refuses, say why."""
-        with self._changed:
-            fresh = self._fresh()
-            while fresh and not self._closing and self._changed.wait(SETTLE):
-                fresh = self._fresh()
-        try:
-            while fresh:
-                most = self._know_site().largest_array
-                part, fresh = fresh[:most], fresh[most:]
-                ids = [folder.id for folder in part]
-                jobs = sbatch.submit(ids, self._runs.folder, self._options)
-                for folder, job in zip(part, jobs, strict=True):
-                    self._note(folder, job)
-        except (sbatch.Refused, OSError) as error:
-            with self._changed:
-                self._refusal = f"Slurm does not take the runs: {error}"
 
-    def _note(self, folder: RunFolder, job: str) -> None:
-        """Remember a run's job, and say in its folder that it waits there, unless it has begun."""
-        with self._changed:
-            if folder not in self._queue:
-                self._unwanted.add(job)
-                return
-            self._jobs[folder.id] = job
-        progress = read_progress(folder.path)
-        if progress is not None and progress.worker == this_worker():
-            named = squeue.Job(job, self._know_site().cluster)
-            self._write_holder(folder, waiting_job(f"{NAME}:{named}"))
+def find_nodes(seconds: float, partition: str = "") -> tuple[Node, ...]:
+    """All nodes, or a partition's, as they are now; raises Refused, also after so many seconds."""
+    fields = ":|,".join(NODE_FIELDS)
+    command = ["sinfo", "--noheader", "--Node", f"--Format={fields}:"]
+    command += [f"--partition={partition}"] if partition else []
+    try:
+        return parse_nodes(ask(command, seconds=seconds))
+    except Refused as error:
+        raise Refused(f"Slurm does not tell of its nodes: {error}") from None
 
-    def _write_holder(self, folder: RunFolder, holder: Worker) -> None:
-        with contextlib.suppress(OSError):
-            folder.write_progress(Progress(worker=holder))
 
-    def _tell(self) -> None:
-        """Tell Slurm which jobs are not wanted any more, and whether the others may start."""
-        with self._changed:
-            unwanted, held = set(self._unwanted), self._held
-            waiting = [self._jobs[f.id] for f in self._queue if f.id in self._jobs]
-        try:
-            if unwanted:
-                cancel_all_waiting(unwanted)
-                with self._changed:
-                    self._unwanted -= unwanted
-            if held != self._holding:
-                if waiting:
-                    (sbatch.hold if held else sbatch.release)(waiting)
-                self._holding = held
-        except sbatch.Silent as error:
-            self._deaf, self._worry = True, f"Slurm does not answer: {error}"
-        except sbatch.Refused:  # some have begun or ended meanwhile
-            with self._changed:
-                self._unwanted -= unwanted
-                self._holding = held
+def parse_nodes(answer: str) -> tuple[Node, ...]:
+    """The nodes in sinfo's answer, each once, though it names them for every partition."""
+    nodes: dict[str, Node] = {}
+    for line in answer.splitlines():
+        fields = [field.strip() for field in line.split("|", len(NODE_FIELDS) - 1)]
+        if len(fields) == len(NODE_FIELDS) and fields[-1]:
+            nodes.setdefault(fields[-1], _node(*fields))
+    return tuple(nodes.values())
 
-    def _look(self) -> None:
-        """Sort the runs by what their folders say, of those that wait some at a time."""
-        gone = self._ask()
-        with self._changed:
-            jobs = dict(self._jobs)
-            training = {folder.id for folder in self._current}
-        waiting = sorted(jobs.keys() - training - self._begun)
-        begin = self._turn % max(1, len(waiting))
-        turn = [*waiting[begin:], *waiting[:begin]][:AT_A_LOOK]
-        self._turn = begin + AT_A_LOOK
-        for run_id in (training | set(turn) | self._begun) & jobs.keys():
-            self._look_at(RunFolder(self._runs.folder / run_id), jobs[run_id], gone)
-        if not (jobs or self._deaf):
-            self._worry = ""
-        self._say(self._refusal or self._worry)
 
-    def _look_at(self, folder: RunFolder, job: str, gone: set[str]) -> None:
-        run = self._runs.get(folder.id)
-        with contextlib.suppress(OSError, sbatch.Refused):
-            if run.status == "queued" and folder.read_order() == "stop":
-                cancel_waiting(folder, job)
-                run = self._runs.get(folder.id)
-            elif job in gone and not run.ended:
-                self._judge(folder, run, job)
-                run = self._runs.get(folder.id)
-        self._sort(folder, run, job)
+def _node(
+    state: str, cpus: str, memory: str, allocated: str, gres: str, used: str, name: str
+) -> Node:
+    taken, _, _, total = [_number(part) for part in f"{cpus}///".split("/")[:4]]
+    whole = _count(gres, "gpu")
+    size, held = _number(memory) * MIB, _number(allocated) * MIB
+    return Node(
+        name=name,
+        state=state,
+        cpus=total,
+        cpus_used=taken,
+        gpus=whole,
+        gpus_used=_taken_gpus(whole, gres, used) if whole else None,
+        memory=size if size > MIB else None,  # 1 MB stands for a node whose memory is not told
+        memory_used=held if held or not taken else None,  # it is 0 where memory is not shared out
+        usable=state.rstrip("*~#!%$@^-+") in WORKING and not set(state) & set(AWAY),
+    )
 
-    def _ask(self) -> set[str]:
-        """Now and then: what Slurm makes of the jobs; returns those it has not known for long."""
-        now = time.monotonic()
-        with self._changed:
-            ours = dict(self._jobs)
-        if now < self._next_question or not ours:
-            return set()
-        self._next_question = now + ASK_EVERY
-        try:
-            standings = squeue.standings()
-        except sbatch.Refused as error:
-            self._worry = f"Slurm does not answer: {error}"
-            return set()
-        found = {run_id: standings[job] for run_id, job in ours.items() if job in standings}
-        waiting = {run_id for run_id, standing in found.items() if standing.waits}
-        self._begun = ours.keys() - waiting
-        reasons = {found[run_id].reason for run_id in waiting} - NO_WORRY
-        reasons -= {"JobHeldUser"} if self._held else set()
-        self._worry = f"Slurm keeps runs waiting: {', '.join(sorted(reasons))}" if reasons else ""
-        self._let_go_of_deleted(ours)
-        return self._gone.note(set(ours.values()) - standings.keys())
 
-    def _judge(self, folder: RunFolder, run: Run, job: str) -> None:
-        """What becomes of the run of a job that Slurm does not have any more.
+def _taken_gpus(whole: int, gres: str, used: str) -> float:
+    """GPUs that jobs have, those of which they have a part in proportion."""
+    taken = float(_count(used, "gpu"))
+    for kind in SHARES:
+        parts = _count(gres, kind)
+        taken += whole * _count(used, kind) / parts if parts else 0
+    return min(taken, whole)
 
-        One that Slurm ended through no fault of the run gets another job in its place.
-        """
-        words = squeue.fate(job)
-        if words is None:
-            return
-        gave_way = words.startswith(GAVE_WAY) and folder.read_order() != "stop"
-        if not gave_way or self._again[run.id] >= AGAIN:
-            end(folder, *verdict(run, job, words))
-            return
-        self._again[run.id] += 1
-        with contextlib.suppress(UserError), self._changed:
-            requeue(lost(run), keep_order=True)
-            self._forget(run.id)
-            self._enqueue(folder)
 
-    def _sort(self, folder: RunFolder, run: Run, job: str) -> None:
-        """Move a run to those that wait, those in training, or out of our hands."""
-        with self._changed:
-            if self._jobs.get(folder.id) != job:
-                return
-            if run.ended and not run.problem:
-                self._forget(folder.id)
-            elif not run.problem:
-                here, there = self._current, self._queue
-                if run.status == "queued":
-                    here, there = there, here
-                there[:] = [one for one in there if one.id != folder.id]
-                if all(one.id != folder.id for one in here):
-                    here.append(folder)
+def _count(gres: str, kind: str) -> int:
+    """How many of a kind: 6 gpu in `gpu:a100:4(IDX:0-3),gpu:h100:2(S:0-1),shard:8`."""
+    items = [item.split(":") for item in re.sub(r"\([^()]*\)", "", gres).split(",")]
+    return sum(_number(item[-1]) if item[1:] else 1 for item in items if item[0] == kind)
 
-    def _let_go_of_deleted(self, jobs: Mapping[str, str]) -> None:
-        """Cancel the jobs of runs that have been missing for long from a folder that is there."""
-        here = (self._runs.folder / sbatch.LOGS).is_dir()
-        missing = [i for i in jobs if here and not (self._runs.folder / i).exists()]
-        for run_id in self._deleted.note(missing):
-            with self._changed:
-                self._unwanted.add(jobs[run_id])
-                self._forget(run_id)
 
-    def _forget(self, run_id: str) -> None:
-        if self._jobs.pop(run_id, None) is not None:
-            self._current = [folder for folder in self._current if folder.id != run_id]
-            self._queue = [folder for folder in self._queue if folder.id != run_id]
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
+
+
+def ask(command: Sequence[str], text: str = "", seconds: float = ANSWER_WITHIN) -> str:
+    """What one of Slurm's commands prints, given `text` to read; raises Refused.
+
+    It has a session of its own, so that Ctrl-C does not end it half done.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+            start_new_session=True,
+            env={k: v for k, v in os.environ.items() if not k.startswith(CHANGES_ANSWERS)},
+        )
+    except subprocess.TimeoutExpired:
+        raise Silent(f"{command[0]} gave no answer within {seconds:.0f} s") from None
+    except OSError as error:
+        raise Refused(f"cannot call {command[0]}: {error.strerror}") from None
+    if done.returncode:
+        said = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
+        said = said.splitlines()[-1]
+        kind = Silent if SILENCE.search(said) else Refused
+        raise kind(re.sub(rf"^{command[0]}: (error|fatal): ", "", said)[:300])
+    return done.stdout

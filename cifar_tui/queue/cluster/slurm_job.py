@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue.cluster import sbatch, squeue
-from cifar_tui.queue.cluster.slurm_fate import NAME
+from cifar_tui.queue.cluster import slurm
+from cifar_tui.queue.cluster.adapter import Refused, Silent, parse_job
 from cifar_tui.runs.control import end
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
@@ -49,7 +49,7 @@ def train_in_job(runs: Path, run_id: str) -> int:
     for notice in NOTICES:
         signal.signal(notice, lambda number, _: notices.append(number))
     name, before = job_name(), read_run(folder.path).summary.epochs_done
-    os.environ[JOB] = f"{NAME}:{squeue.Job(name, os.environ.get('SLURM_CLUSTER_NAME', ''))}"
+    os.environ[JOB] = f"{slurm.NAME}:{name}@{os.environ.get('SLURM_CLUSTER_NAME', '')}"
     os.environ["OMP_NUM_THREADS"] = os.environ.get("SLURM_CPUS_ON_NODE", "1")
     with tempfile.TemporaryDirectory(prefix="cifar-tui-") as locks:
         os.environ["CIFAR_TUI_LOCKS"] = locks  # Slurm shares out the devices
@@ -60,7 +60,7 @@ def train_in_job(runs: Path, run_id: str) -> int:
     summary = read_run(folder.path).summary
     with contextlib.suppress(OSError):
         if summary.status in ENDED:
-            _remove_empty(runs / sbatch.LOGS / f"{name}.log")
+            _remove_empty(runs / slurm.LOGS / f"{name}.log")
         elif (
             notices[:1] == [signal.SIGUSR1]
             and summary.epochs_done == before
@@ -111,14 +111,14 @@ def is_cancelled(name: str) -> bool:
         standing = _this_turn(name)
         if standing is None or standing.state in ("RUNNING", "PENDING", "REQUEUED"):
             return False
-        return not squeue.is_preempted(name)
-    except sbatch.Refused:
+        return not slurm.is_preempted(name)
+    except Refused:
         return False
 
 
-def _this_turn(name: str) -> squeue.Standing | None:
+def _this_turn(name: str) -> slurm.Standing | None:
     """How this job stands; None when Slurm is putting it back; raises Silent."""
-    standing = squeue.standings().get(name)
+    standing = slurm.standings().get(name)
     turn = int(os.environ.get("SLURM_RESTART_COUNT", 0))
     return None if standing is None or standing.restarts > turn else standing
 
@@ -126,12 +126,12 @@ def _this_turn(name: str) -> squeue.Standing | None:
 def _is_trained_elsewhere(folder: RunFolder, name: str) -> bool:
     """Whether the run, handed in twice, is in the hands of another job that runs."""
     progress = read_progress(folder.path)
-    other = squeue.parse_job(progress.worker.job.partition(":")[2]) if progress else None
+    other = parse_job(progress.worker.job) if progress else None
     if other is None or other.name == name:
         return False
     try:
-        standing = squeue.standings().get(other.name)
-    except sbatch.Silent:
+        standing = slurm.standings().get(other.name)
+    except Silent:
         return False
     return standing is not None and standing.state == "RUNNING"
 
@@ -141,8 +141,8 @@ def _come_back(folder: RunFolder, name: str) -> None:
     standing = _heard(lambda: _this_turn(name))
     if standing is not None and standing.state == "RUNNING":
         try:
-            _heard(lambda: sbatch.requeue(name))
-        except sbatch.Refused as error:
+            _heard(lambda: slurm.ask(["scontrol", "requeue", name]))
+        except Refused as error:
             end(folder, "stopped", f"gave way in Slurm, which does not queue it again: {error}")
 
 
@@ -151,7 +151,7 @@ def _heard(ask: Callable[[], Answer]) -> Answer:
     while True:
         try:
             return ask()
-        except sbatch.Silent:
+        except Silent:
             time.sleep(ASK_EVERY)
 
 

@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from cifar_tui.app import CifarApp
 from cifar_tui.features.live.screen import LiveScreen
-from cifar_tui.queue.cluster import sbatch
+from cifar_tui.queue.cluster import adapter, slurm
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
@@ -383,13 +383,15 @@ async def test_a_run_that_waits_in_slurm_is_stopped_at_once_with_another_backend
 
     def ask(command: Sequence[str], *_: object) -> str:
         askers.add(threading.current_thread())
+        if command[-1] == "7_0" and command[0] == "scontrol":
+            raise adapter.Refused("Invalid job id specified")
         if command[0] == "scontrol":
             return "ClusterName = trial\n"
         if command[0] == "scancel":
             waiting.clear()
         return "".join(f"{job}|PENDING|0|Priority\n" for job in waiting)
 
-    monkeypatch.setattr(sbatch, "ask", ask)
+    monkeypatch.setattr(slurm, "ask", ask)
     app = make_app(watch=folder.id)
     async with app.run_test(size=SMALL) as pilot:
         await wait_for(pilot, lambda: "slurm:7_0" in shown(app, "progress"))

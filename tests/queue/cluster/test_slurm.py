@@ -19,8 +19,8 @@ from cifar_tui.locks import Lock
 from cifar_tui.queue import choices as backends
 from cifar_tui.queue import train_run
 from cifar_tui.queue.choices import Wish, check_wish, make_backend
-from cifar_tui.queue.cluster import sbatch, slurm, slurm_job, squeue
-from cifar_tui.queue.cluster.slurm import Slurm
+from cifar_tui.queue.cluster import adapter, cluster, slurm, slurm_job
+from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.cluster.slurm_job import train_in_job
 from cifar_tui.runs.control import order
 from cifar_tui.runs.folder import RunFolder
@@ -50,20 +50,20 @@ class FakeSlurm:
     def ask(self, command: Sequence[str], text: str = "", seconds: float = 0) -> str:
         self.asked.append(list(command))
         if command[0] in self.silent:
-            raise sbatch.Silent("Unable to contact slurm controller")
+            raise adapter.Silent("Unable to contact slurm controller")
         if list(command[:3]) == ["scontrol", "show", "config"]:
             return "ClusterName             = trial\nMaxArraySize            = 1001\n"
         if list(command[:2]) == ["scontrol", "--oneliner"]:
             if command[-1] in self.jobs:
                 return f"JobId=1 JobState={self.jobs[command[-1]]} PreemptTime={self.preempted}"
             if self.fates.get(command[-1]) is None:
-                raise sbatch.Refused("slurm_load_jobs error: Invalid job id specified")
+                raise adapter.Refused("slurm_load_jobs error: Invalid job id specified")
             return f"JobId=1 JobState={self.fates[command[-1]]} ExitCode=0:0 RunTime=1"
         if command[0] == "sbatch":
             if len(self.named("sbatch")) > self.takes:
-                raise sbatch.Refused("Job violates the limit of QOS")
+                raise adapter.Refused("Job violates the limit of QOS")
             if self.refuses:
-                raise sbatch.Refused(self.refuses)
+                raise adapter.Refused(self.refuses)
             places = next(a for a in command if a.startswith("--array=")).partition("=")[2]
             count = int(places.partition("%")[0].partition("-")[2]) + 1
             number = 100 + len(self.named("sbatch"))
@@ -87,19 +87,19 @@ class FakeSlurm:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     found = FakeSlurm()
-    monkeypatch.setattr(sbatch, "ask", found.ask)
-    monkeypatch.setattr(slurm, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(slurm, "ASK_EVERY", 0.02)
-    monkeypatch.setattr(slurm, "SETTLE", 0.05)
+    monkeypatch.setattr(slurm, "ask", found.ask)
+    monkeypatch.setattr(cluster, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(cluster, "ASK_EVERY", 0.02)
+    monkeypatch.setattr(cluster, "SETTLE", 0.05)
     return found
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Slurm]]:
-    started: list[Slurm] = []
+def start(tmp_path: Path) -> Iterator[Callable[..., ClusterQueue]]:
+    started: list[ClusterQueue] = []
 
-    def begin(*folders: RunFolder, runs: Path = tmp_path, **options: str) -> Slurm:
-        started.append(Slurm(runs, options))
+    def begin(*folders: RunFolder, runs: Path = tmp_path, **options: str) -> ClusterQueue:
+        started.append(ClusterQueue(runs, slurm.Slurm(runs, options)))
         for folder in folders:
             started[-1].add(folder)
         started[-1].start()
@@ -151,13 +151,13 @@ def become(folder: RunFolder, status: str) -> None:
 )
 def test_an_option_that_sbatch_must_not_get_is_refused(option: str, value: str) -> None:
     with pytest.raises(UserError, match=r"[Ss]"):
-        sbatch.check_options({option: value})
+        slurm.check_options({option: value})
 
 
 def test_options_become_arguments_of_sbatch() -> None:
     options = {"partition": "gpu,long", "time": "1-12:00", "gpus": "a100:1", "at_once": "4"}
     more = {"sbatch": "--constraint='fast|big' --exclusive"}
-    assert sbatch.check_options(options | more) == [
+    assert slurm.check_options(options | more) == [
         *("--partition=gpu,long", "--time=1-12:00", "--gpus=a100:1"),
         *("--constraint=fast|big", "--exclusive"),
     ]
@@ -167,7 +167,7 @@ def test_the_script_names_the_run_of_its_place_whatever_its_folder_is_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.executable", "/bin/echo")
-    text = sbatch.script(["first", "$(touch x); 'b' \"c\""], tmp_path / "my runs")
+    text = slurm.script(["first", "$(touch x); 'b' \"c\""], tmp_path / "my runs")
     done = subprocess.run(
         ["/bin/sh"],
         input=text,
@@ -182,7 +182,7 @@ def test_the_script_names_the_run_of_its_place_whatever_its_folder_is_called(
 
 
 def test_runs_queued_together_are_one_array_and_wait_in_slurm(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path
+    fake: FakeSlurm, start: Callable[..., ClusterQueue], tmp_path: Path
 ) -> None:
     folders = make_runs(tmp_path, 3)
     backend = start(*folders, at_once="2", partition="gpu")
@@ -203,22 +203,20 @@ def test_runs_queued_together_are_one_array_and_wait_in_slurm(
     assert backend.outlives and backend.problem == ""
 
 
-def test_orders_reach_slurm(fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path) -> None:
+def test_orders_reach_slurm(
+    fake: FakeSlurm, start: Callable[..., ClusterQueue], tmp_path: Path
+) -> None:
     first, second, third = make_runs(tmp_path, 3)
     backend = start(first, second, third)
     until(lambda: look(third).progress.worker.job)  # type: ignore[union-attr]
-    backend.hold()
-    until(lambda: fake.named("scontrol", "uhold", "101_0,101_1,101_2"))
     assert backend.drop(first.id)
     order(look(second), "stop")
     until(lambda: look(second).status == "stopped" and fake.jobs.keys() == {"101_2"})
     until(lambda: backend.own == [third.id])
-    backend.go_on()
-    until(lambda: fake.named("scontrol", "release", "101_2"))
 
 
 def test_closing_hands_in_what_was_queued_and_cancels_nothing(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path
+    fake: FakeSlurm, start: Callable[..., ClusterQueue], tmp_path: Path
 ) -> None:
     (folder,) = make_runs(tmp_path, 1)
     backend = start(folder)
@@ -231,7 +229,7 @@ def test_closing_hands_in_what_was_queued_and_cancels_nothing(
 
 
 def test_a_refusal_holds_the_runs_until_they_are_tried_again(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path
+    fake: FakeSlurm, start: Callable[..., ClusterQueue], tmp_path: Path
 ) -> None:
     fake.refuses = "Invalid account"
     (folder,) = make_runs(tmp_path, 1)
@@ -245,11 +243,11 @@ def test_a_refusal_holds_the_runs_until_they_are_tried_again(
 
 def test_a_run_whose_job_is_gone_is_not_waited_for(
     fake: FakeSlurm,
-    start: Callable[..., Slurm],
+    start: Callable[..., ClusterQueue],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slurm, "LOST_AFTER", 0.1)
+    monkeypatch.setattr(cluster, "LOST_AFTER", 0.1)
     waiting, begun = make_runs(tmp_path, 2)
     backend = start(waiting, begun)
     until(lambda: look(begun).progress.worker.job)  # type: ignore[union-attr]
@@ -279,11 +277,11 @@ def handed_in(*folders: RunFolder) -> bool:
 
 def test_a_job_that_squeue_passes_over_but_slurm_has_is_not_given_up(
     fake: FakeSlurm,
-    start: Callable[..., Slurm],
+    start: Callable[..., ClusterQueue],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slurm, "LOST_AFTER", 0.0)
+    monkeypatch.setattr(cluster, "LOST_AFTER", 0.0)
     (folder,) = make_runs(tmp_path, 1)
     backend = start(folder)
     until(lambda: handed_in(folder))
@@ -300,15 +298,15 @@ def test_a_job_that_squeue_passes_over_but_slurm_has_is_not_given_up(
 @pytest.mark.parametrize("status", ["queued", "running"])
 def test_a_run_whose_job_gave_way_gets_another_but_not_for_ever(
     fake: FakeSlurm,
-    start: Callable[..., Slurm],
+    start: Callable[..., ClusterQueue],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     status: str,
 ) -> None:
-    monkeypatch.setattr(slurm, "LOST_AFTER", 0.0)
+    monkeypatch.setattr(cluster, "LOST_AFTER", 0.0)
     (folder,) = make_runs(tmp_path, 1)
     backend = start(folder)
-    for turn in range(1, slurm.AGAIN + 2):
+    for turn in range(1, cluster.RESUBMITS + 2):
         job = f"{100 + turn}_0"
         until(lambda job=job: job in fake.jobs)
         until(lambda: handed_in(folder))
@@ -317,13 +315,16 @@ def test_a_run_whose_job_gave_way_gets_another_but_not_for_ever(
         del fake.jobs[job]
     until(lambda: backend.own == [])
     assert look(folder).status == "crashed" and "PREEMPTED" in look(folder).summary.reason
-    assert len(fake.named("sbatch")) == slurm.AGAIN + 1
+    assert len(fake.named("sbatch")) == cluster.RESUBMITS + 1
 
 
 def test_what_slurm_took_goes_on_when_it_refuses_the_rest(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSlurm,
+    start: Callable[..., ClusterQueue],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(squeue, "LARGEST_ARRAY", 2)
+    monkeypatch.setattr(slurm, "LARGEST_ARRAY", 2)
     fake.takes = 1
     folders = make_runs(tmp_path, 3)
     backend = start(*folders)
@@ -331,7 +332,6 @@ def test_what_slurm_took_goes_on_when_it_refuses_the_rest(
     assert backend.held and fake.jobs.keys() == {"101_0", "101_1"}
     become(folders[0], "running")
     until(lambda: backend.training == [folders[0].id])
-    assert not fake.named("scontrol", "uhold")
     fake.takes = 100
     backend.go_on()
     until(lambda: handed_in(*folders))
@@ -339,7 +339,7 @@ def test_what_slurm_took_goes_on_when_it_refuses_the_rest(
 
 
 def test_a_folder_of_runs_that_is_away_for_a_moment_costs_no_job(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path
+    fake: FakeSlurm, start: Callable[..., ClusterQueue], tmp_path: Path
 ) -> None:
     (folder,) = make_runs(tmp_path / "runs", 1)
     backend = start(folder, runs=tmp_path / "runs")
@@ -351,37 +351,38 @@ def test_a_folder_of_runs_that_is_away_for_a_moment_costs_no_job(
     assert fake.jobs == {"101_0": "PENDING"} and backend.queued == [folder.id]
 
 
-def test_the_job_of_a_run_that_was_deleted_is_cancelled(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_was_deleted_is_let_go_of_once_its_job_has_ended(
+    fake: FakeSlurm,
+    start: Callable[..., ClusterQueue],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slurm, "LOST_AFTER", 0.1)
+    monkeypatch.setattr(cluster, "LOST_AFTER", 0.1)
     gone, stays = make_runs(tmp_path, 2)
     backend = start(gone, stays)
     until(lambda: handed_in(gone, stays))
-    (tmp_path / ".slurm").mkdir(exist_ok=True)
     shutil.rmtree(gone.path)
-    until(lambda: fake.jobs.keys() == {"101_1"})
-    assert backend.own == [stays.id]
+    fake.fates["101_0"] = "FAILED"
+    del fake.jobs["101_0"]
+    until(lambda: backend.own == [stays.id])
 
 
 def test_what_a_silent_slurm_could_not_be_told_it_is_told_later(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path
+    fake: FakeSlurm, start: Callable[..., ClusterQueue], tmp_path: Path
 ) -> None:
     first, second = make_runs(tmp_path, 2)
     backend = start(first, second)
     until(lambda: handed_in(first, second))
     fake.silent = {"squeue", "scontrol", "scancel"}
     assert backend.drop(first.id)
-    backend.hold()
     until(lambda: "does not answer" in backend.problem)
     assert fake.jobs.keys() == {"101_0", "101_1"}
     fake.silent.clear()
     until(lambda: fake.jobs.keys() == {"101_1"})
-    until(lambda: fake.named("scontrol", "uhold", "101_1"))
 
 
 def test_a_worry_about_slurm_is_no_failure_of_runs_that_were_trained(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path
+    fake: FakeSlurm, start: Callable[..., ClusterQueue], tmp_path: Path
 ) -> None:
     (folder,) = make_runs(tmp_path, 1)
     backend = start(folder)
@@ -395,9 +396,12 @@ def test_a_worry_about_slurm_is_no_failure_of_runs_that_were_trained(
 
 
 def test_closing_does_not_wait_for_an_answer(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSlurm,
+    start: Callable[..., ClusterQueue],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slurm, "LEAVE_WITHIN", 0.01)
+    monkeypatch.setattr(cluster, "LEAVE_WITHIN", 0.01)
     (folder,) = make_runs(tmp_path, 1)
     backend = start(folder)
     until(lambda: handed_in(folder))
@@ -406,9 +410,9 @@ def test_closing_does_not_wait_for_an_answer(
     def silent(command: Sequence[str], text: str = "", seconds: float = 0) -> str:
         asked.set()
         answer.wait(PATIENCE)
-        raise sbatch.Silent("no answer")
+        raise adapter.Silent("no answer")
 
-    monkeypatch.setattr(sbatch, "ask", silent)
+    monkeypatch.setattr(slurm, "ask", silent)
     assert asked.wait(PATIENCE)
     backend.close()
     backend.join()
@@ -417,9 +421,12 @@ def test_closing_does_not_wait_for_an_answer(
 
 
 def test_runs_that_another_program_hands_in_later_are_looked_after(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSlurm,
+    start: Callable[..., ClusterQueue],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slurm, "SEARCH_EVERY", 0.02)
+    monkeypatch.setattr(cluster, "SEARCH_EVERY", 0.02)
     fake.silent = {"scontrol"}
     backend = start()
     until(lambda: "Unable to contact" in backend.problem)
@@ -436,10 +443,13 @@ def test_runs_that_another_program_hands_in_later_are_looked_after(
 
 
 def test_many_waiting_runs_are_looked_at_in_turn(
-    fake: FakeSlurm, start: Callable[..., Slurm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSlurm,
+    start: Callable[..., ClusterQueue],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slurm, "AT_A_LOOK", 2)
-    monkeypatch.setattr(slurm, "ASK_EVERY", 1000.0)
+    monkeypatch.setattr(cluster, "AT_A_LOOK", 2)
+    monkeypatch.setattr(cluster, "ASK_EVERY", 1000.0)
     folders = make_runs(tmp_path, 7)
     backend = start(*folders)
     until(lambda: handed_in(*folders))
@@ -480,13 +490,13 @@ def test_a_job_has_a_fate_once_it_has_ended_or_is_forgotten(
     (tmp_path / "scontrol").write_text(f"#!/bin/sh\n{answer}\n")
     (tmp_path / "scontrol").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert squeue.fate("1_2") == fate
+    assert slurm.fate("1_2") == fate
 
 
 def test_lines_of_squeue_that_are_none_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = "CLUSTER: trial\n\n12_3|RUNNING|1|None\n12_4|PENDING|n/a|x\nslurm_load_jobs: odd\n"
-    monkeypatch.setattr(sbatch, "ask", lambda *_, **__: answer)
-    assert squeue.standings() == {"12_3": squeue.Standing("RUNNING", "None", 1)}
+    monkeypatch.setattr(slurm, "ask", lambda *_, **__: answer)
+    assert slurm.standings() == {"12_3": slurm.Standing("RUNNING", "None", 1)}
 
 
 def test_ctrl_c_and_variables_of_the_user_do_not_reach_slurms_commands(
@@ -494,17 +504,17 @@ def test_ctrl_c_and_variables_of_the_user_do_not_reach_slurms_commands(
 ) -> None:
     monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
     monkeypatch.setenv("SBATCH_PARTITION", "gpu")
-    said = sbatch.ask(["sh", "-c", "env; ps -o sid= -p $$"]).splitlines()
+    said = slurm.ask(["sh", "-c", "env; ps -o sid= -p $$"]).splitlines()
     assert "SBATCH_PARTITION=gpu" in said
     assert not [line for line in said if line.startswith("SQUEUE_")]
     assert int(said[-1]) != os.getsid(0)
 
 
-def test_thousands_of_jobs_are_named_in_several_commands(fake: FakeSlurm) -> None:
-    sbatch.hold([f"1234567_{place}" for place in range(1200)])
-    told = [command[-1].split(",") for command in fake.named("scontrol", "uhold")]
-    assert [len(jobs) for jobs in told] == [500, 500, 200]
-    assert len({job for jobs in told for job in jobs}) == 1200
+def test_thousands_of_jobs_are_named_in_several_commands(fake: FakeSlurm, tmp_path: Path) -> None:
+    fake.jobs = {f"1234567_{place}": "PENDING" for place in range(1200)}
+    slurm.Slurm(tmp_path, {}).cancel(list(fake.jobs))
+    assert [len(command) - 2 for command in fake.named("scancel")] == [500, 500, 200]
+    assert not fake.jobs
 
 
 @pytest.fixture
@@ -650,10 +660,10 @@ def test_slurm_is_offered_where_it_is_and_takes_its_own_options_only(
     with pytest.raises(UserError, match="login node"):
         check_wish(Wish("slurm"))
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(sbatch, "ask", lambda *_, **__: "Slurmctld(primary) at host is DOWN")
+    monkeypatch.setattr(slurm, "ask", lambda *_, **__: "Slurmctld(primary) at host is DOWN")
     with pytest.raises(UserError, match="controller is silent; `scontrol ping`"):
         check_wish(Wish("slurm"))
-    monkeypatch.setattr(sbatch, "ask", lambda *_, **__: "Slurmctld(primary) at host is UP")
+    monkeypatch.setattr(slurm, "ask", lambda *_, **__: "Slurmctld(primary) at host is UP")
     backend, _ = make_backend(tmp_path, Wish("slurm", options={"gpus": "1"}))
     with pytest.raises(UserError, match="names device cuda:1"):
         backend.check(RunSpec(device="cuda:1"))

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue.cluster import sbatch, slurm, slurm_nodes
+from cifar_tui.queue import nodes
+from cifar_tui.queue.cluster import adapter, cluster, slurm
+from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.cluster.slurm import Slurm
 from cifar_tui.queue.nodes import Node
 from tests.conftest import Command
@@ -24,7 +26,7 @@ idle|0/2/0/2|1|0|(null)|gpu:0,shard:0|plain
 
 
 def parse(*fields: str) -> Node:
-    (node,) = slurm_nodes.parse_nodes("|".join(fields) + "\n")
+    (node,) = slurm.parse_nodes("|".join(fields) + "\n")
     return node
 
 
@@ -34,7 +36,7 @@ def gpus(gres: str, used: str) -> tuple[float, float | None]:
 
 
 def test_each_node_is_there_once_with_its_figures() -> None:
-    assert slurm_nodes.parse_nodes(ANSWER) == (
+    assert slurm.parse_nodes(ANSWER) == (
         Node("vm", "mixed", 2, 1, 2, 1, 2000 * MIB, 500 * MIB),
         Node("gpu1", "down", 64, 0, 4, 0, 512_000 * MIB, 0, usable=False),
         Node("plain", "idle", 2, 0, memory_used=0),
@@ -96,7 +98,7 @@ def test_room_is_a_core_and_a_gpu_or_a_part_of_one(
     "answer", ["", "\n \n", "sinfo: error: slurm_load\n", "idle|0/2\n", "a|b|c|d|e|f|\n"]
 )
 def test_what_is_no_answer_has_no_nodes(answer: str) -> None:
-    assert slurm_nodes.parse_nodes(answer) == ()
+    assert slurm.parse_nodes(answer) == ()
 
 
 def test_figures_that_are_none_count_as_nothing() -> None:
@@ -116,16 +118,16 @@ class Sinfo:
             return ""
         self.asked += 1
         if self.silent:
-            raise sbatch.Refused("sinfo gave no answer within 20 s")
+            raise adapter.Refused("sinfo gave no answer within 20 s")
         return ANSWER
 
 
 @pytest.fixture
 def sinfo(monkeypatch: pytest.MonkeyPatch) -> Sinfo:
     found = Sinfo()
-    monkeypatch.setattr(sbatch, "ask", found.ask)
-    monkeypatch.setattr(slurm, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr(slurm_nodes, "EVERY", 0.01)
+    monkeypatch.setattr(slurm, "ask", found.ask)
+    monkeypatch.setattr(cluster, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(nodes, "LOOK_EVERY", 0.01)
     return found
 
 
@@ -141,7 +143,7 @@ def until(condition: Callable[[], object]) -> None:
 def test_the_nodes_are_asked_for_only_while_somebody_wants_to_know(
     sinfo: Sinfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = Slurm(tmp_path, {})
+    backend = ClusterQueue(tmp_path, Slurm(tmp_path, {}))
     looks = threading.Semaphore(0)
     look = backend._watch.look
 
@@ -158,7 +160,7 @@ def test_the_nodes_are_asked_for_only_while_somebody_wants_to_know(
         until(lambda: [node.name for node in backend.nodes] == ["vm", "gpu1", "plain"])
         sinfo.silent = True
         until(lambda: backend.nodes == ())
-        monkeypatch.setattr(slurm_nodes, "UNTIL", 0.0)
+        monkeypatch.setattr(nodes, "LOOK_UNTIL", 0.0)
         for _ in range(2):
             assert looks.acquire(timeout=60)
         before = sinfo.asked
@@ -174,7 +176,7 @@ def test_the_nodes_of_a_partition_are_asked_for_where_runs_go_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Sequence[str]] = []
-    monkeypatch.setattr(sbatch, "ask", lambda command, **_: asked.append(command) or ANSWER)
+    monkeypatch.setattr(slurm, "ask", lambda command, **_: asked.append(command) or ANSWER)
     assert len(Slurm(tmp_path, {"partition": "gpu"}).find_nodes(1)) == 3
     Slurm(tmp_path, {}).find_nodes(1)
     assert "--partition=gpu" in asked[0] and "--partition" not in " ".join(asked[1])

@@ -25,7 +25,7 @@ from cifar_tui.runs.control import order
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_meta, read_progress
-from cifar_tui.runs.record import this_host
+from cifar_tui.runs.record import this_host, this_worker
 from cifar_tui.spec.spec import RunSpec
 from tests.conftest import Command, json_lines
 
@@ -74,7 +74,7 @@ def end_all(known: Runs) -> None:
         if run.status in ("running", "paused", "queued", "stale"):
             order(run, "stop")
             withdraw(run)
-    until(lambda: all(run.ended for run in known.all()))
+    until(lambda: all(run.ended or not run.progress.worker.job for run in known.all()))
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -198,7 +198,7 @@ def test_runs_outlive_the_program_and_obey_another(
     assert [run.left_behind for run in known.all()] == [False] * 4
     third, fourth = second.queued
     assert second.drop(third)
-    until(lambda: known.get(third).left_behind)
+    assert (progress := known.get(third).progress) and progress.worker == this_worker()
     one, other = second.training
     order(known.get(one), "pause")
     until(lambda: known.get(one).status == "paused")

@@ -14,7 +14,8 @@ import pytest
 
 from cifar_tui.app import CifarApp
 from cifar_tui.files import LineReader
-from cifar_tui.queue.cluster import slurm
+from cifar_tui.queue.cluster import cluster
+from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.cluster.slurm import Slurm
 from cifar_tui.runs.control import order
 from cifar_tui.runs.events import read_epochs
@@ -56,7 +57,7 @@ def kinds(folder: RunFolder) -> list[str]:
 
 def figures(path: Path) -> list[tuple[float, ...]]:
     names = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc")
-    return [tuple(epoch[name] for name in names) for epoch in read_epochs(path)]
+    return [tuple(getattr(epoch, name) for name in names) for epoch in read_epochs(path)]
 
 
 def job_of(folder: RunFolder) -> str:
@@ -74,12 +75,12 @@ def runs(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def start(runs: Path) -> Iterator[Callable[..., Slurm]]:
+def start(runs: Path) -> Iterator[Callable[..., ClusterQueue]]:
     """Starts a backend over runs; it ends with the test."""
-    started: list[Slurm] = []
+    started: list[ClusterQueue] = []
 
-    def begin(*folders: RunFolder, **options: str) -> Slurm:
-        backend = Slurm(runs, options)
+    def begin(*folders: RunFolder, **options: str) -> ClusterQueue:
+        backend = ClusterQueue(runs, Slurm(runs, options))
         for folder in folders:
             backend.add(folder)
         backend.start()
@@ -115,14 +116,14 @@ def test_a_lab_of_six_gives_the_folders_that_the_thread_gives(
     "how", ["requeued", "preempted", "preempted for good", "at its time limit"]
 )
 def test_a_run_that_gives_way_goes_on_by_itself_to_the_same_numbers(
-    start: Callable[..., Slurm],
+    start: Callable[..., ClusterQueue],
     tmp_path: Path,
     tiny_course: Path,
     monkeypatch: pytest.MonkeyPatch,
     how: str,
 ) -> None:
-    monkeypatch.setattr(slurm, "ASK_EVERY", 0.5)
-    monkeypatch.setattr(slurm, "LOST_AFTER", 2.0)
+    monkeypatch.setattr(cluster, "ASK_EVERY", 0.5)
+    monkeypatch.setattr(cluster, "LOST_AFTER", 2.0)
     (folder,) = make_runs(tmp_path / "runs", tiny_course, epochs=60)
     backend = start(folder, partition="cheap" if how == "preempted for good" else "short")
     until(lambda: look(folder).summary.epochs_done >= 2)
@@ -148,8 +149,8 @@ def test_a_run_that_gives_way_goes_on_by_itself_to_the_same_numbers(
     assert figures(folder.path) == figures(whole.path)
 
 
-def test_runs_are_stopped_paused_and_held_as_everywhere(
-    start: Callable[..., Slurm], runs: Path, tiny_course: Path
+def test_runs_are_stopped_paused_and_dropped_as_everywhere(
+    start: Callable[..., ClusterQueue], runs: Path, tiny_course: Path
 ) -> None:
     folders = make_runs(runs, tiny_course, 4)
     first, second, third, fourth = folders
@@ -163,20 +164,15 @@ def test_runs_are_stopped_paused_and_held_as_everywhere(
     until(lambda: len(call("squeue", "--noheader", "--array").splitlines()) == 2)
     order(look(first), "pause")
     until(lambda: look(first).status == "paused")
-    backend.hold()
-    until(lambda: "JobHeldUser" in call("squeue", "--noheader", "--array"))
     order(look(first), "stop")
     until(lambda: look(first).status == "stopped")
-    until(lambda: backend.training == [])
-    assert backend.queued == [fourth.id] and backend.held
-    backend.go_on()
     until(lambda: look(fourth).status == "running")
     assert (look(second).summary.epochs_done, look(third).status) == (0, "queued")
     assert kinds(first)[-1] == "end" and kinds(second) == ["end"]
 
 
 async def test_every_node_is_shown_with_what_is_taken_and_our_runs_there(
-    start: Callable[..., Slurm], cifar: Command, runs: Path, tiny_course: Path
+    start: Callable[..., ClusterQueue], cifar: Command, runs: Path, tiny_course: Path
 ) -> None:
     first, second = make_runs(runs, tiny_course, 2)
     backend = start(first, second, gpus="pretend:1")
@@ -201,31 +197,30 @@ async def test_every_node_is_shown_with_what_is_taken_and_our_runs_there(
 
 
 def test_leaving_leaves_the_jobs_alone_and_a_program_that_comes_later_finds_them(
-    start: Callable[..., Slurm], runs: Path, tiny_course: Path
+    start: Callable[..., ClusterQueue], runs: Path, tiny_course: Path
 ) -> None:
     running, waiting = make_runs(runs, tiny_course, 2)
     backend = start(running, waiting, at_once="1")
     until(lambda: look(running).status == "running")
-    backend.hold()
-    until(lambda: "JobHeldUser" in call("squeue", "--noheader", "--array"))
     backend.close()
     backend.join()
     before = look(running).summary.epochs_done
     until(lambda: look(running).summary.epochs_done > before)
     later = start()
     until(lambda: later.training == [running.id] and later.queued == [waiting.id])
-    assert later.held
     order(look(running), "stop")
     until(lambda: later.own == [waiting.id])
-    later.go_on()
     until(lambda: look(waiting).status == "running")
 
 
 def test_a_run_whose_job_is_cancelled_is_stopped_whether_it_had_begun_or_not(
-    start: Callable[..., Slurm], runs: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., ClusterQueue],
+    runs: Path,
+    tiny_course: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slurm, "ASK_EVERY", 0.5)
-    monkeypatch.setattr(slurm, "LOST_AFTER", 2.0)
+    monkeypatch.setattr(cluster, "ASK_EVERY", 0.5)
+    monkeypatch.setattr(cluster, "LOST_AFTER", 2.0)
     running, waiting, killed = make_runs(runs, tiny_course, 3)
     backend = start(running, waiting, killed, at_once="1")
     until(lambda: look(running).summary.epochs_done >= 1)
