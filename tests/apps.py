@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cifar_tui.app import CifarApp
-from cifar_tui.queue.thread import Worker
+from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Point, Progress, this_worker
@@ -35,7 +35,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     made: list[CifarApp] = []
 
     def make(data: str = "demo", **options: Any) -> CifarApp:
-        app = CifarApp(tmp_path / "runs", data, Worker(), **options)
+        app = CifarApp(tmp_path / "runs", data, ThreadQueue(), **options)
         made.append(app)
         return app
 

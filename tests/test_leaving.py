@@ -17,7 +17,7 @@ import psutil
 import pytest
 from textual.widgets import Static
 
-from cifar_tui.queue.thread import Worker
+from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.record import Progress, this_worker
@@ -256,7 +256,7 @@ async def test_the_order_of_the_queue_can_be_changed_and_entries_dropped(
 async def test_runs_that_go_on_without_the_app_are_left_without_a_question(
     make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Worker, "outlives", True)
+    monkeypatch.setattr(ThreadQueue, "outlives", True)
     app = make_app()
     app.worker.add(RunFolder.create(tmp_path / "runs", RunSpec(data="demo")))
     app.worker.hold()

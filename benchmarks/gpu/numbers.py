@@ -16,12 +16,11 @@ from benchmarks.gpu.pieces import MIXED, Setup, apart, drive
 from benchmarks.gpu.results import Results
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.queue.machine import snapshot
-from cifar_tui.queue.train_run import check_run
 from cifar_tui.runs.events import EpochDone, Remark, RunEvent
 from cifar_tui.training.batched import Member, train_together
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.checkpoint import Checkpoint, load
-from cifar_tui.training.device import set_precision
+from cifar_tui.training.device import check_run, set_precision
 from cifar_tui.training.graphed import GraphedStep, make_step
 from cifar_tui.training.trainer import train
 

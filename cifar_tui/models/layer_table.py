@@ -39,7 +39,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ModelSummary:
     """All layers in the order they run, and the totals for one image.
 
     `separable_multiply_adds` is the total with every 3x3 convolution made depthwise separable.
@@ -64,7 +64,7 @@ class Answer:
     figures: tuple[float, ...]
 
 
-def summarise(model: nn.Module, input_shape: Shape = (3, 32, 32)) -> Summary:
+def summarise(model: nn.Module, input_shape: Shape = (3, 32, 32)) -> ModelSummary:
     """Run one black image of `input_shape` (C, H, W) through the model and note every layer.
 
     The model keeps its weights, BN statistics and training flags; it may be on the meta device.
@@ -82,7 +82,7 @@ def summarise(model: nn.Module, input_shape: Shape = (3, 32, 32)) -> Summary:
     finally:
         for hook in hooks:
             hook.remove()
-    return Summary(
+    return ModelSummary(
         layers=tuple(found),
         parameters=sum(p.numel() for p in model.parameters()),
         multiply_adds=sum(layer.multiply_adds for layer in found),
@@ -92,7 +92,7 @@ def summarise(model: nn.Module, input_shape: Shape = (3, 32, 32)) -> Summary:
     )
 
 
-def summarise_spec(spec: RunSpec) -> Summary:
+def summarise_spec(spec: RunSpec) -> ModelSummary:
     """Summarise the spec's network in milliseconds; draws no random numbers."""
     with torch.device("meta"):
         model = build_model(spec)
@@ -102,7 +102,7 @@ def summarise_spec(spec: RunSpec) -> Summary:
 ROW = ("layer", "input", "output", "weight", "params", "mult-adds", "separable")
 
 
-def rows(summary: Summary) -> list[tuple[str, ...]]:
+def rows(summary: ModelSummary) -> list[tuple[str, ...]]:
     """The columns ROW as text, for each layer with weights as in the report, and their totals.
 
     Shapes leave out the leading batch of one; `separable` is what a 3x3 convolution would cost as

@@ -46,7 +46,7 @@ ANY = Wish()
 
 
 @dataclass(frozen=True)
-class Choice:
+class BackendChoice:
     """One backend; its module has `why_not(options)`, a sentence with what would help, or nothing
     where it can be used, and `make(runs, wish)`, which raises UserError for what it cannot do."""
 
@@ -80,9 +80,11 @@ class Choice:
 CHOICES = {
     choice.name: choice
     for choice in (
-        Choice("thread", "one run after another in this program", "thread"),
-        Choice("processes", "a process for each of --devices, at the same time", "processes"),
-        Choice(
+        BackendChoice("thread", "one run after another in this program", "thread"),
+        BackendChoice(
+            "processes", "a process for each of --devices, at the same time", "processes"
+        ),
+        BackendChoice(
             "ray",
             "a Ray cluster, which trains on when this program ends",
             "cluster.ray",
@@ -92,7 +94,7 @@ CHOICES = {
                 "cpus_per_run": "1, and as many threads",
             },
         ),
-        Choice(
+        BackendChoice(
             "slurm",
             "jobs of a Slurm cluster, by its own commands alone",
             "cluster.slurm",
@@ -143,7 +145,7 @@ def split_options(text: str, backend: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def check_wish(wish: Wish) -> Choice:
+def check_wish(wish: Wish) -> BackendChoice:
     """The backend that a wish means; raises UserError for one that is not there or not usable."""
     choice = CHOICES.get(wish.name)
     if choice is None:

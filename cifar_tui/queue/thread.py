@@ -25,10 +25,10 @@ def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
     """One thread, on the device that each run's spec names."""
     if wish.devices:
         raise UserError("--devices needs --backend processes; a run alone takes --device.")
-    return Worker(together=wish.together), []
+    return ThreadQueue(together=wish.together), []
 
 
-class Worker(Backend):
+class ThreadQueue(Backend):
     """Trains queued runs in a thread made outside the app, and never waits for a screen.
 
     The thread is no daemon: the process lives until `close`, or until `finish` and an empty queue.
@@ -51,7 +51,7 @@ class Worker(Backend):
         Also where no turns on a device can be taken.
         """
         locks_folder()
-        from cifar_tui.queue.train_run import check_run
+        from cifar_tui.training.device import check_run
 
         check_run(spec)
 

@@ -14,33 +14,20 @@ from cifar_tui.data.loading import IMAGES
 from cifar_tui.locks import ASKED, Lock
 from cifar_tui.queue.turns import Turn, device_turn
 from cifar_tui.runs.control import BY_USER
-from cifar_tui.runs.events import (
-    Ended,
-    EpochDone,
-    Remark,
-    Resumed,
-    RunEvent,
-    Started,
-    read_epochs,
-)
+from cifar_tui.runs.events import Ended, EpochDone, Remark, Resumed, RunEvent, Started, point_at
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, save
-from cifar_tui.training.device import (
-    check_precision,
-    choose_device,
-    describe_environment,
-    slot_name,
-)
+from cifar_tui.training.device import choose_device, describe_environment, slot_name
 from cifar_tui.training.faults import (
     TRY_AGAIN,
-    Absence,
     DeviceLost,
     Gone,
     Mismatch,
+    MissingFolder,
     Preempted,
     Stopped,
     Unwritable,
@@ -59,15 +46,6 @@ READING_BEAT = 1.0
 """Seconds between two writes of the progress file while images are read."""
 HOLD = 60.0
 """Seconds for which a run that cannot be written keeps its device from others."""
-
-
-def check_run(spec: RunSpec) -> Dataset:
-    """Find out what would fail at once: raises UserError for device, precision or images.
-
-    Changes nothing of how this process computes, as another run may be in training in it.
-    """
-    check_precision(spec, choose_device(spec))
-    return IMAGES.open(spec.data)
 
 
 def perform(
@@ -116,7 +94,7 @@ class Performance:
         self._blocked = blocked
         self._progress = Progress(worker=this_worker())
         self._next_beat = 0.0
-        self._absence = Absence(folder.path)
+        self._missing = MissingFolder(folder.path)
         self._turn: Turn | None = None
         self._device = ""
         self._rate = Rate()
@@ -265,8 +243,7 @@ class Performance:
 
     def _point_at(self, epoch: int, best: Point | None) -> Point | None:
         """The metrics of the epoch that a run resumes from, where they are still known."""
-        told = (e.point for e in read_epochs(self._folder.path) if e.epoch == epoch)
-        known = (self.summary.last, best, *told)
+        known = (self.summary.last, best, point_at(self._folder.path, epoch))
         return next((point for point in known if point and point.epoch == epoch), None)
 
     def _changed(self, changes: dict[str, Any]) -> Summary:
@@ -393,7 +370,7 @@ class Performance:
 
     def _notice_absence(self) -> None:
         try:
-            self._absence.note()
+            self._missing.note()
         except Gone as error:
             self.summary = self._changed({"status": "crashed", "reason": str(error)})
             self._blocked(str(error))
@@ -405,7 +382,7 @@ class Performance:
         self._progress = self._progress.model_copy(update=changes)
         try:
             self._folder.write_progress(self._progress)
-            self._absence.over()
+            self._missing.over()
         except FileNotFoundError:
             self._notice_absence()
         except OSError:

@@ -176,6 +176,11 @@ def read_epochs(run: Path) -> list[EpochDone]:
     return epochs_of(read_new(LineReader(run / "events.jsonl")))
 
 
+def point_at(run: Path, epoch: int) -> Point | None:
+    """The metrics of an epoch of the run as it stands; None where they are not known."""
+    return next((done.point for done in read_epochs(run) if done.epoch == epoch), None)
+
+
 def epochs_of(events: Iterable[RunEvent], before: Iterable[EpochDone] = ()) -> list[EpochDone]:
     """The epochs that count, each once, in order; `before` are those known so far.
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from cifar_tui.data.dataset import Dataset
+from cifar_tui.data.loading import IMAGES
 from cifar_tui.errors import UserError
 from cifar_tui.runs.record import this_host
 from cifar_tui.spec.spec import RunSpec
@@ -266,3 +267,12 @@ def _git_commit(folder: Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() if found.returncode == 0 else None
+
+
+def check_run(spec: RunSpec) -> Dataset:
+    """Find out what would fail at once: raises UserError for device, precision or images.
+
+    Changes nothing of how this process computes, as another run may be in training in it.
+    """
+    check_precision(spec, choose_device(spec))
+    return IMAGES.open(spec.data)

@@ -147,7 +147,7 @@ def wait_for_runs(
         blocked("")
 
 
-class Absence:
+class MissingFolder:
     """Since when the folder of a run has been missing."""
 
     def __init__(self, folder: Path) -> None:

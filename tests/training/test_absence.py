@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.queue import train_run
-from cifar_tui.queue.thread import Worker
+from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
@@ -32,8 +32,8 @@ def make(runs: Path, data: Path, epochs: int, **settings: object) -> RunFolder:
     return RunFolder.create(runs, RunSpec(data=str(data), epochs=epochs, **settings))
 
 
-def start(*folders: RunFolder, together: bool = False) -> Worker:
-    worker = Worker(together=together)
+def start(*folders: RunFolder, together: bool = False) -> ThreadQueue:
+    worker = ThreadQueue(together=together)
     for folder in folders:
         worker.add(folder)
     worker.finish()

@@ -12,7 +12,7 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import IMAGES, open_dataset
 from cifar_tui.locks import Lock
 from cifar_tui.queue import train_run
-from cifar_tui.queue.thread import Worker
+from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
@@ -41,8 +41,8 @@ def first_run_fails(monkeypatch: pytest.MonkeyPatch) -> Fail:
     return arrange
 
 
-def two_runs(tmp_path: Path, data: Path) -> tuple[Worker, RunFolder, RunFolder]:
-    worker = Worker()
+def two_runs(tmp_path: Path, data: Path) -> tuple[ThreadQueue, RunFolder, RunFolder]:
+    worker = ThreadQueue()
     spec = RunSpec(data=str(data), epochs=1, batch_size=300)
     folders = [RunFolder.create(tmp_path, spec) for _ in range(2)]
     for folder in folders:

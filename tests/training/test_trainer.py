@@ -11,11 +11,11 @@ from torch import nn
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
-from cifar_tui.queue.train_run import check_run
 from cifar_tui.runs.events import CheckpointSaved, to_json
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint
+from cifar_tui.training.device import check_run
 from cifar_tui.training.optimiser import lr_at
 from cifar_tui.training.step import evaluate
 from cifar_tui.training.trainer import seeded_model, train

@@ -151,7 +151,7 @@ def lab_report(
 def _open_images(lab: Lab, scale: Scale, where: dict[str, Any], note: Any) -> ImageSet:
     """The very images that would be trained on; raises UserError for what would fail at once."""
     from cifar_tui.data.find import find
-    from cifar_tui.queue.train_run import check_run
+    from cifar_tui.training.device import check_run
 
     spec = lab.arms[0].spec(lab.name, scale, **where)
     said = find(spec.data).note

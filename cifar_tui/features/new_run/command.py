@@ -23,10 +23,10 @@ from cifar_tui.spec.settings import make_spec
 from cifar_tui.spec.spec import RunSpec
 
 if TYPE_CHECKING:
-    from cifar_tui.models.layer_table import Answer, Summary
+    from cifar_tui.models.layer_table import Answer, ModelSummary
 
 
-def print_summary(spec: RunSpec, summary: "Summary", answers: Sequence["Answer"]) -> None:
+def print_summary(spec: RunSpec, summary: "ModelSummary", answers: Sequence["Answer"]) -> None:
     """The layer table with totals, and the computation answers if asked for."""
     from cifar_tui.models.layer_table import ROW, rows
 

@@ -6,8 +6,8 @@ import pytest
 
 from cifar_tui.errors import UserError
 from cifar_tui.queue import processes
-from cifar_tui.queue.choices import Choice, parse_options, split_options
-from cifar_tui.queue.thread import Worker
+from cifar_tui.queue.choices import BackendChoice, parse_options, split_options
+from cifar_tui.queue.thread import ThreadQueue
 from tests.apps import MakeApp
 from tests.waiting import screen_text, wait_for
 
@@ -39,12 +39,12 @@ async def test_a_device_that_is_not_here_changes_nothing(make_app: MakeApp) -> N
 async def test_what_cannot_be_used_is_greyed_with_its_reason(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def why_not(choice: Choice, options: Mapping[str, str]) -> str:
+    def why_not(choice: BackendChoice, options: Mapping[str, str]) -> str:
         named = choice.name == "ray" and options.get("address") == "head:6379"
         usable = choice.name == "thread" or named
         return "" if usable else f"No {choice.name} here; buy some."
 
-    monkeypatch.setattr(Choice, "why_not", why_not)
+    monkeypatch.setattr(BackendChoice, "why_not", why_not)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("f11")
@@ -62,8 +62,8 @@ async def test_what_cannot_be_used_is_greyed_with_its_reason(
 async def test_a_comma_inside_of_a_value_stays_there(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Choice, "why_not", lambda choice, options: "")
-    monkeypatch.setattr("cifar_tui.app.make_backend", lambda runs, wish: (Worker(), ()))
+    monkeypatch.setattr(BackendChoice, "why_not", lambda choice, options: "")
+    monkeypatch.setattr("cifar_tui.app.make_backend", lambda runs, wish: (ThreadQueue(), ()))
     text = "partition=gpu,long, time=60,sbatch=--constraint=a,b --nice=10"
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -16,7 +16,7 @@ from cifar_tui.app import CifarApp
 from cifar_tui.features.devices.screen import DevicesScreen, Lines
 from cifar_tui.queue.machine import GIB, Gpu, Process, Snapshot
 from cifar_tui.queue.nodes import Node
-from cifar_tui.queue.thread import Worker
+from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Point, Progress, this_worker
@@ -279,7 +279,7 @@ async def test_on_a_cluster_the_runs_come_first_then_the_nodes_they_are_on(
     start(save_run(name="lab2-bn"), "cuda:0", host="gpu003.cluster.edu")
     start(save_run(name="lab2-lr"), "cuda:0", "paused", host="gpu003.cluster.edu")
     start(save_run(name="other"), "cuda:0", host="gpu002")
-    monkeypatch.setattr(Worker, "nodes", cluster(500))
+    monkeypatch.setattr(ThreadQueue, "nodes", cluster(500))
     app = make_app()
     async with app.run_test(size=size) as pilot:
         await show(pilot, lambda: CPU_ONLY)
@@ -304,7 +304,7 @@ async def test_nodes_come_and_go(
     make_app: MakeApp, save_run: SaveRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(save_run(name="lab2-bn"), "cuda:0", "paused", host="gpu001")
-    monkeypatch.setattr(Worker, "nodes", ())
+    monkeypatch.setattr(ThreadQueue, "nodes", ())
     app = make_app()
 
     def order() -> list[str]:
@@ -314,10 +314,10 @@ async def test_nodes_come_and_go(
     async with app.run_test(size=(80, 24)) as pilot:
         await show(pilot, lambda: CPU_ONLY)
         assert order()[1:] == ["Imaginary CPU", "lab2-bn  "]
-        monkeypatch.setattr(Worker, "nodes", cluster(2))
+        monkeypatch.setattr(ThreadQueue, "nodes", cluster(2))
         await wait_for(pilot, lambda: order() == ["lab2-bn  ", "gpu001  mixed", "Imaginary CPU"])
         assert lines(app)[0].endswith("; lab2-bn is paused on gpu001")
-        monkeypatch.setattr(Worker, "nodes", ())
+        monkeypatch.setattr(ThreadQueue, "nodes", ())
         await wait_for(pilot, lambda: order()[1:] == ["Imaginary CPU", "lab2-bn  "])
         assert lines(app)[0] == CPU_ONLY.reason
 
@@ -342,7 +342,7 @@ async def test_hostile_names_of_nodes_are_shown_and_not_obeyed(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes = (Node("[b]\x1b[2Jx", "\x07[/]", 8, 1), Node("a" * 300, "idle", 8, 1))
-    monkeypatch.setattr(Worker, "nodes", nodes)
+    monkeypatch.setattr(ThreadQueue, "nodes", nodes)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await show(pilot, lambda: CPU_ONLY)
