@@ -59,7 +59,6 @@ SCREENS = {
     "info": "inspect.screen.RunScreen",
     "layers": "new_run.dialog.LayersScreen",
     "backend": "devices.dialog.BackendDialog",
-    "archive": "storage.dialog.ArchiveDialog",
     "import": "import_.dialog.ImportDialog",
     "save": "save.dialog.SaveDialog",
     "export": "predict.dialog.ExportDialog",

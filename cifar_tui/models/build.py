@@ -1,6 +1,9 @@
 """The networks a run can train."""
 
-from torch import nn
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
 
 from cifar_tui.models.resnet import ResNet
 from cifar_tui.models.simplenn import SimpleNN
@@ -15,3 +18,12 @@ def build_model(spec: RunSpec) -> nn.Module:
     if spec.model == "resnet":
         return ResNet(spec.depth, spec.shortcut, spec.activation, spec.dropout, CLASSES)
     return SimpleNN(spec.batch_norm, spec.activation, spec.dropout, CLASSES)
+
+
+def with_weights(spec: RunSpec, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The spec's network with these very tensors; nothing is drawn, so a run in training beside it
+    keeps its chance."""
+    with torch.device("meta"):
+        model = build_model(spec)
+    model.load_state_dict(weights, assign=True)
+    return model

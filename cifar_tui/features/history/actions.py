@@ -5,7 +5,12 @@ from contextlib import contextmanager
 from functools import partial
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.history.dialog import AnnotateDialog, ColumnsDialog, GroupsDialog
+from cifar_tui.features.history.dialog import (
+    AnnotateDialog,
+    ArchiveDialog,
+    ColumnsDialog,
+    GroupsDialog,
+)
 from cifar_tui.features.history.rows import Refusal
 from cifar_tui.features.history.run_list import RunList
 from cifar_tui.query.fields import find_field, varying
@@ -123,7 +128,7 @@ def agree(runs: RunList) -> None:
 
 def archive(runs: RunList) -> None:
     """Write the runs into one file."""
-    runs.cifar.open("archive", runs.selection.some())
+    runs.app.push_screen(ArchiveDialog(runs.selection.some()))
 
 
 def import_(runs: RunList) -> None:
@@ -218,7 +223,6 @@ def _tell_outcome(runs: RunList, count: int, problems: list[str], done: str) -> 
 
 @contextmanager
 def _complaining(runs: RunList) -> Iterator[None]:
-    """Say what went wrong, and show the folders as they are now."""
     try:
         yield
     except UserError as error:

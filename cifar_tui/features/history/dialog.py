@@ -1,6 +1,7 @@
-"""What History asks for: a filter, columns, groups, and the name, tags and note of a run."""
+"""What History asks for: a filter, columns, groups, a run's name, tags and note, an archive."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import on
@@ -11,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick, UserError
 from cifar_tui.features.history.rows import (
     MARK,
     MARK_COLUMN,
@@ -20,13 +21,21 @@ from cifar_tui.features.history.rows import (
     fitting,
     format_of,
 )
+from cifar_tui.features.storage.core import (
+    archive_path,
+    archive_runs,
+    archived_text,
+    check_archive,
+    require_ended,
+)
 from cifar_tui.query.fields import FIELDS, METRICS, Field, Line, in_order
 from cifar_tui.query.filter import complete, value_text
 from cifar_tui.query.view import COLUMNS, LONGEST_FILTER, View
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.spec.settings import with_role
-from cifar_tui.text import plain
+from cifar_tui.text import plain, runs_text
+from cifar_tui.tui.jobs import FileDialog
 from cifar_tui.tui.row_table import RowTable, TableColumn
 from cifar_tui.tui.textual_internals import suggestion
 
@@ -92,16 +101,13 @@ class TickDialog(ModalScreen[Answer | None], Generic[Answer]):
         self.query_one(RowTable).show(self._names, texts)
 
     def title_words(self) -> str:
-        """What is asked."""
         raise NotImplementedError
 
     def about(self, name: str) -> str:
-        """A word on the row."""
         raise NotImplementedError
 
     @on(RowTable.RowSelected)
     def action_tick(self) -> None:
-        """Tick the row, or no longer."""
         name = self.query_one(RowTable).cursor_key
         if name is not None:
             self._ticked ^= {name}
@@ -147,7 +153,6 @@ class ColumnsDialog(TickDialog[tuple[str, ...]]):
         return [look.header for look, _ in fitting(fields, self._room)]
 
     def action_move(self, step: int) -> None:
-        """Move the row under the cursor up or down."""
         table = self.query_one(RowTable)
         here = table.cursor_row
         there = here + step
@@ -193,13 +198,11 @@ class GroupsDialog(TickDialog[tuple[tuple[str, ...], str]]):
         return self._values[name]
 
     def action_metric(self) -> None:
-        """Have the mean of the next metric."""
         place = GROUP_METRICS.index(self._metric) if self._metric in GROUP_METRICS else -1
         self._metric = GROUP_METRICS[(place + 1) % len(GROUP_METRICS)]
         self._draw()
 
     def action_none(self) -> None:
-        """Tick nothing."""
         self._ticked.clear()
         self._draw()
 
@@ -270,6 +273,35 @@ class AnnotateDialog(ModalScreen[bool]):
 
     def _complain(self, sentence: str) -> None:
         self.query_one("#problem", Static).update(sentence)
+
+
+class ArchiveDialog(FileDialog):
+    """One .zip of some runs."""
+
+    WORKING = "Archiving. Esc leaves, and nothing is written."
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        what = plain(runs[0].name) if len(runs) == 1 else runs_text(len(runs))
+        super().__init__(f"Archive {what} as .zip", archive_path(None, runs))
+        self._runs = list(runs)
+
+    def refusal(self) -> str:
+        try:
+            for run in self._runs:
+                require_ended(run)
+        except UserError as error:
+            return plain(str(error))
+        return ""
+
+    def checked(self, text: str) -> Path:
+        path = archive_path(Path(text) if text else None, self._runs)
+        check_archive(path, overwrite=True)
+        return path
+
+    def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
+        size = archive_runs(self._runs, path, overwrite=overwrite, tick=tick)
+        told = archived_text(self._runs, path, size)
+        return f"{told}\nI in History, or `cifar-tui runs unarchive FILE`, brings it in."
 
 
 class TermSuggester(Suggester):

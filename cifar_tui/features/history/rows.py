@@ -206,6 +206,13 @@ def _titles(groups: Sequence[Group], room: int) -> dict[str, str]:
     return {group.query: title for group, title in zip(groups, titles, strict=True)}
 
 
+def next_sort(rows: RunRows | GroupRows, now: str) -> str:
+    """What to sort by after `now`: the columns in turn, age and val_acc first."""
+    names = list(rows.sorts.values())
+    cycle = list(dict.fromkeys([*(n for n in SORTED_FIRST if n in names), *names]))
+    return cycle[(cycle.index(now) + 1) % len(cycle) if now in cycle else 0]
+
+
 def group_of(rows: RunRows | GroupRows, key: str | None) -> Group | None:
     """The group on a row; None on a run's row, or on none."""
     return rows.groups.get(key or "") if isinstance(rows, GroupRows) else None

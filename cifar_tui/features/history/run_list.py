@@ -15,12 +15,12 @@ from textual.widgets import Input, Static
 from cifar_tui.errors import UserError
 from cifar_tui.features.history.dialog import FilterInput
 from cifar_tui.features.history.rows import (
-    SORTED_FIRST,
     GroupRows,
     RunRows,
     Selection,
     best_words,
     group_of,
+    next_sort,
 )
 from cifar_tui.query.fields import Line, make_line, same_lines
 from cifar_tui.query.filter import Query, parse_typed, possible
@@ -93,12 +93,10 @@ class RunList(Vertical):
 
     @property
     def cifar(self) -> "CifarApp":
-        """The app with its type."""
         return cast("CifarApp", self.app)
 
     @property
     def table(self) -> RowTable:
-        """A row per run or group."""
         return self.query_one(RowTable)
 
     @property
@@ -125,7 +123,6 @@ class RunList(Vertical):
         return size_text(sum(self._sizes.values()))
 
     def tell(self, sentence: str) -> None:
-        """Show one sentence."""
         self.notify(sentence, markup=False)
 
     # Reading
@@ -349,11 +346,8 @@ class RunList(Vertical):
         return self._group_sort[0] if isinstance(self._rows, GroupRows) else self.view.sort
 
     def sort(self) -> None:
-        """Sort by the next column that is shown; age and val_acc come first."""
-        names = list(self._rows.sorts.values())
-        cycle = list(dict.fromkeys([*(n for n in SORTED_FIRST if n in names), *names]))
-        place = cycle.index(self._sorted_by) if self._sorted_by in cycle else -1
-        self._sort_by(cycle[(place + 1) % len(cycle)])
+        """Sort by the next column that is shown."""
+        self._sort_by(next_sort(self._rows, self._sorted_by))
 
     def _sort_by(self, name: str, backwards: bool = False) -> None:
         if isinstance(self._rows, GroupRows):

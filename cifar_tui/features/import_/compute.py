@@ -14,7 +14,7 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.find import find
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
-from cifar_tui.models.build import build_model
+from cifar_tui.models.build import with_weights
 from cifar_tui.models.state_dicts import Recognised, recognise
 from cifar_tui.models.torch_file import read_stored
 from cifar_tui.runs.events import (
@@ -139,7 +139,6 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 
 def _weights(content: Mapping[str, Any]) -> Mapping[Any, Any]:
-    """The state dict: under one of its usual names, else the dict itself."""
     return next((content[n] for n in WEIGHTS if isinstance(content.get(n), dict)), content)
 
 
@@ -209,7 +208,7 @@ class _Evaluated:
 def _evaluate(
     spec: RunSpec, recognised: Recognised, dataset: Dataset, tick: Callable[[int, int], None]
 ) -> _Evaluated:
-    model = _model(spec, recognised).to(memory_format=torch.channels_last)
+    model = with_weights(spec, recognised.state_dict).to(memory_format=torch.channels_last)
     quick = spec.model_copy(update={"val_batch_size": BATCH, "precision": "fp32"})
     batches = PlainBatches(dataset.val, quick, CPU)
     began = time.perf_counter()
@@ -217,20 +216,12 @@ def _evaluate(
     return _Evaluated(dataset, accuracy, loss, time.perf_counter() - began)
 
 
-def _model(spec: RunSpec, recognised: Recognised) -> torch.nn.Module:
-    """The network with these weights; drawing none leaves a run in training its chance."""
-    with torch.device("meta"):
-        model = build_model(spec)
-    model.load_state_dict(recognised.state_dict, assign=True)
-    return model
-
-
 def _save(
     runs: Path, spec: RunSpec, recognised: Recognised, found: _Evaluated, origin: dict[str, str]
 ) -> Run:
     """Write the run's folder; one that cannot be written whole is removed."""
     point = Point(epoch=spec.epochs, val_acc=found.val_acc, val_loss=found.val_loss)
-    model = _model(spec, recognised)
+    model = with_weights(spec, recognised.state_dict)
     optimiser = make_optimiser(model, spec, CPU).state_dict()
     weights = recognised.state_dict
     checkpoint = Checkpoint(weights, spec.epochs, spec.lr, optimiser, 0, spec, point)

@@ -61,7 +61,6 @@ class ImportDialog(ModalScreen[bool]):
         )
 
     def compose(self) -> ComposeResult:
-        """A field for each, and a line for what comes of it."""
         with Vertical(classes="dialog"):
             yield Static("Import a checkpoint as a run, or an archive of runs\n", markup=False)
             for name, hint in HINTS.items():
@@ -137,6 +136,5 @@ class ImportDialog(ModalScreen[bool]):
         self.dismiss(self._done)
 
     def action_leave_when_done(self) -> None:
-        """Close when there is nothing more to do."""
         if self._done:
             self.dismiss(True)

@@ -17,7 +17,7 @@ from cifar_tui.features.inspect.core import (
     read_evaluation,
     write_evaluation,
 )
-from cifar_tui.models.build import build_model
+from cifar_tui.models.build import with_weights
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.training.batches import PlainBatches
@@ -103,13 +103,10 @@ def _outcomes(
 ) -> tuple[list[int], list[float], list[float]]:
     """Predicted class, its probability, and the loss of each image.
 
-    On the CPU, so that a run in training keeps its GPU to itself; the model is built without
-    weights, as drawing them would disturb that run's chance.
+    On the CPU, so that a run in training keeps its GPU to itself.
     """
     spec = checkpoint.spec.model_copy(update={"val_batch_size": BATCH})
-    with torch.device("meta"):
-        model = build_model(spec)
-    model.load_state_dict(checkpoint.state_dict, assign=True)
+    model = with_weights(spec, checkpoint.state_dict)
     model.to(memory_format=torch.channels_last).eval()
     predicted: list[int] = []
     confidence: list[float] = []

@@ -33,7 +33,7 @@ from cifar_tui.features.predict.core import (
     write_predictions,
 )
 from cifar_tui.files import write_json
-from cifar_tui.models.build import build_model
+from cifar_tui.models.build import with_weights
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.spec.spec import CLASSES, RunSpec
@@ -83,14 +83,9 @@ def export_predictions(
 
 
 def model_of(checkpoint: Checkpoint) -> tuple[nn.Module, RunSpec]:
-    """The checkpoint's net on the CPU, so that a run in training keeps its GPU to itself.
-
-    It is built without weights, as drawing them would disturb that run's chance.
-    """
+    """The checkpoint's net on the CPU, so that a run in training keeps its GPU to itself."""
     spec = checkpoint.spec.model_copy(update={"val_batch_size": BATCH})
-    with torch.device("meta"):
-        model = build_model(spec)
-    model.load_state_dict(checkpoint.state_dict, assign=True)
+    model = with_weights(spec, checkpoint.state_dict)
     return model.to(memory_format=torch.channels_last), spec
 
 

@@ -32,20 +32,17 @@ class PredictionsDialog(FileDialog):
         """Whether a .json file beside the predictions says how they were made."""
 
     def refusal(self) -> str:
-        """A run without a finished epoch has nothing to predict with."""
         for run in self._runs:
             if not RunFolder(run.path).best.exists():
                 return f"{plain(run.name)} has no best.pt: no epoch was finished."
         return ""
 
     def checked(self, text: str) -> Path:
-        """The path, by default that for these images."""
         path = output_path(Path(text) if text else None, self._runs[0].synthetic)
         (check_outputs if self._recorded else check_output)(path, overwrite=True)
         return path
 
     def existing(self, path: Path) -> Path | None:
-        """The predictions, or their record."""
         there = [path, record_path(path)] if self._recorded else [path]
         return next((one for one in there if one.exists()), None)
 
@@ -71,7 +68,6 @@ class ExportDialog(PredictionsDialog):
             self.tell(self.HINTS[self._recorded])
 
     def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
-        """Predict the test split."""
         if self._recorded:
             from cifar_tui.features.predict.compute import export_best
 
@@ -92,7 +88,6 @@ class EnsembleDialog(PredictionsDialog):
         self._ensemble: Ensemble | None = None
 
     def on_mount(self) -> None:
-        """Find out what each choice is worth on validation, before the path is asked for."""
         self._path.display = False
         if not self.refusal():
             self.do(self._weigh, self._weighed)
@@ -113,7 +108,6 @@ class EnsembleDialog(PredictionsDialog):
         self.tell("Enter writes the one marked >, Esc leaves.")
 
     def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
-        """Predict the test split by the best choice."""
         from cifar_tui.features.predict.compute import export_choice
 
         assert self._ensemble is not None
@@ -130,7 +124,6 @@ class AgreementDialog(WorkDialog):
         self._a, self._b = a, b
 
     def on_mount(self) -> None:
-        """Predict the validation split with both."""
         self.do(self._compare, self._compared)
 
     def _compare(self, tick: Tick) -> str:

@@ -95,7 +95,6 @@ class SaveDialog(ModalScreen[None]):
         self._outcome = Static(HINT, id="outcome", markup=False)
 
     def compose(self) -> ComposeResult:
-        """How many runs, three lines to choose in, and what comes of it."""
         count = f"{len(self._runs)} run{'s' if len(self._runs) != 1 else ''}"
         with Vertical(classes="dialog"):
             yield Static(f"Save {count}   (arrows choose)\n", markup=False)
@@ -122,20 +121,17 @@ class SaveDialog(ModalScreen[None]):
     @on(WordChoice.Changed)
     @on(Input.Changed)
     def _begin_anew(self) -> None:
-        """What was said is about another file."""
         if self._state != "writing":
             self._show("ready", HINT)
 
     @on(Input.Submitted)
     def action_save(self) -> None:
-        """Write the file; close when that is done."""
         if self._state == "done":
             self.dismiss()
         elif self._state != "writing":
             self._begin(overwrite=False)
 
     def action_replace(self) -> None:
-        """Write over the file that was asked about."""
         if self._state == "asking":
             self._begin(overwrite=True)
 

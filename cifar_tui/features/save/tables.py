@@ -136,7 +136,6 @@ def to_json(table: SavedTable) -> str:
 
 
 def _simple(value: Any) -> Any:
-    """Times as text."""
     return value.isoformat(" ") if isinstance(value, datetime) else value
 
 

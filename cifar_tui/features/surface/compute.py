@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from cifar_tui.data.dataset import Dataset, Split
 from cifar_tui.errors import Tick, UserError
 from cifar_tui.features.surface.core import Slice, Surface, read_surface, write_surface
-from cifar_tui.models.build import build_model
+from cifar_tui.models.build import with_weights
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.training.batches import PlainBatches
@@ -131,10 +131,8 @@ class _Probe:
     """The net, its weights moved to any point of the slice."""
 
     def __init__(self, checkpoint: Checkpoint, wanted: Slice, batches: Batches) -> None:
-        with torch.device("meta"):
-            self._model = build_model(checkpoint.spec)
         weights = {name: w.clone() for name, w in checkpoint.state_dict.items()}
-        self._model.load_state_dict(weights, assign=True)
+        self._model = with_weights(checkpoint.spec, weights)
         self._model.to(memory_format=torch.channels_last).eval().requires_grad_(False)
         _pool_in_pairs(self._model)
         self._moved = {n: p for n, p in self._model.named_parameters() if p.dim() > 1}
