@@ -15,7 +15,7 @@ from cifar_tui.console.table import Column, Table, cut_end, cut_middle, output_w
 from cifar_tui.errors import UserError
 from cifar_tui.query.fields import ALIASES, FIELDS, Field, Line, find_field, in_order
 from cifar_tui.query.filter import parse
-from cifar_tui.query.groups import STATS, Group, find_groups, find_metric, group_runs, sorted_groups
+from cifar_tui.query.groups import STATS, find_groups, find_metric, group_runs, sorted_groups
 from cifar_tui.query.view import View, recall
 from cifar_tui.queue.choices import withdraw
 from cifar_tui.runs.control import order
@@ -24,7 +24,6 @@ from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.spec.naming import to_toml
-from cifar_tui.spec.spec import RunSpec
 
 Filter = Annotated[
     str | None,
@@ -80,13 +79,13 @@ def runs_list(
     if view or columns is not None:
         fields = shown.shown()
         if json:
-            print_json([values(run, fields) for run in found])
+            print_json([_values(run, fields) for run in found])
         else:
-            print_columns(found, fields, len(all_runs), runs)
+            _print_columns(found, fields, len(all_runs), runs)
     elif json:
         print_json([run.to_dict() for run in found])
     elif all_runs and not found:
-        print_columns([], (), len(all_runs), runs)
+        _print_columns([], (), len(all_runs), runs)
     else:
         printing.print_runs(found, runs)
         if trash and found:
@@ -136,62 +135,26 @@ def _sorted(found: list[Line], shown: View, sort: str | None, view: bool) -> lis
 
 
 def _print_groups(found: list[Line], shown: View, sort: str | None, json: bool) -> None:
+    """A line per group: its settings, and the metric's n, mean, std, min and max."""
     groups = group_runs(found, find_groups(shown.groups), shown.field(shown.metric))
     if sort is not None:
         groups = sorted_groups(groups, sort.removeprefix("-"), sort.startswith("-"))
     if json:
         print_json([group.to_dict() for group in groups])
+    elif not groups:
+        print("There are no runs to group.")
     else:
-        print_groups(groups)
+        table = Table("group", *STATS, right=STATS)
+        for group in groups:
+            table.add(group.title, *map(group.text, STATS))
+        members = sum(len(group.runs) for group in groups)
+        put(table, f"{groups[0].metric.help} of {members} runs in {len(groups)} groups")
 
 
 def runs_fields(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     """List the fields that filters, columns, orders and groups speak of."""
-    print_fields(json)
-
-
-def values(run: Run, fields: Sequence[Field]) -> dict[str, Any]:
-    """The run's values of these fields by name, for programs."""
-    found = {field.name: field.value(run) for field in fields}
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in found.items()
-    }
-
-
-def print_columns(runs: Sequence[Run], fields: Sequence[Field], of: int, folder: Path) -> None:
-    """A line per run with the chosen fields, those on the demo set with a word about it."""
-    demo = [""] if any(run.synthetic for run in runs) else []
-    right = [field.name for field in fields if field.kind == "number"]
-    table = Table(*(_column(field, runs) for field in fields), *demo, right=right, keep=demo)
-    for run in runs:
-        said = ["demo" if run.synthetic else ""] if demo else []
-        table.add(*(field.text(run) for field in fields), *said)
-    put(*([table] if runs else []), f"{len(runs)} of {of} runs in {folder}")
-
-
-def _column(field: Field, runs: Sequence[Run]) -> Column:
-    if field.name == "id":
-        return id_column(runs)
-    return Column(field.name, cut=cut_middle if field.name == "name" else cut_end)
-
-
-def print_groups(groups: Sequence[Group]) -> None:
-    """A line per group: its settings, and the metric's n, mean, std, min and max."""
-    if not groups:
-        print("There are no runs to group.")
-        return
-    table = Table("group", *STATS, right=STATS)
-    for group in groups:
-        table.add(group.title, *map(group.text, STATS))
-    members = sum(len(group.runs) for group in groups)
-    put(table, f"{groups[0].metric.help} of {members} runs in {len(groups)} groups")
-
-
-def print_fields(as_json: bool) -> None:
-    """Each field with its kind, what it is, and the other words for it."""
     others = {name: [a for a, meant in ALIASES.items() if meant == name] for name in FIELDS}
-    if as_json:
+    if json:
         print_json(
             [
                 {"name": field.name, "kind": field.kind, "help": field.help}
@@ -209,6 +172,32 @@ def print_fields(as_json: bool) -> None:
         print(fill(line, output_width() or len(line), subsequent_indent=" " * (names + kinds + 4)))
 
 
+def _values(run: Run, fields: Sequence[Field]) -> dict[str, Any]:
+    """The run's values of these fields by name, for programs."""
+    found = {field.name: field.value(run) for field in fields}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in found.items()
+    }
+
+
+def _print_columns(runs: Sequence[Run], fields: Sequence[Field], of: int, folder: Path) -> None:
+    """A line per run with the chosen fields, those on the demo set with a word about it."""
+    demo = [""] if any(run.synthetic for run in runs) else []
+    right = [field.name for field in fields if field.kind == "number"]
+    table = Table(*(_column(field, runs) for field in fields), *demo, right=right, keep=demo)
+    for run in runs:
+        said = ["demo" if run.synthetic else ""] if demo else []
+        table.add(*(field.text(run) for field in fields), *said)
+    put(*([table] if runs else []), f"{len(runs)} of {of} runs in {folder}")
+
+
+def _column(field: Field, runs: Sequence[Run]) -> Column:
+    if field.name == "id":
+        return id_column(runs)
+    return Column(field.name, cut=cut_middle if field.name == "name" else cut_end)
+
+
 def _kind(field: Field) -> str:
     return "length of time" if field.unit == "s" else field.kind
 
@@ -224,17 +213,13 @@ def runs_show(
     """Show one run: settings, figures and epochs."""
     found = Runs(runs).find(run)
     if spec:
-        print(to_toml(_spec_of(found)), end="")
+        if found.spec is None:
+            raise UserError(f"{found.id} has no readable settings: {found.problem}.")
+        print(to_toml(found.spec), end="")
     elif json:
         print_json(printing.run_details(found))
     else:
         printing.print_run(found)
-
-
-def _spec_of(run: Run) -> RunSpec:
-    if run.spec is None:
-        raise UserError(f"{run.id} has no readable settings: {run.problem}.")
-    return run.spec
 
 
 def runs_watch(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> int:
