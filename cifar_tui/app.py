@@ -24,7 +24,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.features.new_run.screen import NewScreen
 from cifar_tui.queue.choices import ANY, Wish, make_backend
 from cifar_tui.queue.queue import Backend, longest_first
-from cifar_tui.runs.control import BY_USER, in_training, left_behind, order, requeue
+from cifar_tui.runs.control import BY_USER, in_training, left_behind, order
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.settings import SETTINGS, with_role
@@ -221,14 +221,6 @@ class CifarApp(BaseApp):
             many = "1 queued run was" if len(left) == 1 else f"{len(left)} queued runs were"
             text = f"{many} left by a program that ended: F4, then R, goes on."
             self.call_from_thread(self.notify, text, timeout=10)
-
-    def resume(self, runs: Iterable[Run]) -> None:
-        """Queue unfinished runs, each to go on from its last whole epoch."""
-        for run in runs:
-            try:
-                self.worker.add(requeue(run))
-            except UserError as error:
-                self.complain(error)
 
     def launch(self, specs: Iterable[RunSpec]) -> None:
         """Make the run folders, queue them, and watch the first if nothing else trains.

@@ -352,10 +352,21 @@ def _resume(runs: RunList, run: Run) -> None:
 
 def resume_left(runs: RunList) -> None:
     """Queue all runs that a program which ended has left queued."""
-    cifar = runs.cifar
-    left = [run for run in left_behind(cifar.runs.all()) if run.id not in cifar.worker.own]
-    cifar.resume(left)
-    runs.tell(f"{runs_text(len(left))} resumed." if left else "No run was left behind.")
+
+    def look() -> None:
+        own = runs.cifar.worker.own
+        try:
+            left = [run for run in left_behind(runs.cifar.runs.all()) if run.id not in own]
+        except UserError as error:
+            runs.app.call_from_thread(runs.cifar.complain, error)
+            return
+        if left:
+            resume_one = partial(_resume, runs)
+            runs.app.call_from_thread(_do_each, runs, left, resume_one, "resumed")
+        else:
+            runs.app.call_from_thread(runs.tell, "No run was left behind.")
+
+    runs.run_worker(look, thread=True)
 
 
 def move(runs: RunList, step: int) -> None:
