@@ -218,7 +218,7 @@ def _differences(reference: Path, path: Path) -> Iterable[str]:
 
 
 def _figures(path: Path) -> list[list[Any]]:
-    return [[event[name] for name in EXACT] for event in read_epochs(path)]
+    return [[getattr(event, name) for name in EXACT] for event in read_epochs(path)]
 
 
 def same(one: Any, other: Any) -> bool:

@@ -38,7 +38,7 @@ def only(runs: Path) -> Run:
 
 
 def figures(run: Run) -> list[list[object]]:
-    return [[event[name] for name in EXACT] for event in read_epochs(run.path)]
+    return [[getattr(event, name) for name in EXACT] for event in read_epochs(run.path)]
 
 
 def train(folder: Path, data: Path, *flags: str) -> subprocess.Popen[str]:

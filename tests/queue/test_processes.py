@@ -80,7 +80,7 @@ def test_runs_of_two_slots_give_the_folders_that_one_thread_gives(
 
 def figures(folder: RunFolder) -> list[tuple[float, ...]]:
     names = ("train_loss", "train_acc", "val_loss", "val_acc")
-    return [tuple(epoch[name] for name in names) for epoch in read_epochs(folder.path)]
+    return [tuple(getattr(epoch, name) for name in names) for epoch in read_epochs(folder.path)]
 
 
 def test_a_run_whose_process_is_killed_goes_on_in_another(
