@@ -126,12 +126,10 @@ class Ray:
         self._one = threading.Lock()
 
     def where(self) -> str:
-        """The address of the cluster's head."""
         self._where = self._where or str(self._ask("where"))
         return self._where
 
     def submit(self, folders: Sequence[RunFolder]) -> list[str]:
-        """Have an actor made for each run."""
         where, jobs = self.where(), [uuid.uuid4().hex[:12] for _ in folders]
         orders = [
             {
@@ -152,16 +150,13 @@ class Ray:
         return {**self._need, "gpus": 0.0} if spec and spec.device == "cpu" else self._need
 
     def states(self, jobs: Collection[str]) -> dict[str, State]:
-        """How the actors are."""
         told = self._ask("states", {"jobs": list(jobs), "need": self._need})
         return {job: State(*state) for job, state in told.items()}
 
     def cancel(self, jobs: Collection[str]) -> None:
-        """Have no actor of these begun."""
         self._ask("cancel", list(jobs))
 
     def find_nodes(self, seconds: float) -> tuple[Node, ...]:
-        """The cluster's machines."""
         return tuple(Node(**node) for node in self._ask("nodes", seconds=seconds))
 
     def check(self, spec: RunSpec) -> None:

@@ -108,7 +108,6 @@ class Connection:
         """For each actor, what is there once it has begun, or tells why it could not."""
 
     def where(self, _: Any) -> str:
-        """The address of the head."""
         import ray
 
         return str(ray.get_runtime_context().gcs_address)
@@ -163,7 +162,6 @@ class Connection:
         return "lost", "its process died too often"
 
     def cancel(self, jobs: list[str]) -> None:
-        """End actors."""
         import ray
 
         for job in jobs:
@@ -171,7 +169,6 @@ class Connection:
                 ray.kill(ray.get_actor(job), no_restart=True)
 
     def nodes(self, _: Any) -> list[dict[str, Any]]:
-        """The cluster's machines, ready for JSON."""
         import ray
 
         try:
