@@ -241,10 +241,11 @@ def test_a_waiting_run_is_stopped_from_any_shell_and_room_is_asked_for(
     run = make_run(tmp_path / "runs", tiny_course, 1)
     backend.add(run)
     until(lambda: "no node has what a run needs" in backend.problem)
+    backend.close()
+    backend.join()
     stopped = cifar("runs", "stop", run.id, "--runs", tmp_path / "runs")
     assert "is stopped" in stopped.stdout, stopped.stderr
     assert Runs(tmp_path / "runs").get(run.id).status == "stopped"
-    until(lambda: backend.own == [])
 
 
 def test_a_node_that_does_not_see_the_folder_of_runs_is_named(
