@@ -22,16 +22,16 @@ from textual.widgets import Input
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.new_run.screen import NewScreen
-from cifar_tui.queue.choices import ANY, Wish, make_backend
-from cifar_tui.queue.queue import Backend, longest_first
+from cifar_tui.launcher import Launcher
+from cifar_tui.queue.choices import ANY, Wish
+from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.control import BY_USER, in_training, left_behind, order
-from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.settings import SETTINGS, with_role
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.text import plain, runs_text
-from cifar_tui.tui.dialogs import AskToLeave, HelpScreen
-from cifar_tui.tui.jobs import ThreadPerJob
+from cifar_tui.tui.dialogs import AskToLeave, HelpScreen, leaving_question
+from cifar_tui.tui.jobs import Result, ThreadPerJob
 from cifar_tui.tui.keys import EVERYWHERE, bindings, keys_for
 from cifar_tui.tui.textual_internals import BaseApp
 
@@ -43,6 +43,8 @@ SWITCH_SECONDS = 0.01
 """Textual waits 0.05 s before it draws another screen, which is felt as a slow key."""
 LINE_EVERY = 1.0
 """Seconds between two looks whether the terminal is still there."""
+ANSWER_SECONDS = 1.0
+"""Seconds that a key waits for what the runs' folder answers."""
 READY_EVERY = 1.5
 """Seconds between two screens that are made ready behind the first."""
 
@@ -129,13 +131,15 @@ class CifarApp(BaseApp):
         self._notes = notes
         """What to say of its devices, once there is a screen."""
         self._in_foreground = os.getppid()
+        self._threads = ThreadPerJob()
+        self.launcher = Launcher(self, self._threads)
         self.keep_training = False
         """Whether it was left with the wish that training goes on in the background."""
 
     def on_mount(self) -> None:
         """Show the first screen, then let torch load behind it."""
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPerJob())
+        loop.set_default_executor(self._threads)
         if not self.is_headless:
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)  # Textual stops anew after `fg`
             loop.add_signal_handler(signal.SIGCONT, self.call_later, self._come_back)
@@ -222,38 +226,6 @@ class CifarApp(BaseApp):
             text = f"{many} left by a program that ended: F4, then R, goes on."
             self.call_from_thread(self.notify, text, timeout=10)
 
-    def launch(self, specs: Iterable[RunSpec]) -> None:
-        """Make the run folders, queue them, and watch the first if nothing else trains.
-
-        After a stop that held the queue, they come before what waits in it.
-        """
-        try:
-            folders = [RunFolder.create(self.runs.folder, spec) for spec in specs]
-        except UserError as error:
-            self.complain(error)
-            return
-        busy = self.worker.current is not None
-        first = self.worker.held and not busy
-        for place, folder in enumerate(self.in_order(folders)):
-            try:
-                self.worker.add(folder, place=place if first else None)
-            except UserError as error:
-                self.complain(error)
-        if busy:
-            self.notify(f"Queued {len(folders)} behind the run in training.")
-        else:
-            self.watch_run(folders[0].id if len(folders) == 1 else None)
-
-    def in_order(self, folders: Sequence[RunFolder]) -> Sequence[RunFolder]:
-        """Runs as they are to be queued: where several train at a time, the longest first."""
-        if self.worker.slots == 1 or len(folders) == 1:
-            return folders
-        return longest_first(folders, self.runs.all())
-
-    def open(self, name: str, *given: object, then: Callable[[Any], None] | None = None) -> None:
-        """Show a screen or dialog of SCREENS over this one; `then` is told what it closes with."""
-        self.push_screen(screen_class(name)(*given), then)
-
     def watch_run(self, run_id: str | None) -> None:
         """Show a run on the live screen; None follows whatever is in training."""
         self.watched = run_id
@@ -275,31 +247,11 @@ class CifarApp(BaseApp):
     def action_backend(self) -> None:
         """Choose what trains the runs that are launched from now on."""
         if not isinstance(self.screen, screen_class("backend")):
-            self.open("backend", self.wish, then=self._use_backend)
+            self.open("backend", self.runs.folder, self.wish, then=self.launcher.use_backend)
 
-    def _use_backend(self, wish: Wish | None) -> None:
-        """Have another worker, unless this one has runs in its hands."""
-        if wish is None:
-            return
-        try:
-            if self.worker.own and self.worker.alive and not self.worker.outlives:
-                many = len(self.worker.own)
-                raise UserError(f"{many} runs are in training or wait; change it after them.")
-            worker, notes = make_backend(self.runs.folder, wish)
-            if not self.worker.outlives:  # one whose devices all failed leaves its queue
-                for run_id in self.worker.queued:
-                    worker.add(RunFolder(self.runs.folder / run_id))
-        except UserError as error:
-            self.complain(error)
-            return
-        self.worker.close()
-        self.worker, self.wish = worker, wish
-        worker.start()
-        if isinstance(self.screen, NewScreen):
-            self.screen.on_screen_resume()
-        on = f" on {wish.devices}" if wish.devices else ""
-        for sentence in (f"Runs are trained by {wish.name}{on} from now on.", *notes):
-            self.notify(sentence, markup=False)
+    def open(self, name: str, *given: object, then: Callable[[Any], None] | None = None) -> None:
+        """Show a screen or dialog of SCREENS over this one; `then` is told what it closes with."""
+        self.push_screen(screen_class(name)(*given), then)
 
     def complain(self, error: UserError) -> None:
         """Show one sentence about what went wrong."""
@@ -329,40 +281,37 @@ class CifarApp(BaseApp):
 
     async def action_quit(self) -> None:
         """Leave, asking first when training would be stopped."""
-        if self.worker.own and not self.worker.outlives:
-            self.push_screen(AskToLeave(self._quit_question()), self._leave)
+        if (self.worker.own or self.launcher.making) and not self.worker.outlives:
+            question = await self.answer_of(self._quit_question, "Runs are in training.")
+            self.push_screen(AskToLeave(question), self._leave)
         else:
-            self._leave("stop")
+            await self._leave("stop")
+
+    async def answer_of(self, read: Callable[[], Result], otherwise: Result) -> Result:
+        """What a thread reads from the runs, for which keys wait, though not for long."""
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(read), ANSWER_SECONDS)
+        except TimeoutError:
+            self.notify(f"{self.runs.folder} does not answer.", markup=False)
+            return otherwise
 
     def _quit_question(self) -> str:
         own = [self.runs.get(run_id) for run_id in self.worker.training]
-        training = [run for run in own if run.status != "queued"]
-        waiting = len(self.worker.queued) + len(own) - len(training)
-        parts = []
-        if len(training) > 1:
-            parts.append(
-                f"{len(training)} runs are in training. If stopped, their whole epochs are kept "
-                "and they can be resumed."
-            )
-        for run in training if len(training) == 1 else ():
-            done, epochs = run.summary.epochs_done, run.summary.epochs
-            parts.append(
-                f"{plain(run.name)} is in training. If stopped, {done} of {epochs} epochs are kept "
-                "and it can be resumed."
-            )
-        if waiting:
-            parts.append(f"{waiting} {'runs wait' if waiting > 1 else 'run waits'} to be trained.")
-        return "\n".join(parts)
+        return leaving_question(own, len(self.worker.queued), self.launcher.making)
 
-    def _leave(self, choice: str | None) -> None:
+    async def _leave(self, choice: str | None) -> None:
         if choice == "background":
             self.keep_training = True
-            for run in filter(None, map(self.runs.get, self.worker.training)):
-                if run.status == "paused":
-                    order(run, "go")
+            await self.answer_of(self._go_on, None)
         if choice:
             self.stop_reason = BY_USER if choice == "stop" else ""
             self.exit()
+
+    def _go_on(self) -> None:
+        """Let no run stay paused that nobody will watch."""
+        for run in map(self.runs.get, self.worker.training):
+            if run.status == "paused":
+                order(run, "go")
 
     def action_help_quit(self) -> None:
         """Ctrl+C does not leave, as in a text field it copies; say what does."""

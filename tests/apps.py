@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from cifar_tui.app import CifarApp
 from cifar_tui.queue.thread import ThreadQueue
@@ -13,6 +14,7 @@ from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Point, Progress, this_worker
 from cifar_tui.spec.spec import RunSpec
 from tests.told import tell
+from tests.waiting import wait_for
 
 MakeApp = Callable[..., CifarApp]
 SaveRun = Callable[..., RunFolder]
@@ -27,6 +29,14 @@ def run_in_training(runs: Path) -> RunFolder:
         Progress(worker=this_worker(), phase="train", epoch=3, images_done=50, images=100)
     )
     return folder
+
+
+async def launch(pilot: Pilot[None], *specs: RunSpec) -> None:
+    """Launch runs, and wait until they are queued."""
+    app = pilot.app
+    assert isinstance(app, CifarApp)
+    app.launcher.launch(specs, len(specs))
+    await wait_for(pilot, lambda: not app.launcher.making)
 
 
 @pytest.fixture

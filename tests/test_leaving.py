@@ -22,7 +22,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.spec import RunSpec
-from tests.apps import MakeApp, SaveRun, run_in_training
+from tests.apps import MakeApp, SaveRun, launch, run_in_training
 from tests.test_terminal import open_in_pty, read_until, trained_epochs
 from tests.waiting import wait_for
 
@@ -233,7 +233,9 @@ async def test_the_order_of_the_queue_can_be_changed_and_entries_dropped(
 ) -> None:
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
-        app.launch([RunSpec(data="demo", epochs=1, name=name) for name in ("a", "b", "c")])
+        await launch(
+            pilot, *[RunSpec(data="demo", epochs=1, name=name) for name in ("a", "b", "c")]
+        )
         app.worker.hold()
         await wait_for(pilot, lambda: app.worker.ready.is_set())
         app.worker.hold()

@@ -3,17 +3,19 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Input, ProgressBar, Static
+from textual.worker import Worker as TextualWorker
 from textual.worker import get_current_worker
 
 from cifar_tui.errors import Tick, UserError
@@ -31,6 +33,8 @@ class ThreadPerJob(ThreadPoolExecutor):
     def __init__(self) -> None:
         super().__init__()
         self._own: set[threading.Thread] = set()
+        self._last: Future[Any] = Future()
+        self._last.set_result(None)
 
     def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> "Future[Any]":
         """Begin the job at once; its result or exception comes in the future."""
@@ -51,18 +55,78 @@ class ThreadPerJob(ThreadPoolExecutor):
         self._own.add(thread)
         return future
 
+    def in_turn(self, work: Callable[[], object]) -> None:
+        """Begin a job when all that were given here before have ended."""
+        before = self._last
+
+        def after_it() -> None:
+            futures.wait([before])
+            work()
+
+        self._last = self.submit(after_it)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """With `wait`, return when all jobs have ended."""
         for thread in self._own if wait else ():
             thread.join()
 
 
-SHOW_EVERY = 0.1
-"""Seconds between two moves of the bar."""
+SHOW_EVERY = 0.25
+"""Seconds between two words on how much is done."""
+BAR_EVERY = 0.1
+"""The same for a bar."""
+Result = TypeVar("Result")
 
 
 class _Left(Exception):
-    """The dialog was closed before the work was done."""
+    """The screen was closed, or something else was asked for, before the job was done."""
+
+
+def run_job(
+    screen: Screen[Any],
+    job: Callable[[Tick], Result],
+    then: Callable[[Result], object],
+    failed: Callable[[str], object],
+    show: Callable[[int, int], object] = lambda done, total: None,
+    *,
+    words: str = "That failed",
+    every: float = SHOW_EVERY,
+    group: str = "job",
+) -> TextualWorker[None]:
+    """Do a job in a thread; then hand over what it returns, or one sentence on why it failed.
+
+    The job calls `tick(done, total)`, which ends it once its screen is closed or another job of
+    the group has begun, and shows how much is done now and then. `words` begin the sentence on an
+    error that is no UserError.
+    """
+    app = screen.app
+
+    def work() -> None:
+        worker = get_current_worker()
+        shown = 0.0
+
+        def tick(done: int, total: int) -> None:
+            nonlocal shown
+            if worker.is_cancelled:
+                raise _Left
+            now = time.monotonic()
+            if now - shown >= every or done == total:
+                shown = now
+                app.call_from_thread(show, done, total)
+
+        told: Callable[[], object]
+        try:
+            told = partial(then, job(tick))
+        except _Left:
+            return
+        except UserError as error:
+            told = partial(failed, plain(str(error)))
+        except Exception as error:
+            told = partial(failed, f"{words}: {plain(repr(error))}")
+        if not worker.is_cancelled:
+            app.call_from_thread(told)
+
+    return screen.run_worker(work, thread=True, exclusive=True, group=group)
 
 
 class WorkDialog(ModalScreen[None]):
@@ -80,16 +144,15 @@ class WorkDialog(ModalScreen[None]):
         ("enter", "leave_when_done", "close"),
     ]
 
-    def __init__(self, title: str, hint: str = "") -> None:
+    def __init__(self, title: str, hint: str = "", *, eta: bool = False) -> None:
         super().__init__()
         self._done = False
         self._title = Static(title, id="title", markup=False)
-        self._bar = ProgressBar(total=1, show_eta=False)
+        self._bar = ProgressBar(total=1, show_eta=eta)
         self._bar.display = False
         self._outcome = Static(hint, id="outcome", markup=False)
 
     def compose(self) -> ComposeResult:
-        """The title, the bar while it moves, and what comes of it."""
         yield VerticalScroll(*self.parts(), classes="dialog")
 
     def parts(self) -> list[Widget]:
@@ -105,42 +168,22 @@ class WorkDialog(ModalScreen[None]):
         if self._done:
             self.dismiss()
 
-    def do(self, job: Callable[[Tick], Any], then: Callable[[Any], None]) -> None:
+    def do(self, job: Callable[[Tick], Result], then: Callable[[Result], object]) -> None:
         """Do a job in a thread behind the bar, then take what it returns; an error ends all."""
+
+        def take(found: Result) -> None:
+            self._bar.display = False
+            then(found)
+
+        def failed(sentence: str) -> None:
+            self._bar.display = False
+            self.end(sentence)
+
         self._bar.display = True
-        self._work(job, then)
-
-    @work(thread=True)
-    def _work(self, job: Callable[[Tick], Any], then: Callable[[Any], None]) -> None:
-        worker, app = get_current_worker(), self.app
-        shown = 0.0
-
-        def tick(done: int, total: int) -> None:
-            nonlocal shown
-            if worker.is_cancelled:
-                raise _Left
-            now = time.monotonic()
-            if now - shown >= SHOW_EVERY or done == total:
-                shown = now
-                app.call_from_thread(self._move, done, total)
-
-        try:
-            found = job(tick)
-        except _Left:
-            return
-        except UserError as error:
-            then, found = self.end, plain(str(error))
-        except Exception as error:
-            then, found = self.end, f"That failed: {plain(repr(error))}"
-        if not worker.is_cancelled:
-            app.call_from_thread(self._take, then, found)
-
-    def _take(self, then: Callable[[Any], None], found: Any) -> None:
-        self._bar.display = False
-        then(found)
+        run_job(self, job, take, failed, self._move, every=BAR_EVERY)
 
     def _move(self, done: int, total: int) -> None:
-        self._bar.update(progress=done, total=total)
+        self._bar.update(progress=done, total=total or None)
 
     def end(self, outcome: str) -> None:
         """Tell what came of it; there is nothing more to do."""

@@ -1,7 +1,7 @@
 """What every screen of the program has: its base, its first line, and its last with the keys."""
 
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cifar_tui.app import CifarApp
     from cifar_tui.queue.machine import Snapshot
 
+Seen = TypeVar("Seen")
 SCREENS = [key for key in keys_for(EVERYWHERE) if key.action.startswith("app.go")]
 EVERY = 2.0
 """Seconds between two looks at the device while something trains."""
@@ -42,6 +43,57 @@ class CifarScreen(BaseScreen):
     def say(self, name: str, text: str | Text) -> None:
         """Update a one-line widget, only when its text changed: each update is sent whole."""
         put(self.query_one(f"#{name}", Static), text)
+
+
+class WatchingScreen(CifarScreen, Generic[Seen]):
+    """A screen that looks at something again and again while it is shown.
+
+    One look at a time, in a thread, as a folder may be slow to answer.
+    """
+
+    LOOK_EVERY = 2.0
+    """Seconds between two looks."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._looking = self._once_more = False
+
+    def look(self) -> Seen:
+        """Look, in a thread."""
+        raise NotImplementedError
+
+    def take(self, seen: Seen) -> None:
+        """Show what was seen."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        self.set_interval(self.LOOK_EVERY, self._look_in_time)
+
+    def on_screen_resume(self) -> None:
+        """Look at once when the screen comes up or back."""
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Look at once, or when the look that is under way has ended."""
+        self._once_more = True
+        self._look_in_time()
+
+    def _look_in_time(self) -> None:
+        if self.is_current and not self._looking:
+            self._looking, self._once_more = True, False
+            self._look()
+
+    @work(thread=True, group="look")
+    def _look(self) -> None:
+        app, seen = self.app, self.look()
+        app.call_from_thread(self._take, seen)
+
+    def _take(self, seen: Seen) -> None:
+        self._looking = False
+        if self.is_attached:
+            self.take(seen)
+            if self._once_more:
+                self._look_in_time()
 
 
 def put(widget: Static, text: str | Text) -> None:

@@ -18,9 +18,12 @@ from textual.message_pump import MessagePump
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
+from textual.worker import Worker
 
 PATIENCE = 1.0
 """Seconds after which a key no longer waits for the one before."""
+JOB_EVERY = 0.01
+"""Seconds between two looks whether a job that a key began is done."""
 Stroke = events.Key | events.Paste | events.MouseDown | events.MouseUp
 
 
@@ -61,6 +64,12 @@ class BaseApp(App[None]):
         self._typed: deque[Stroke] = deque()
         """What was typed and clicked and is not handled yet; the first is on its way."""
         self._give_up: Timer | None = None
+        self._job: Worker[Any] | None = None
+        """What the key on its way began, which the next one waits for."""
+
+    def keys_wait_for(self, job: Worker[Any]) -> None:
+        """Let the next key wait until a job in a thread is done, up to a second."""
+        self._job = job
 
     @property
     def _background_screens(self) -> list[Screen[Any]]:
@@ -103,7 +112,7 @@ class BaseApp(App[None]):
         event, screen = self._typed[0], self.screen
         way = self._receiver(event).ancestors_with_self
         await super().on_event(event)
-        self._give_up = self.set_timer(PATIENCE, partial(self._handled, event))
+        self._give_up = self.set_timer(PATIENCE, partial(self._handled, event, in_time=False))
         self._follow(way, partial(self._arrived, event, screen, way))
 
     def _receiver(self, event: Stroke) -> DOMNode:
@@ -132,9 +141,13 @@ class BaseApp(App[None]):
         opened = [screen for screen in self.screen_stack[-1:] if screen is not before]
         self._follow([*way, *opened, self], partial(self.call_next, self._handled, event))
 
-    async def _handled(self, event: events.Event) -> None:
-        """Take the next key, unless that was done already."""
+    async def _handled(self, event: events.Event, *, in_time: bool = True) -> None:
+        """Take the next key, unless that was done already or there is a job to wait for."""
         if self._typed and self._typed[0] is event:
+            if in_time and self._job is not None and not self._job.is_finished:
+                self.set_timer(JOB_EVERY, partial(self._handled, event))
+                return
+            self._job = None
             if self._give_up is not None:
                 self._give_up.stop()
             self._typed.popleft()

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from rich.cells import cell_len
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -30,10 +29,8 @@ from cifar_tui.text import clock, plain
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves, View, mark
 from cifar_tui.tui.row_table import RowTable, TableColumn
-from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
+from cifar_tui.tui.screen import KeyLine, TopLine, WatchingScreen
 
-LOOK_EVERY = 2.0
-"""Seconds between two looks at the runs while the screen is shown."""
 SMOOTHING = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99)
 WIDE = 120
 """From this width on, a second metric is drawn beside the first."""
@@ -71,7 +68,7 @@ class Choice:
         return ", ".join(filter(None, words))
 
 
-class CompareScreen(CifarScreen):
+class CompareScreen(WatchingScreen[list[Look]]):
     """Some runs beside each other: a curve and a row for each, or for each group of them."""
 
     CSS_PATH = "compare.tcss"
@@ -90,7 +87,6 @@ class CompareScreen(CifarScreen):
         self._hidden: set[str] = set()
         self._made: dict[tuple[object, ...], tuple[tuple[Log, ...], list[Sample]]] = {}
         """Curves by what they were made from; the logs are kept, as their ids are in the key."""
-        self._looking = False
 
     def compose(self) -> ComposeResult:
         """What differs and which is best, the curves, a row for each run."""
@@ -105,13 +101,8 @@ class CompareScreen(CifarScreen):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Look at the runs every two seconds while the screen is shown."""
+        """Begin to follow the runs."""
         self._followers = [Follower(self.cifar.runs, run_id) for run_id in self._run_ids]
-        self.set_interval(LOOK_EVERY, self._tick)
-
-    def on_screen_resume(self) -> None:
-        """Look at once when the screen comes up or back."""
-        self._tick()
 
     def on_resize(self) -> None:
         """Fit the names to the new width; a second plot where there is room."""
@@ -122,20 +113,12 @@ class CompareScreen(CifarScreen):
     def _wide(self) -> bool:
         return self.size.width >= WIDE
 
-    def _tick(self) -> None:
-        if self.is_current and not self._looking:
-            self._looking = True
-            self._look()
+    def look(self) -> list[Look]:
+        return [follower.look() for follower in self._followers]
 
-    @work(thread=True)
-    def _look(self) -> None:
-        looks = [follower.look() for follower in self._followers]
-        self.app.call_from_thread(self._take, looks)
-
-    def _take(self, looks: list[Look]) -> None:
-        self._looking = False
-        if looks != self._looks:
-            self._looks = looks
+    def take(self, seen: list[Look]) -> None:
+        if seen != self._looks:
+            self._looks = seen
             self._show()
 
     def action_save(self) -> None:

@@ -2,9 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -27,9 +26,8 @@ from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import this_host
 from cifar_tui.text import at_epoch, clock, plain, rate
 from cifar_tui.tui.keys import bindings
-from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
+from cifar_tui.tui.screen import KeyLine, TopLine, WatchingScreen
 
-LOOK_EVERY = 1.0
 SINFO_WITHIN = 3.0
 """Seconds that Slurm may take to tell of its nodes where it trains no runs of this program."""
 WIDE = 120
@@ -40,7 +38,18 @@ FEWEST_NODES = 6
 """Rows of nodes that are shown although the runs leave less room."""
 
 
-class DevicesScreen(CifarScreen):
+class Shown(NamedTuple):
+    """The lines of the screen, and whether a cluster trains the runs."""
+
+    answer: str
+    gpus: list[str]
+    cpu: list[str]
+    runs: list[str]
+    nodes: list[str]
+    cluster: bool
+
+
+class DevicesScreen(WatchingScreen[Shown]):
     """GPUs with their processes, the CPU, and the runs in training with the memory they hold.
 
     On a cluster the runs come first, then its nodes, then this machine. Where Slurm is here but
@@ -50,10 +59,11 @@ class DevicesScreen(CifarScreen):
     CSS_PATH = "devices.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("devices")
 
+    LOOK_EVERY = 1.0
+
     def __init__(self, read: Callable[[], Snapshot] = snapshot) -> None:
         super().__init__()
         self._snapshot = read
-        self._reading = False
         self._in_use = False
         """Whether a cluster trains the runs."""
         self._slurm = Watch(find_nodes) if shutil.which("sinfo") else None
@@ -69,21 +79,7 @@ class DevicesScreen(CifarScreen):
         yield VerticalScroll(self._gpus, self._cpu, self._runs, self._cluster)
         yield KeyLine()
 
-    def on_mount(self) -> None:
-        """Look each second while the screen is shown."""
-        self.set_interval(LOOK_EVERY, self._look)
-
-    def on_screen_resume(self) -> None:
-        """Look at once when the screen comes back."""
-        self._look()
-
-    def _look(self) -> None:
-        if self.is_current and not self._reading:
-            self._reading = True
-            self._read()
-
-    @work(thread=True, exclusive=True)
-    def _read(self) -> None:
+    def look(self) -> Shown:
         app = self.cifar
         machine = self._snapshot()
         try:
@@ -98,8 +94,7 @@ class DevicesScreen(CifarScreen):
         held = [held_memory(run, machine) for run in runs]
         rows = run_lines(runs, held, width)
         most = max(FEWEST_NODES, height - len(rows) - AROUND)
-        app.call_from_thread(
-            self._show,
+        return Shown(
             cluster_answer(used, runs) if used else answer(machine, runs),
             gpu_lines(machine, width) if machine.gpus else [],
             cpu_lines(machine, width),
@@ -108,25 +103,16 @@ class DevicesScreen(CifarScreen):
             bool(used),
         )
 
-    def _show(
-        self,
-        first: str,
-        gpus: list[str],
-        cpu: list[str],
-        runs: list[str],
-        nodes: list[str],
-        cluster: bool,
-    ) -> None:
-        self._reading = False
-        if self._answer.content != first:
-            self._answer.update(first)
-        if cluster != self._in_use:
-            self._in_use = cluster
-            self._put_in_order(cluster=cluster)
-        self._gpus.show(gpus)
-        self._cpu.show(cpu)
-        self._runs.show(runs)
-        self._cluster.show(nodes)
+    def take(self, seen: Shown) -> None:
+        if self._answer.content != seen.answer:
+            self._answer.update(seen.answer)
+        if seen.cluster != self._in_use:
+            self._in_use = seen.cluster
+            self._put_in_order(cluster=seen.cluster)
+        self._gpus.show(seen.gpus)
+        self._cpu.show(seen.cpu)
+        self._runs.show(seen.runs)
+        self._cluster.show(seen.nodes)
 
     def _put_in_order(self, *, cluster: bool) -> None:
         parts = self.query_one(VerticalScroll)

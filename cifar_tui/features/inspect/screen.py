@@ -1,6 +1,5 @@
 """One run on six pages: settings, events, files, and where its best net goes wrong."""
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
@@ -13,7 +12,7 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from cifar_tui.drawing import beside
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick
 from cifar_tui.features.inspect import tables as findings
 from cifar_tui.features.inspect.core import SPLITS, Evaluation, SplitName, kept_evaluation
 from cifar_tui.features.inspect.images import ConfusionMatrix, WorstImages
@@ -28,7 +27,8 @@ from cifar_tui.features.inspect.tables import (
 from cifar_tui.runs.disk import contents
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, labelled
-from cifar_tui.text import at_epoch, plain
+from cifar_tui.text import at_epoch
+from cifar_tui.tui.jobs import run_job
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.row_table import RowTable, TableColumn, Texts
 from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
@@ -37,8 +37,6 @@ PAGES = ("settings", "events", "files", "confusion", "classes", "worst images")
 SETTINGS, EVENTS, FILES, CONFUSION, CLASSES, WORST = range(len(PAGES))
 EVALUATED = (CONFUSION, CLASSES, WORST)
 """The pages that need the net's answers."""
-SHOW_EVERY = 0.25
-"""Seconds between two looks at how far the evaluation is."""
 NARROWEST = findings.CLASS_WIDTH + findings.RELIABILITY_WIDTH
 """Below, the tables of classes and calibration stand one under the other."""
 WIDEST_BAR = 40
@@ -46,10 +44,6 @@ BODY = ("text", "rows", "matrix", "cell", "images")
 EVENT_COLUMNS = (("when", 15), ("after", 9), ("event", 11), ("epoch", 6), ("", 0))
 FILE_COLUMNS = (("file", 22), ("size", 9), ("written", 17), ("", 0))
 RIGHT = ("after", "epoch", "size")
-
-
-class _Left(Exception):
-    """The screen was closed, or another split was asked for, before the evaluation was whole."""
 
 
 class RunScreen(CifarScreen):
@@ -190,39 +184,21 @@ class RunScreen(CifarScreen):
 
     # What the net says
 
-    @work(thread=True, exclusive=True, group="evaluate")
     def _evaluate(self, split: SplitName, redo: bool) -> None:
-        worker, app, run = get_current_worker(), self.app, self._run
-        shown = 0.0
-
-        def tick(done: int, images: int) -> None:
-            nonlocal shown
-            if worker.is_cancelled:
-                raise _Left
-            now = time.monotonic()
-            if now - shown >= SHOW_EVERY:
-                shown = now
-                text = f"{done:,} of {images:,} {split} images. Esc cancels."
-                app.call_from_thread(self._progress, text)
-
-        found: Evaluation | str | None = None if redo else kept_evaluation(run, split)
-        try:
+        def job(tick: Tick) -> Evaluation:
+            found = None if redo else kept_evaluation(self._run, split)
             if found is None:
                 from cifar_tui.features.inspect.compute import evaluation_of
 
-                found = evaluation_of(run, split, redo=redo, tick=tick)
-        except _Left:
-            return
-        except UserError as error:
-            found = plain(str(error))
-        except Exception as error:
-            found = f"The evaluation failed: {plain(repr(error))}"
-        if not worker.is_cancelled:
-            app.call_from_thread(self._take_evaluation, split, found)
+                found = evaluation_of(self._run, split, redo=redo, tick=tick)
+            return found
 
-    def _progress(self, text: str) -> None:
-        if self._page in EVALUATED:
-            self.say("answer", f" {text}")
+        def show(done: int, images: int) -> None:
+            if self._page in EVALUATED:
+                self.say("answer", f" {done:,} of {images:,} {split} images. Esc cancels.")
+
+        take = partial(self._take_evaluation, split)
+        run_job(self, job, take, take, show, words="The evaluation failed", group="evaluate")
 
     def _take_evaluation(self, split: SplitName, found: Evaluation | str) -> None:
         self._working = ""

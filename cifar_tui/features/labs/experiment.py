@@ -104,7 +104,7 @@ def _question(app: "CifarApp", answers: Sequence[LabAnswer]) -> str:
 def _queue(screen: CifarScreen, answers: Sequence[LabAnswer], then: Callable[[], None]) -> None:
     app = screen.cifar
     try:
-        for folder in app.in_order(queue(answers, app.runs.folder)):
+        for folder in app.launcher.in_order(queue(answers, app.runs.folder)):
             app.worker.add(folder)
     except UserError as error:
         app.call_from_thread(app.complain, error)

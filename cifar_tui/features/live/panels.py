@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid, Vertical
@@ -15,10 +14,8 @@ from cifar_tui.runs.record import by_time
 from cifar_tui.text import at_epoch, clock, plain, rate
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves
-from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
+from cifar_tui.tui.screen import KeyLine, TopLine, WatchingScreen
 
-LOOK_EVERY = 2.0
-"""Seconds between two looks: with many panels each costs more on a slow line."""
 LEAST_WIDTH, LEAST_HEIGHT = 38, 4
 """Cells of the smallest panel."""
 BARE = 3
@@ -65,7 +62,7 @@ def progress_words(look: Look) -> str:
     return f"{device} {progress.epoch}/{summary.epochs}  {speed} img/s {left} left"
 
 
-class PanelsScreen(CifarScreen):
+class PanelsScreen(WatchingScreen[tuple[list[Look], str]]):
     """The runs in training, whoever trains them, as many panels as fit."""
 
     CSS_PATH = "panels.tcss"
@@ -77,7 +74,6 @@ class PanelsScreen(CifarScreen):
         self._looks: list[Look] = []
         self._place = 0
         """Which run has the cursor."""
-        self._looking = False
 
     def compose(self) -> ComposeResult:
         """How many train and wait, then the panels."""
@@ -86,27 +82,12 @@ class PanelsScreen(CifarScreen):
         yield Grid(id="grid")
         yield KeyLine()
 
-    def on_mount(self) -> None:
-        """Look at the runs every two seconds while the screen is shown."""
-        self.set_interval(LOOK_EVERY, self._tick)
-
-    def on_screen_resume(self) -> None:
-        """Look at once."""
-        self._tick()
-
     def on_resize(self) -> None:
         """Show as many panels as fit now."""
         self.call_after_refresh(self._show)
 
-    def _tick(self) -> None:
-        if self.is_current and not self._looking:
-            self._looking = True
-            self._look()
-
-    @work(thread=True)
-    def _look(self) -> None:
+    def look(self) -> tuple[list[Look], str]:
         looks: list[Look] = []
-        problem = ""
         try:
             training = {run.id for run in in_training(self.cifar.runs.all())}
             for run_id in sorted(training | set(self.cifar.worker.training), key=by_time):
@@ -114,13 +95,12 @@ class PanelsScreen(CifarScreen):
                 self._followers[run_id] = follower
                 looks.append(follower.look())
         except UserError as error:
-            problem = str(error)
-        self.app.call_from_thread(self._take, looks, problem)
+            return looks, str(error)
+        return looks, ""
 
-    def _take(self, looks: list[Look], problem: str) -> None:
-        self._looking = False
-        self._looks = looks
-        self._place = max(0, min(self._place, len(looks) - 1))
+    def take(self, seen: tuple[list[Look], str]) -> None:
+        self._looks, problem = seen
+        self._place = max(0, min(self._place, len(self._looks) - 1))
         self.say("summary", f" {plain(problem) if problem else self._words()}")
         self.call_next(self._show)
 

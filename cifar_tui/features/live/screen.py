@@ -1,7 +1,9 @@
 """The live screen: one run watched through its folder, whoever trains it."""
 
 import time
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 from rich.text import Text
 from textual import work
@@ -14,19 +16,19 @@ from cifar_tui.errors import UserError
 from cifar_tui.queue.choices import withdraw
 from cifar_tui.runs.control import in_training, order
 from cifar_tui.runs.events import EpochDone
+from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Follower, Look, Run
 from cifar_tui.runs.record import by_time
 from cifar_tui.spec.naming import brief, model_name
 from cifar_tui.spec.settings import changed
-from cifar_tui.text import at_epoch, clock, learning_rate, loss, plain, rate
+from cifar_tui.text import at_epoch, clock, learning_rate, loss, plain, rate, runs_text
 from cifar_tui.training.optimiser import lr_at
 from cifar_tui.tui.dialogs import Ask
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves
 from cifar_tui.tui.row_table import EpochTable
-from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
+from cifar_tui.tui.screen import KeyLine, TopLine, WatchingScreen
 
-LOOK_EVERY = 0.25
 ROWS_EVERY = 1.0
 PLOT_EVERY = 6.0
 """Seconds between two redraws of the table of epochs and of the curves, which cost most on a slow
@@ -35,16 +37,30 @@ YOUNG = 8
 """Up to so many epochs the curves are redrawn as often as the table."""
 
 
-class LiveScreen(CifarScreen):
+@dataclass(frozen=True)
+class Watched:
+    """What one look saw."""
+
+    wanted: str | None
+    """The run that was asked for."""
+    look: Look | None
+    """The run that is shown; None where there is none."""
+    next_name: str = ""
+    """What the first run that waits is called."""
+
+
+class LiveScreen(WatchingScreen[Watched]):
     """Progress, curves and epochs of the watched run."""
 
     CSS_PATH = "live.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("live")
 
+    LOOK_EVERY = 0.25
+
     def __init__(self) -> None:
         super().__init__()
         self._follower: Follower | None = None
-        self._look: Look | None = None
+        self._seen = Watched(None, None)
         self._elsewhere: str | None = None
         """Id of a run that another process trains."""
         self._drawn: dict[str, tuple[float, tuple[object, ...]]] = {}
@@ -62,45 +78,38 @@ class LiveScreen(CifarScreen):
         yield Static("", id="foot", classes="line muted", markup=False)
         yield KeyLine()
 
-    def on_mount(self) -> None:
-        """Look at the run four times a second while the screen is shown."""
-        self.set_interval(LOOK_EVERY, self._tick)
-
     def on_screen_resume(self) -> None:
-        """Look at once when the screen comes back, also for runs of other processes."""
-        self._tick()
+        """Look also for runs of other processes."""
         self._look_elsewhere()
 
     @work(thread=True, exclusive=True)
     def _look_elsewhere(self) -> None:
-        """Find a run that another process trains, without holding up the screen."""
         try:
             elsewhere = in_training(self.cifar.runs.all())
         except UserError:
             return
         self._elsewhere = elsewhere[-1].id if elsewhere else None
 
-    def _tick(self) -> None:
-        if not self.is_current:
-            return
-        run_id = self._choose()
+    def look(self) -> Watched:
+        wanted, runs = self.cifar.watched, self.cifar.runs
+        run_id = self._choose(None if self._is_gone(wanted) else wanted)
         if run_id is None:
-            self._show_nothing()
-            return
+            return Watched(wanted, None)
         if self._follower is None or self._follower.run_id != run_id:
-            self._follower = Follower(self.cifar.runs, run_id)
-            self._drawn.clear()
-        self._show(self._follower.look())
+            self._follower = Follower(runs, run_id)
+        queued = [name for name in self.cifar.worker.queued if name != run_id]
+        next_name = runs.get(queued[0]).name if queued else ""
+        return Watched(wanted, self._follower.look(), next_name)
 
-    def _choose(self) -> str | None:
+    def _choose(self, wanted: str | None) -> str | None:
         """The watched run, else the one in training here or elsewhere, else the one before."""
-        if self._is_gone(self.cifar.watched):
-            self.cifar.watched = None
         if self._follower is not None and self._is_gone(self._follower.run_id):
-            self._follower = self._look = None
-        wanted = self.cifar.watched or self.cifar.worker.current
+            self._follower = None
+        wanted = wanted or self.cifar.worker.current
         if wanted is not None:
             return wanted
+        if self.cifar.launcher.making:
+            return None
         if self._follower is not None:
             return self._follower.run_id
         waiting = self.cifar.worker.queued
@@ -112,11 +121,24 @@ class LiveScreen(CifarScreen):
             return False
         return not (self.cifar.runs.folder / run_id).is_dir()
 
+    def take(self, seen: Watched) -> None:
+        if seen.wanted != self.cifar.watched:  # another was asked for meanwhile
+            self.look_again()
+            return
+        if seen.wanted is not None and (seen.look is None or seen.look.run.id != seen.wanted):
+            self.cifar.watched = None  # its folder is gone
+        self._seen = seen
+        if seen.look is None:
+            self._show_nothing()
+        else:
+            self._show(seen.look)
+
     def _show_nothing(self) -> None:
-        self.say("run", " Nothing is in training. n sets up a run; h shows the runs so far.")
+        making = self.cifar.launcher.making
+        nothing = "Nothing is in training. n sets up a run; h shows the runs so far."
+        self.say("run", f" Making {runs_text(making)} ..." if making else f" {nothing}")
 
     def _show(self, look: Look) -> None:
-        self._look = look
         self.say("run", self._headline(look.run))
         self.say("progress", progress_line(look, self.size.width))
         problem = self.cifar.worker.problem
@@ -164,25 +186,24 @@ class LiveScreen(CifarScreen):
         before = run.summary.initial_loss
         left = "" if before is None else f" before training: loss {loss(before)} (ln 10 = 2.3026)"
         queued = [run_id for run_id in self.cifar.worker.queued if run_id != run.id]
-        if not queued:
-            right = ""
-        else:
-            name = plain(self.cifar.runs.get(queued[0]).name)
+        right = ""
+        if queued and self._seen.next_name:
+            name = plain(self._seen.next_name)
             held = "held (p goes on), " if self.cifar.worker.held else ""
             more = f" +{len(queued) - 1}" if len(queued) > 1 else ""
             right = f"{held}next: {name}{more} "
         return _apart(left, right, self.size.width)
 
-    def _watched(self) -> Run | None:
+    async def _watched(self) -> Run | None:
         """The run on the screen as it is now, so that no key acts on what was."""
-        return self.cifar.runs.get(self._look.run.id) if self._look else None
+        look = self._seen.look
+        if look is None:
+            return None
+        return await self.cifar.answer_of(partial(self.cifar.runs.get, look.run.id), look.run)
 
-    def _order(self, wanted: Any) -> None:
-        run = self._watched()
-        if run is None:
-            return
+    async def _order(self, run: Run, wanted: Order) -> None:
         try:
-            order(run, wanted)
+            await self.cifar.answer_of(partial(order, run, wanted), None)
         except UserError as error:
             self.cifar.complain(error)
             return
@@ -194,21 +215,21 @@ class LiveScreen(CifarScreen):
         """Have a cluster give up a run that waits there, whichever backend is in use here."""
         withdraw(run)
 
-    def action_pause(self) -> None:
+    async def action_pause(self) -> None:
         """Let a held queue go on, else pause the run or let it go on."""
-        run = self._watched()
-        if self._is_missing(run):
+        run = await self._watched()
+        if await self._is_missing(run):
             return
         waits = self.cifar.worker.queued and run is not None and run.status != "paused"
         if self.cifar.worker.held and (run is None or run.ended or waits):
             self.cifar.worker.go_on()
             self.cifar.watched = None
         elif run is not None:
-            self._order("go" if run.status == "paused" else "pause")
+            await self._order(run, "go" if run.status == "paused" else "pause")
 
-    def _is_missing(self, run: Run | None) -> bool:
+    async def _is_missing(self, run: Run | None) -> bool:
         """Whether a run's folder is missing, without which it cannot be told anything; says so."""
-        if run is None or run.path.is_dir():
+        if run is None or await self.cifar.answer_of(run.path.is_dir, True):
             return False
         self.notify(
             f"The folder of {plain(run.id)} is missing: unless it is brought back, the run ends "
@@ -216,17 +237,17 @@ class LiveScreen(CifarScreen):
         )
         return True
 
-    def action_stop(self) -> None:
+    async def action_stop(self) -> None:
         """Stop the run and hold the queue, after asking."""
-        self._ask_to_stop(hold=True)
+        await self._ask_to_stop(hold=True)
 
-    def action_skip(self) -> None:
+    async def action_skip(self) -> None:
         """Stop the run and go on with the next, after asking."""
-        self._ask_to_stop(hold=False)
+        await self._ask_to_stop(hold=False)
 
-    def _ask_to_stop(self, *, hold: bool) -> None:
-        run = self._watched()
-        if self._is_missing(run):
+    async def _ask_to_stop(self, *, hold: bool) -> None:
+        run = await self._watched()
+        if await self._is_missing(run):
             return
         if run is None or run.ended:
             self.notify("There is no running run to stop here.")
@@ -239,36 +260,43 @@ class LiveScreen(CifarScreen):
             f"are kept and it can be resumed.{then}"
         )
 
-        def stop(sure: bool | None) -> None:
+        async def stop(sure: bool | None) -> None:
             if sure:
                 if hold:
                     self.cifar.worker.hold()
                 else:
                     self.cifar.watched = None
-                self._order("stop")
+                now = await self._watched()
+                if now is not None:
+                    await self._order(now, "stop")
 
         self.app.push_screen(Ask(question, yes="stop"), stop)
 
-    def action_watch_before(self) -> None:
+    async def action_watch_before(self) -> None:
         """Watch the run before this one."""
-        self._watch(-1)
+        await self._watch(-1)
 
-    def action_watch_next(self) -> None:
+    async def action_watch_next(self) -> None:
         """Watch the run after this one."""
-        self._watch(1)
+        await self._watch(1)
 
-    def _watch(self, step: int) -> None:
+    async def _watch(self, step: int) -> None:
         """Go on among the runs that have not ended, or the latest where all have."""
-        runs = self.cifar.runs.all()
+        runs: list[Run] = []
+        try:
+            runs = await self.cifar.answer_of(self.cifar.runs.all, runs)
+        except UserError as error:
+            self.cifar.complain(error)
         near = [r.id for r in runs if not r.ended] or [r.id for r in runs[-20:]]
-        shown = self._look.run.id if self._look else None
+        look = self._seen.look
+        shown = self.cifar.watched or (look.run.id if look else None)
         if shown is not None and shown not in near:
             near = sorted([*near, shown], key=by_time)
         if not near:
             return
         place = near.index(shown) if shown in near else -1
         self.cifar.watched = near[(place + step) % len(near)]
-        self._tick()
+        self.look_again()
 
     def action_panels(self) -> None:
         """Show all runs in training side by side."""
@@ -276,27 +304,27 @@ class LiveScreen(CifarScreen):
 
         self.app.push_screen(PanelsScreen())
 
-    def action_info(self) -> None:
+    async def action_info(self) -> None:
         """Show everything about the run."""
-        run = self._watched()
+        run = await self._watched()
         if run is not None:
             self.cifar.open("info", run, "live")
 
-    def action_export(self) -> None:
+    async def action_export(self) -> None:
         """Write predictions.csv from the best checkpoint."""
-        run = self._watched()
+        run = await self._watched()
         if run is not None:
             self.cifar.open("export", run)
 
-    def action_weights(self) -> None:
+    async def action_weights(self) -> None:
         """Show the run's weights as of its best epoch so far."""
-        run = self._watched()
+        run = await self._watched()
         if run is not None:
             self.cifar.open("weights", [run], "live")
 
-    def action_new_from(self) -> None:
+    async def action_new_from(self) -> None:
         """Fill the form with this run's settings."""
-        run = self._watched()
+        run = await self._watched()
         if run is not None:
             self.cifar.new_from(run)
 

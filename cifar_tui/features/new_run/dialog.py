@@ -1,6 +1,5 @@
 """Dialogs of the form: the model layer by layer, and getting CIFAR-10."""
 
-import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,16 +8,14 @@ from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import ProgressBar, Static
-from textual.worker import get_current_worker
+from textual.widgets import Static
 
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick
 from cifar_tui.spec.naming import model_name
 from cifar_tui.spec.spec import RunSpec
-
-SHOW_EVERY = 0.2
+from cifar_tui.tui.jobs import WorkDialog
 
 
 def layer_table(spec: RunSpec) -> Table:
@@ -58,58 +55,25 @@ class LayersScreen(ModalScreen[None]):
         self.app.call_from_thread(self._table.update, table)
 
 
-class DownloadDialog(ModalScreen[bool]):
+class DownloadDialog(WorkDialog):
     """Downloads the official archive with a progress bar; Esc leaves, what arrived is kept."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("escape,enter", "leave", "close")]
+    BINDINGS: ClassVar[list[BindingType]] = [("enter", "leave", "close")]
 
     def __init__(self, folder: str) -> None:
-        super().__init__()
+        title = f"Getting CIFAR-10 (170 MB) into {folder}"
+        super().__init__(title, "Esc closes this; what arrived is kept.", eta=True)
         self._folder = folder
-        self._done = False
-
-    def compose(self) -> ComposeResult:
-        """What happens, how far it is."""
-        with Vertical(classes="dialog"):
-            yield Static(f"Getting CIFAR-10 (170 MB) into {self._folder}", markup=False)
-            yield ProgressBar(id="bar", show_eta=True)
-            yield Static("Esc closes this; what arrived is kept.", id="outcome", markup=False)
 
     def on_mount(self) -> None:
         """Begin at once."""
-        self._download()
+        self.do(self._download, self.end)
 
-    @work(thread=True)
-    def _download(self) -> None:
+    def _download(self, tick: Tick) -> str:
         from cifar_tui.data.official import download
 
-        worker = get_current_worker()
-        shown = 0.0
+        download(Path(self._folder), tick)
+        return f"CIFAR-10 is in {self._folder}."
 
-        def tick(done: int, total: int) -> None:
-            nonlocal shown
-            if worker.is_cancelled:
-                raise UserError("The download was left; the next one resumes it.")
-            if time.monotonic() - shown >= SHOW_EVERY or done == total:
-                shown = time.monotonic()
-                self.app.call_from_thread(self._show, done, total)
-
-        try:
-            download(Path(self._folder), tick)
-        except UserError as error:
-            if not worker.is_cancelled:
-                self.app.call_from_thread(self._say, f"{error} Esc closes this.")
-            return
-        self._done = True
-        self.app.call_from_thread(self._say, f"CIFAR-10 is in {self._folder}. Esc closes this.")
-
-    def _show(self, done: int, total: int) -> None:
-        self.query_one("#bar", ProgressBar).update(total=total or None, progress=done)
-
-    def _say(self, text: str) -> None:
-        self.query_one("#bar", ProgressBar).display = False
-        self.query_one("#outcome", Static).update(text)
-
-    def action_leave(self) -> None:
-        """Close, and tell whether the images are there."""
-        self.dismiss(self._done)
+    def end(self, outcome: str) -> None:
+        super().end(f"{outcome} Esc closes this.")

@@ -182,10 +182,10 @@ class NewScreen(CifarScreen):
 
     def _summarise(self) -> None:
         """Bring the layer table up to date once torch is there."""
-        if not self.is_current or not self.cifar.worker.ready.is_set():
+        if not (self.is_current and self.query_one("#side").display):
             return
-        spec = self._first_spec()
-        if spec is None or not self.query_one("#side").display:
+        spec = self._first_spec() if self.cifar.worker.ready.is_set() else None
+        if spec is None:
             return
         key = tuple(str(getattr(spec, setting.name)) for setting in settings_in("Model"))
         if key != self._summarised:
@@ -198,8 +198,10 @@ class NewScreen(CifarScreen):
         self.app.call_from_thread(self._layers.update, table)
 
     def _first_spec(self) -> RunSpec | None:
+        """The first run of the grid, unless something is wrong."""
+        firsts = {name: alternatives(name, text)[0] for name, text in self.texts().items()}
         try:
-            return make_grid(self.texts())[0]
+            return make_grid(firsts)[0]
         except UserError:
             return None
 
@@ -213,7 +215,9 @@ class NewScreen(CifarScreen):
                 self._fields[wrong].input.focus()
             self.app.bell()
         else:
-            self.cifar.launch(make_grid(self.texts()))
+            texts = self.texts()  # a large grid takes longer to make than a key may
+            specs = (spec for texts in (texts,) for spec in make_grid(texts))
+            self.cifar.launcher.launch(specs, grid_size(texts))
 
     def action_layers(self) -> None:
         """Show the model layer by layer."""

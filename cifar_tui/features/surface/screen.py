@@ -4,13 +4,11 @@ import time
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Static
-from textual.worker import get_current_worker
 
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick
 from cifar_tui.features.surface.core import (
     FIGURES,
     Slice,
@@ -22,16 +20,11 @@ from cifar_tui.features.surface.core import (
 from cifar_tui.features.surface.tables import shade_legend, slice_pictures
 from cifar_tui.runs.listing import Run, labelled
 from cifar_tui.text import accuracy, clock, plain
+from cifar_tui.tui.jobs import run_job
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
-SHOW_EVERY = 0.25
-"""Seconds between two looks at how far the computation is."""
 FIGURE_WIDTH = 12
-
-
-class _Left(Exception):
-    """The screen was closed before the slice was whole."""
 
 
 class SurfaceScreen(CifarScreen):
@@ -72,49 +65,42 @@ class SurfaceScreen(CifarScreen):
             self._surfaces.clear()
             self._work(redo=True)
 
-    @work(thread=True)
     def _work(self, redo: bool) -> None:
-        worker, app = get_current_worker(), self.app
-        self._working = True
-        problem = ""
-        kept = {} if redo else {r.id: read_surface(r, self._slice) for r in self._runs}
-        try:
-            for run in self._runs:
-                found = kept.get(run.id) or self._compute(run, redo)
-                if worker.is_cancelled:
-                    return
-                app.call_from_thread(self._take, run, found)
-        except _Left:
-            return
-        except UserError as error:
-            problem = f" {plain(str(error))}"
-        except Exception as error:
-            problem = f" The surface failed: {plain(repr(error))}"
-        self._working = False
-        if not worker.is_cancelled:
-            app.call_from_thread(self.say, "progress", problem)
+        """Draw what is kept, and compute the rest; each as soon as it is there."""
+        app, self._working = self.app, True
+        name, first = "", 0.0
 
-    def _compute(self, run: Run, redo: bool) -> Surface:
-        worker, app = get_current_worker(), self.app
-        name = plain(run.name)
-        app.call_from_thread(self.say, "progress", f" {name}: reading net and images ...")
-        from cifar_tui.features.surface.compute import surface_of
-
-        first = shown = 0.0
-
-        def tick(done: int, points: int) -> None:
-            nonlocal first, shown
-            if worker.is_cancelled:
-                raise _Left
+        def show(done: int, points: int) -> None:
+            nonlocal first
             now = time.monotonic()
             first = first or now
-            if done > 1 and now - shown >= SHOW_EVERY:
-                shown = now
+            if done > 1:
                 left = clock((now - first) / (done - 1) * (points - done))
                 text = f" {name}: {done} of {points} points, {left} left. Esc cancels."
-                app.call_from_thread(self.say, "progress", text)
+                self.say("progress", text)
 
-        return surface_of(run, self._slice, redo=redo, tick=tick)
+        def job(tick: Tick) -> str:
+            nonlocal name, first
+            kept = {} if redo else {r.id: read_surface(r, self._slice) for r in self._runs}
+            for run in self._runs:
+                found = kept.get(run.id)
+                if found is None:
+                    name, first = plain(run.name), 0.0
+                    app.call_from_thread(
+                        self.say, "progress", f" {name}: reading net and images ..."
+                    )
+                    from cifar_tui.features.surface.compute import surface_of
+
+                    found = surface_of(run, self._slice, redo=redo, tick=tick)
+                tick(0, 1)
+                app.call_from_thread(self._take, run, found)
+            return ""
+
+        def end(problem: str) -> None:
+            self._working = False
+            self.say("progress", f" {problem}".rstrip())
+
+        run_job(self, job, end, end, show, words="The surface failed")
 
     def _take(self, run: Run, surface: Surface) -> None:
         self._surfaces[run.id] = surface

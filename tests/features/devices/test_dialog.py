@@ -63,7 +63,9 @@ async def test_a_comma_inside_of_a_value_stays_there(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(BackendChoice, "why_not", lambda choice, options: "")
-    monkeypatch.setattr("cifar_tui.app.make_backend", lambda runs, wish: (ThreadQueue(), ()))
+    monkeypatch.setattr(
+        "cifar_tui.features.devices.dialog.make_backend", lambda runs, wish: (ThreadQueue(), ())
+    )
     text = "partition=gpu,long, time=60,sbatch=--constraint=a,b --nice=10"
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -21,7 +21,7 @@ from cifar_tui.tui.dialogs import Ask, AskToLeave, HelpScreen
 from cifar_tui.tui.keys import EVERYWHERE, KEYS, keys_for
 from cifar_tui.tui.plot import Curve, Curves
 from cifar_tui.tui.row_table import EpochTable
-from tests.apps import MakeApp, SaveRun, run_in_training
+from tests.apps import MakeApp, SaveRun, launch, run_in_training
 from tests.told import tell
 from tests.waiting import screen_text, wait_for
 
@@ -64,7 +64,7 @@ async def test_a_newcomer_who_only_presses_enter_sees_a_curve_move(make_app: Mak
 async def test_pause_holds_the_run_and_p_goes_on(make_app: MakeApp, tiny_course: Path) -> None:
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
-        app.launch([long_spec(tiny_course)])
+        await launch(pilot, long_spec(tiny_course))
         await wait_for(pilot, lambda: app.runs.all()[0].summary.epochs_done >= 1)
         await pilot.press("p")
         await wait_for(pilot, lambda: status(app) == "paused")
@@ -100,7 +100,7 @@ async def test_a_pause_of_the_validation_leaves_the_training_of_its_epoch_done(
 ) -> None:
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
-        app.launch([long_spec(tiny_course, subset=1, val_batch_size=1)])
+        await launch(pilot, long_spec(tiny_course, subset=1, val_batch_size=1))
         await wait_for(pilot, lambda: app.runs.all()[0].summary.epochs_done >= 1)
         await pilot.press("p")
         await wait_for(pilot, lambda: status(app) == "paused")
@@ -113,7 +113,9 @@ async def test_stop_asks_with_the_consequence_and_holds_the_queue(
 ) -> None:
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
-        app.launch([long_spec(tiny_course, name="first"), long_spec(tiny_course, name="second")])
+        await launch(
+            pilot, long_spec(tiny_course, name="first"), long_spec(tiny_course, name="second")
+        )
         await wait_for(pilot, lambda: app.runs.all()[0].summary.epochs_done >= 1)
         assert "next: second" in shown(app, "foot")
         await pilot.press("s")
@@ -143,7 +145,7 @@ async def test_a_run_that_waits_is_neither_next_to_itself_nor_in_training(
             specs = [
                 long_spec(tiny_course, name=name, device="cpu") for name in ("first", "second")
             ]
-            app.launch(specs)
+            await launch(pilot, *specs)
             await wait_for(pilot, lambda: "waits for cpu" in screen_text(app))
             await pilot.press("q")
             await wait_for(pilot, lambda: isinstance(app.screen, AskToLeave))
@@ -161,7 +163,9 @@ async def test_a_run_that_waits_is_neither_next_to_itself_nor_in_training(
 async def test_skip_goes_on_with_the_next_run(make_app: MakeApp, tiny_course: Path) -> None:
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
-        app.launch([long_spec(tiny_course, name="first"), long_spec(tiny_course, name="second")])
+        await launch(
+            pilot, long_spec(tiny_course, name="first"), long_spec(tiny_course, name="second")
+        )
         await wait_for(pilot, lambda: status(app, 0) == "running")
         await pilot.pause(0.3)
         await pilot.press("k", "y")
@@ -283,7 +287,7 @@ async def test_quitting_while_training_asks_and_keeps_what_was_trained(
 ) -> None:
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
-        app.launch([long_spec(tiny_course, name="mine")])
+        await launch(pilot, long_spec(tiny_course, name="mine"))
         await wait_for(pilot, lambda: app.runs.all()[0].summary.epochs_done >= 1)
         await pilot.press("q")
         await pilot.pause()
@@ -315,7 +319,7 @@ async def test_a_failed_run_says_why_and_the_queue_goes_on(
     async with app.run_test(size=SMALL) as pilot:
         bad = RunSpec(data=str(tiny_course), device="cuda:63", name="bad")
         good = RunSpec(data=str(tiny_course), epochs=1, name="good")
-        app.launch([bad, good])
+        await launch(pilot, bad, good)
         await wait_for(pilot, lambda: status(app, 1) == "finished")
         failed = app.runs.all()[0]
         assert failed.status == "failed"
@@ -366,7 +370,7 @@ async def test_the_worker_trains_on_when_the_screen_ends(
 ) -> None:
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
-        app.launch([RunSpec(data=str(tiny_course), epochs=40, name="long")])
+        await launch(pilot, RunSpec(data=str(tiny_course), epochs=40, name="long"))
         await wait_for(pilot, lambda: app.runs.all()[0].summary.epochs_done >= 1)
         app.exit()
     app.worker.finish()
@@ -407,7 +411,7 @@ async def test_a_run_whose_folder_is_removed_makes_way_for_the_next(
     monkeypatch.setattr(faults, "GRACE", 3.0)
     app = make_app()
     async with app.run_test(size=SMALL, notifications=True) as pilot:
-        app.launch([long_spec(tiny_course, name=name) for name in ("removed", "next")])
+        await launch(pilot, *[long_spec(tiny_course, name=name) for name in ("removed", "next")])
         await wait_for(pilot, lambda: app.runs.all()[0].summary.epochs_done > 0)
         first, second = app.runs.all()
         await wait_for(pilot, lambda: "removed" in shown(app, "run"))

@@ -246,8 +246,7 @@ async def test_enter_makes_a_run_from_what_stands_there(make_app: MakeApp, tmp_p
         await type_into(app, pilot, "epochs", "1")
         app.worker.hold()
         await pilot.press("enter")
-        await pilot.pause()
+        await wait_for(pilot, lambda: app.current_mode == "live" and not app.launcher.making)
         (run,) = Runs(tmp_path / "runs").all()
         assert run.spec is not None
         assert (run.spec.lr, run.spec.epochs) == (0.2, 1)
-        assert app.current_mode == "live"
