@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from cifar_tui.data import find
 from cifar_tui.queue import thread
 from cifar_tui.queue.choices import BackendChoice
 from cifar_tui.runs import folder as folders
@@ -89,6 +90,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Folder:
         (folders, "_new_folder"),
         (Runs, "_names"),
         (BackendChoice, "why_not"),
+        (find, "_find_in"),
     ):
         monkeypatch.setattr(owner, name, slow.slowly(name, getattr(owner, name)))
     return slow
@@ -99,12 +101,12 @@ async def shows(pilot: Pilot[None], words: str) -> None:
 
 
 async def test_a_grid_is_launched_while_the_screen_goes_on(
-    make_app: MakeApp, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_app: MakeApp, folder: Folder, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thread.ThreadQueue, "_work", lambda self: self.ready.set())
-    app = make_app()
+    app = make_app(data=str(tiny_course))
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.pause()
+        await shows(pilot, "Using the course")
         app.screen.query_one("#field-seed").text = "0,1,2,3"  # type: ignore[attr-defined]
         await pilot.pause()
         async with folder.not_holding():

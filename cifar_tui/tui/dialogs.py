@@ -34,7 +34,6 @@ class AskToLeave(ModalScreen[str]):
         self._question = question
 
     def compose(self) -> ComposeResult:
-        """What would happen, and the keys."""
         with Vertical(classes="dialog"):
             yield Static(self._question, markup=False)
             yield Static(
@@ -80,7 +79,6 @@ class Ask(ModalScreen[bool]):
         self._yes = yes
 
     def compose(self) -> ComposeResult:
-        """The question and its two keys."""
         with Vertical(classes="dialog"):
             yield Static(self._question, markup=False)
             yield Static(f"\ny {self._yes}   n or Esc cancel", markup=False)
@@ -100,7 +98,6 @@ class HelpScreen(ModalScreen[None]):
         self._mode = mode
 
     def compose(self) -> ComposeResult:
-        """One line per key."""
         lines = [
             f"Keys here ({self._mode})",
             *map(_key_line, keys_for(self._mode)),

@@ -215,7 +215,6 @@ class FileDialog(WorkDialog):
         return [self._title, self._path, self._bar, self._outcome]
 
     def on_mount(self) -> None:
-        """Refuse at once where there is nothing to write."""
         refusal = self.refusal()
         if refusal:
             self._path.display = False

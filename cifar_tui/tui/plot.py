@@ -188,7 +188,6 @@ class Curves(Static):
         return Strip.join([before, cell, after])
 
     def on_resize(self) -> None:
-        """Fit the plot to its new size."""
         self._redraw()
 
     def _redraw(self) -> None:

@@ -70,7 +70,6 @@ class WatchingScreen(CifarScreen, Generic[Seen]):
         self.set_interval(self.LOOK_EVERY, self._look_in_time)
 
     def on_screen_resume(self) -> None:
-        """Look at once when the screen comes up or back."""
         self.look_again()
 
     def look_again(self) -> None:
@@ -117,7 +116,6 @@ class TopLine(Horizontal):
         self._device_strip = Static("", id="device", classes="line", markup=False)
 
     def compose(self) -> ComposeResult:
-        """Names on the left, the device on the right."""
         letters = self._mode != "new"
         yield Static(" " + "  ".join(self._tab(key, letters) for key in SCREENS), id="tabs")
         yield self._device_strip
@@ -130,7 +128,6 @@ class TopLine(Horizontal):
         return f"[@click={key.action}][dim]{shown}[/dim] [b]{name}[/b][/]"
 
     def on_mount(self) -> None:
-        """Look at the device now and every few seconds while the screen is shown."""
         self.set_interval(EVERY, self._look_again)
         self.call_after_refresh(self._look)
 
@@ -190,7 +187,6 @@ class KeyLine(Static):
         self._shown: tuple[object, ...] = ()
 
     def on_mount(self) -> None:
-        """Follow what the focus and the screen allow."""
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_updated)
         self.call_after_refresh(self._draw)
 

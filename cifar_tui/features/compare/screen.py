@@ -89,7 +89,6 @@ class CompareScreen(WatchingScreen[list[Look]]):
         """Curves by what they were made from; the logs are kept, as their ids are in the key."""
 
     def compose(self) -> ComposeResult:
-        """What differs and which is best, the curves, a row for each run."""
         yield TopLine("history")
         with Horizontal(id="head"):
             yield Static("", id="summary", classes="line", markup=False)
@@ -101,7 +100,6 @@ class CompareScreen(WatchingScreen[list[Look]]):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Begin to follow the runs."""
         self._followers = [Follower(self.cifar.runs, run_id) for run_id in self._run_ids]
 
     def on_resize(self) -> None:

@@ -60,7 +60,6 @@ class BackendDialog(FormDialog[Chosen]):
         yield Static("", id="help", classes="muted", markup=False)
 
     def on_mount(self) -> None:
-        """Begin at the backend in use."""
         self._options.highlighted = list(CHOICES).index(self._chosen)
         self._find_reasons(self.query_one("#options", Input).value)
 

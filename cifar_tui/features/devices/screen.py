@@ -73,7 +73,6 @@ class DevicesScreen(WatchingScreen[Shown]):
         )
 
     def compose(self) -> ComposeResult:
-        """The answer first, then what it is made from."""
         yield TopLine("devices")
         yield self._answer
         yield VerticalScroll(self._gpus, self._cpu, self._runs, self._cluster)

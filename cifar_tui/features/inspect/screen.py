@@ -65,7 +65,6 @@ class RunScreen(CifarScreen):
         """The split that is being evaluated."""
 
     def compose(self) -> ComposeResult:
-        """Which run, the pages, this page's answer, and one body of which a page shows a part."""
         yield TopLine(self._mode)
         with Horizontal(id="head"):
             yield Static(f" {labelled([self._run])[0]}", id="name", classes="line", markup=False)
@@ -82,12 +81,10 @@ class RunScreen(CifarScreen):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Open the first page."""
         self._reveal()
         self._open()
 
     def on_resize(self) -> None:
-        """Fit the page to the new width."""
         if not self.is_mounted:
             return
         if self._page in EVALUATED:

@@ -33,7 +33,6 @@ class Panel(Vertical):
         self._curves = Curves()
 
     def compose(self) -> ComposeResult:
-        """Two lines that tick, and the curves, redrawn when an epoch ends."""
         yield self._title
         yield self._progress
         yield self._curves
@@ -76,7 +75,6 @@ class PanelsScreen(WatchingScreen[tuple[list[Look], str]]):
         """Which run has the cursor."""
 
     def compose(self) -> ComposeResult:
-        """How many train and wait, then the panels."""
         yield TopLine("live")
         yield Static(" Looking ...", id="summary", classes="line", markup=False)
         yield Grid(id="grid")

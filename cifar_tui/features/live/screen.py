@@ -67,7 +67,6 @@ class LiveScreen(WatchingScreen[Watched]):
         """When the table and the curves were redrawn, and what they showed then."""
 
     def compose(self) -> ComposeResult:
-        """Lines that tick, curves that move at each epoch, the epochs, what is next."""
         yield TopLine("live")
         yield Static("", id="run", classes="line", markup=False)
         yield Static("", id="progress", classes="line", markup=False)
@@ -79,7 +78,6 @@ class LiveScreen(WatchingScreen[Watched]):
         yield KeyLine()
 
     def on_screen_resume(self) -> None:
-        """Look also for runs of other processes."""
         self._look_elsewhere()
 
     @work(thread=True, exclusive=True)

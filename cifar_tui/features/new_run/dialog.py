@@ -41,7 +41,6 @@ class LayersScreen(ModalScreen[None]):
         self._table = Static("Loading torch ...", id="layer-table", markup=False)
 
     def compose(self) -> ComposeResult:
-        """The table, once torch is there."""
         with VerticalScroll(classes="dialog", id="layers"):
             yield self._table
 
@@ -66,7 +65,6 @@ class DownloadDialog(WorkDialog):
         self._folder = folder
 
     def on_mount(self) -> None:
-        """Begin at once."""
         self.do(self._download, self.end)
 
     def _download(self, tick: Tick) -> str:

@@ -55,7 +55,6 @@ class Field(Horizontal):
         self._error = ""
 
     def compose(self) -> ComposeResult:
-        """The text; label and error are drawn around it."""
         yield self.input
 
     def render(self) -> Text:

@@ -1,6 +1,6 @@
 """The form for a new run or grid, made from the declared settings."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.text import Text
 from textual import on, work
@@ -8,8 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
+from textual.worker import Worker, get_current_worker
 
-from cifar_tui.data.find import find
+from cifar_tui.data.find import DEMO, find
 from cifar_tui.errors import UserError
 from cifar_tui.features.new_run.dialog import LayersScreen, layer_table
 from cifar_tui.features.new_run.field import Field
@@ -35,6 +36,14 @@ UNTITLED = ("Schedule",)
 """Groups whose first field says what they are: a title less, and all fits into 24 lines."""
 
 
+class Images(NamedTuple):
+    """Which images were found in a folder, or what is wrong with them."""
+
+    where: str
+    note: str = ""
+    error: str = ""
+
+
 class NewScreen(CifarScreen):
     """Every setting on one screen; Enter launches from any field."""
 
@@ -47,11 +56,14 @@ class NewScreen(CifarScreen):
         self._fields: dict[str, Field] = {}
         self._checked: dict[str, str] = {}
         self._errors: dict[str, str] = {}
+        self._images = Images("")
+        self._finding: Worker[None] | None = None
+        self._launches = False
+        """Whether Enter waits for what is known of the images."""
         self._summarised: tuple[str, ...] = ()
         self._layers = Static("", id="layer-table", markup=False)
 
     def compose(self) -> ComposeResult:
-        """What Enter does, what the images are, the fields, the help of the one in focus."""
         texts = as_texts(RunSpec(data=self.cifar.data))
         self._fields = {name: Field(setting, texts[name]) for name, setting in SETTINGS.items()}
         yield TopLine("new")
@@ -72,7 +84,6 @@ class NewScreen(CifarScreen):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Check the defaults, on the images the program was started with."""
         assert {g for groups in COLUMNS for g in groups} == set(GROUPS)
         self._check()
         self._fields["model"].input.focus()
@@ -95,6 +106,7 @@ class NewScreen(CifarScreen):
 
     @on(Input.Changed)
     def _changed(self) -> None:
+        self._launches = False
         if self.texts() != self._checked:
             self._check()
 
@@ -137,12 +149,37 @@ class NewScreen(CifarScreen):
         self.say("plan", plan)
 
     def _images_note(self, where: str) -> str:
-        """Which images a run would use; what is wrong with them counts as the field's error."""
+        """Which images a run would use; what is wrong with them counts as the field's error.
+
+        They are looked for anew in a thread, as their folder may be slow to answer.
+        """
+        if where == DEMO:
+            self._images = Images(where, find(where).note)
+        else:
+            self._finding = self._find_images(where)
+        if self._images.where != where:
+            return f"Looking for images in {plain(where)} ..."
+        if self._images.error:
+            self._errors.setdefault("data", self._images.error)
+        return self._images.error or self._images.note
+
+    @work(thread=True, exclusive=True, group="images")
+    def _find_images(self, where: str) -> None:
+        worker, app = get_current_worker(), self.app
         try:
-            return find(where).note.replace("`cifar-tui data download` gets", "F8 gets")
+            note = find(where).note
+            found = Images(where, note.replace("`cifar-tui data download` gets", "F8 gets"))
         except UserError as error:
-            self._errors.setdefault("data", str(error))
-            return str(error)
+            found = Images(where, error=str(error))
+        if not worker.is_cancelled:
+            app.call_from_thread(self._take_images, found)
+
+    def _take_images(self, found: Images) -> None:
+        if found.where == self.texts()["data"] and found != self._images:
+            self._images = found
+            self._check()
+            if self._launches:
+                self.action_launch()
 
     def _check_device(self, texts: dict[str, str]) -> None:
         """Say which device or precision this machine does not have, where the run is to be here."""
@@ -209,6 +246,10 @@ class NewScreen(CifarScreen):
     def action_launch(self) -> None:
         """Start the run or grid, or queue it; what is wrong is gone to first."""
         self._check()
+        self._launches = self._images.where != self.texts()["data"]
+        if self._launches and self._finding is not None:
+            self.cifar.keys_wait_for(self._finding)
+            return  # it is launched as soon as it is known which images there are
         if self._errors:
             wrong = next(iter(self._errors))
             if wrong in self._fields:

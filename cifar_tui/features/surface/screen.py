@@ -42,7 +42,6 @@ class SurfaceScreen(CifarScreen):
         self._working = False
 
     def compose(self) -> ComposeResult:
-        """Which is flattest, the pictures, the scale, the figures, what is computed."""
         yield TopLine("history")
         yield Static(" Loss surface", id="head", classes="line", markup=False)
         yield Static("", id="pictures", markup=False)

@@ -1,4 +1,4 @@
-"""The commands `import`, `weights` and `surface`."""
+"""The command `weights`: histograms of a net's layers, and their shares near and at 0."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -52,16 +52,13 @@ def weights(
 
 def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str) -> None:
     """Each layer's spread and shares, a group of columns per run, and histograms of one layer."""
-    from cifar_tui.features.weights.compute import COLUMNS, cells, layer_names, pictures
+    from cifar_tui.features.weights.compute import layer_table, pictures
 
-    letters = [title[0] for title in titles] if len(found) > 1 else [""]
-    first = 1 if len(found) > 1 else 0
-    columns = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[first:]]
-    table = Table("layer", "weights", *columns, right=["weights", *columns])
-    for name in layer_names(found):
-        layers = [weights.layer(name) for weights in found]
-        counts = {f"{one.count:,}" for one in layers if one is not None}
-        table.add(name, "/".join(counts), *(c for one in layers for c in cells(one)[first:]))
+    figures = slice(1, None) if len(found) > 1 else slice(None)
+    columns, rows = layer_table(titles, found, figures)
+    table = Table(*columns, right=columns[1:])
+    for row in rows:
+        table.add(*row)
     drawn = pictures(titles, found, layer, 80, 8)
     put(table, "", f"{layer}: how many weights (log axis) have which value", *drawn)
 

@@ -125,6 +125,21 @@ def cells(layer: LayerWeights | None) -> tuple[str, ...]:
     return f"{layer.mean:+.4f}", f"{layer.std:.4f}", f"{shares.below:.4f}", f"{shares.zero:.4f}"
 
 
+def layer_table(
+    titles: Sequence[str], found: Sequence[Weights], figures: slice
+) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The columns, and a row per layer: its name and size, and these of COLUMNS for each net."""
+    letters = [title[0] for title in titles] if len(found) > 1 else [""]
+    names = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[figures]]
+    rows = []
+    for name in layer_names(found):
+        layers = [weights.layer(name) for weights in found]
+        counts = dict.fromkeys(f"{one.count:,}" for one in layers if one is not None)
+        shown = (cell for one in layers for cell in cells(one)[figures])
+        rows.append((name, "/".join(counts), *shown))
+    return ["layer", "weights", *names], rows
+
+
 def pictures(
     titles: Sequence[str], found: Sequence[Weights], name: str, width: int, height: int
 ) -> list[str]:

@@ -9,10 +9,11 @@ from textual.binding import BindingType
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from cifar_tui.errors import UserError
+from cifar_tui.errors import Tick
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, labelled
-from cifar_tui.text import accuracy, plain
+from cifar_tui.text import accuracy
+from cifar_tui.tui.jobs import run_job
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.row_table import RowTable, TableColumn
 from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
@@ -43,7 +44,6 @@ class WeightsScreen(CifarScreen):
         self._drawn: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
-        """The layer's shares, its histograms, all layers."""
         yield TopLine(self._mode)
         yield Static(" Reading the weights ...", id="head", classes="line", markup=False)
         yield Static("", id="pictures", markup=False)
@@ -54,41 +54,28 @@ class WeightsScreen(CifarScreen):
         """Read the checkpoints in a thread, as torch may still be loading."""
         self._read()
 
-    @work(thread=True)
     def _read(self) -> None:
-        from cifar_tui.features.weights.compute import read_weights
+        def read(tick: Tick) -> "list[Weights]":
+            from cifar_tui.features.weights.compute import read_weights
 
-        worker, app = get_current_worker(), self.app
-        try:
-            found = [read_weights(RunFolder(run.path).best) for run in self._runs]
-        except UserError as error:
-            if not worker.is_cancelled:
-                app.call_from_thread(self.say, "head", f" {plain(str(error))}")
-            return
-        if not worker.is_cancelled:
-            app.call_from_thread(self._take, found)
+            return [read_weights(RunFolder(run.path).best) for run in self._runs]
+
+        run_job(self, read, self._take, lambda sentence: self.say("head", f" {sentence}"))
 
     def _take(self, found: "list[Weights]") -> None:
         self._found = found
         self._fill()
 
     def _fill(self) -> None:
-        from cifar_tui.features.weights.compute import COLUMNS, cells, layer_names
+        from cifar_tui.features.weights.compute import layer_table
 
-        names = COLUMNS[self._figures]
+        names, rows = layer_table(self._titles, self._found, self._figures)
         columns = [TableColumn("layer", NAME_WIDTH), TableColumn("weights", COUNT_WIDTH, True)]
-        for title in self._titles:
-            letter = title[0] if len(self._titles) > 1 else ""
-            columns += [TableColumn(f"{n} {letter}".strip(), FIGURE_WIDTH, True) for n in names]
-        rows = {}
-        for name in layer_names(self._found):
-            layers = [weights.layer(name) for weights in self._found]
-            count = next(one.count for one in layers if one is not None)
-            figures = [cell for one in layers for cell in cells(one)[self._figures]]
-            rows[name] = (name, f"{count:,}", *figures)
+        columns += [TableColumn(name, FIGURE_WIDTH, True) for name in names[2:]]
         table = self.query_one(RowTable)
         table.set_columns(columns)
-        table.show(list(rows), rows.__getitem__)
+        by_name = {row[0]: row for row in rows}
+        table.show(list(by_name), by_name.__getitem__)
         self._show_layer()
 
     def on_resize(self) -> None:

@@ -185,9 +185,8 @@ async def test_the_images_in_use_and_how_to_get_real_ones_are_named(
     monkeypatch.chdir(tmp_path)
     app = make_app(data="data")
     async with app.run_test(size=SMALL) as pilot:
-        await pilot.pause()
+        await wait_for(pilot, lambda: "demo set (synthetic)" in shown(app, "images"))
         text = shown(app, "images")
-        assert "demo set (synthetic)" in text
         assert "F8 gets CIFAR-10" in text
 
 
