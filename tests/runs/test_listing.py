@@ -31,6 +31,7 @@ from cifar_tui.runs.record import (
     started_at,
     this_host,
     this_worker,
+    waiting_job,
 )
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.text import age
@@ -161,6 +162,8 @@ def test_a_queue_elsewhere_is_left_behind_only_when_its_heartbeat_stops(
     assert runs.get(folder.id).left_behind
     folder.write_progress(Progress(worker=elsewhere, counter=3))
     assert not runs.get(folder.id).left_behind
+    folder.write_progress(Progress(worker=waiting_job("queue:0123")))
+    assert runs.get(folder.id).left_behind, "nobody keeps such a queue any more"
 
 
 def test_an_ended_run_stays_ended_whatever_its_process_does(tmp_path: Path) -> None:
