@@ -14,7 +14,7 @@ class UserError(Exception):
 
 
 def refusal(error: Exception) -> str | None:
-    """What the system refused, in a sentence that says what would help; None for a mistake of ours.
+    """What the system refused, in a sentence that says what would help; None for a bug.
 
     It is a disk, a closed output, memory, a thread, or a library that cannot be loaded.
     """

@@ -33,7 +33,7 @@ class Lock:
         self._handle: int | None = None
 
     def take(self, word: str = "", *, within: float = 0.0) -> bool:
-        """Try to take the lock for so many seconds; tells whether it is held now."""
+        """Try to take the lock for up to `within` seconds; tells whether it is held now."""
         if self._handle is not None:
             return True
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -79,7 +79,7 @@ def plain(text: str) -> str:
 
 
 def shortened(text: str, cells: int = 44) -> str:
-    """Text on one line of at most so many characters, with its end cut off where it is longer."""
+    """Text on one line of up to `length` characters, with its end cut off where it is longer."""
     shown = plain(text)
     return shown if len(shown) <= cells else shown[: cells - 1] + "…"
 

@@ -23,6 +23,7 @@ from cifar_tui.models.torch_file import read_stored
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.origin import origin_of
+from cifar_tui.runs.record import Point
 from cifar_tui.spec.settings import edited
 from cifar_tui.spec.spec import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load
@@ -40,7 +41,7 @@ def checkpoint_content() -> dict[str, Any]:
         parameter.grad = torch.zeros_like(parameter)
     optimiser.step()
     whole = Checkpoint(
-        model.state_dict(), 1, 0.01, optimiser.state_dict(), 4, SPEC, POINT
+        model.state_dict(), 1, 0.01, optimiser.state_dict(), 4, SPEC, Point(**POINT)
     ).to_bytes()
     return torch.load(io.BytesIO(whole), weights_only=True)
 

@@ -30,8 +30,8 @@ DEVICE_LOST = 3
 
 
 DEATHS = 2
-"""A run under which so many processes died is left as crashed; a slot where so many runs' processes
-died in a row is taken out."""
+"""After this many deaths of its processes a run is left as crashed; after those of this many runs
+in a row a slot is taken out."""
 
 
 def why_not(options: Mapping[str, str]) -> str:

@@ -113,7 +113,7 @@ class Runs:
         return [self._with_liveness(run) for run in found]
 
     def newest(self, count: int) -> list[Run]:
-        """So many of the latest runs, oldest first, without waiting for a look at all of them."""
+        """Up to `count` of the latest runs, oldest first, without a look at all of them."""
         return [self.get(name) for name in self._names()[-count:]]
 
     def _names(self) -> list[str]:

@@ -87,7 +87,7 @@ class RunSpec(BaseModel):
         0,
         "Data",
         "Subset",
-        "Train on the first so many images of the training split; 0 takes all",
+        "Train on the first n images of the training split; 0 takes all",
         sets_pace=True,
         unit="images",
         ge=0,
@@ -222,7 +222,7 @@ class RunSpec(BaseModel):
         "none",
         "Schedule",
         "Schedule",
-        "How lr falls: every so many epochs, at given epochs, or along a half cosine to 0",
+        "How lr falls: every n epochs, at given epochs, or along a half cosine to 0",
         together=True,
     )
     decay_every: int = _setting(

@@ -98,7 +98,7 @@ def load_known(path: Path) -> tuple[Checkpoint, str]:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint of ours that fits its own settings; raises UserError saying what is wrong.
+    """Read one of our checkpoints, which must fit its own settings; raises UserError.
 
     Whatever the file holds, nothing in it is run, and no more memory is taken than it has bytes.
     """

@@ -33,7 +33,7 @@ class Means:
         self.correct += (logits.detach().argmax(-1) == labels).sum(-1)
 
     def read(self, images: int) -> tuple[float, float]:
-        """(mean loss, accuracy as a fraction) over so many images; waits for the device."""
+        """(mean loss, accuracy as a fraction) over the images counted; waits for the device."""
         return float(self.loss) / images, int(self.correct) / images
 
     def read_each(self, images: int) -> list[tuple[float, float]]:

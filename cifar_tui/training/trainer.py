@@ -130,7 +130,7 @@ def run_epoch(
     tick: BatchTick,
     mark: Callable[[], Mark] | None = None,
 ) -> float:
-    """Train one epoch of so many images; returns its seconds without those that `tick` held it.
+    """Train one epoch; returns its seconds without those that `tick` held it.
 
     `mark` marks what the step's device was given, by default in that device's own way.
     """

@@ -66,7 +66,7 @@ def _height(y: float | None, log: bool) -> float | None:
 
 
 @dataclass(frozen=True)
-class View:
+class PlotView:
     """How curves are looked at."""
 
     sight: tuple[float, float] | None = None
@@ -133,16 +133,16 @@ class Curves(Static):
         super().__init__("", id=id, markup=False)
         self._title = ""
         self._curves: tuple[Curve, ...] = ()
-        self._view = View()
+        self._view = PlotView()
         self._drawn: tuple[object, ...] | None = None
         self._frame: Frame | None = None
         self._cursor: float | None = None
 
-    def show(self, curves: Sequence[Curve], title: str, view: View | None = None) -> None:
+    def show(self, curves: Sequence[Curve], title: str, view: PlotView | None = None) -> None:
         """Show these curves; does nothing when they are on the screen already."""
         self._curves = tuple(replace(c, points=tuple(c.points), band=tuple(c.band)) for c in curves)
         self._title = title
-        self._view = view or View()
+        self._view = view or PlotView()
         self._redraw()
 
     def point_at(self, x: float | None) -> None:
@@ -331,7 +331,7 @@ def _placed(
     return found
 
 
-def _begin(points: Points, view: View, width: int, height: int) -> Frame:
+def _begin(points: Points, view: PlotView, width: int, height: int) -> Frame:
     """An empty plot whose limits fit the points, with a few ticks of fixed precision."""
     plotext.clear_figure()
     plotext.theme("clear")

@@ -91,7 +91,7 @@ class RowTable(ScrollView, can_focus=True):
         """The rows' keys in order."""
         self.cursor_row = 0
         self.fixed_columns = fixed_columns
-        """So many columns stay when the others scroll to the left."""
+        """How many columns stay when the others scroll to the left."""
         self._texts: Callable[[str], Texts] = lambda key: ()
         self._drawn: dict[int, Texts] = {}
         """What stands on which line of the screen."""
@@ -190,7 +190,7 @@ class RowTable(ScrollView, can_focus=True):
             self._refresh_line(changed - self.scroll_offset.y + 1)
 
     def action_move(self, rows: int) -> None:
-        """Move the cursor by so many rows."""
+        """Move the cursor by `count` rows."""
         self.move_cursor(self.cursor_row + rows)
 
     def action_page(self, pages: int) -> None:

@@ -28,7 +28,7 @@ EVERY = 2.0
 IDLE_EVERY = 10.0
 """The same while nothing does, as each look that finds a new figure is sent over the line."""
 SHARE = 4
-"""The keys take a line of so many at most; in a small window help lists those without room."""
+"""At most this many lines of keys; in a small window help lists those without room."""
 LAST = ("app.help", "app.quit")
 
 

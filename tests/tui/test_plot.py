@@ -8,7 +8,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from cifar_tui.tui.plot import Curve, Curves, View, mark
+from cifar_tui.tui.plot import Curve, Curves, PlotView, mark
 from tests.waiting import screen_text
 
 
@@ -21,7 +21,7 @@ class PlotApp(App[None]):
 
 
 async def drawn(
-    pilot: Pilot[None], curves: Sequence[Curve], title: str = "loss", view: View | None = None
+    pilot: Pilot[None], curves: Sequence[Curve], title: str = "loss", view: PlotView | None = None
 ) -> list[str]:
     """The lines of the screen with these curves; the first is the legend."""
     await pilot.pause()
@@ -59,7 +59,7 @@ async def test_any_points_are_drawn_or_left_out(
 ) -> None:
     curve = Curve("odd", points, [(x, y, y) for x, y in points if y is not None][:1])
     async with PlotApp().run_test(size=(40, 12)) as pilot:
-        lines = await drawn(pilot, [curve, curve], view=View(log=log))
+        lines = await drawn(pilot, [curve, curve], view=PlotView(log=log))
         assert lines[0].startswith("loss  o odd  x odd")
         whole = [y for _, y in points if y is not None and math.isfinite(y) and (y > 0 or not log)]
         assert ("x" in "".join(lines[1:])) == bool(whole)
@@ -68,14 +68,14 @@ async def test_any_points_are_drawn_or_left_out(
 async def test_y_fits_what_is_in_sight() -> None:
     async with PlotApp().run_test(size=(60, 14)) as pilot:
         assert "3." in (await drawn(pilot, [falling()]))[1]
-        near = await drawn(pilot, [falling()], view=View(sight=(20.0, 30.0)))
+        near = await drawn(pilot, [falling()], view=PlotView(sight=(20.0, 30.0)))
         assert near[1].startswith("0.15")
         assert near[-1].split()[0] == "20" and near[-1].split()[-1] == "30"
 
 
 async def test_a_log_axis_has_round_ticks() -> None:
     async with PlotApp().run_test(size=(60, 20)) as pilot:
-        lines = await drawn(pilot, [falling()], view=View(log=True))
+        lines = await drawn(pilot, [falling()], view=PlotView(log=True))
         ticks = [line.split("┤")[0].strip() for line in lines if "┤" in line]
         assert {"1", "0.1"} <= set(ticks)
 

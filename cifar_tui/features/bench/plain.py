@@ -131,7 +131,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def plain_model(spec: RunSpec) -> nn.Module:
-    """The spec's net in its plain form; takes the state dict of ours."""
+    """The spec's net in its plain form; takes our state dict."""
     if spec.model == "resnet":
         return PlainResNet(spec.depth, spec.shortcut, spec.activation)
     return PlainSimpleNN(spec.batch_norm, spec.activation)

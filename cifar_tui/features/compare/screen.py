@@ -27,7 +27,7 @@ from cifar_tui.query.curves import AXES, METRICS, Axis, Log, Sample
 from cifar_tui.runs.listing import Follower, Look
 from cifar_tui.text import clock, plain
 from cifar_tui.tui.keys import bindings
-from cifar_tui.tui.plot import Curve, Curves, View, mark
+from cifar_tui.tui.plot import Curve, Curves, PlotView, mark
 from cifar_tui.tui.row_table import RowTable, TableColumn
 from cifar_tui.tui.screen import KeyLine, TopLine, WatchingScreen
 
@@ -35,7 +35,7 @@ SMOOTHING = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99)
 WIDE = 120
 """From this width on, a second metric is drawn beside the first."""
 MOST_ZOOM = 100
-"""The whole axis is so many times wider than the least stretch of it."""
+"""How many times wider the whole axis is than the least stretch of it."""
 LEAST_EPOCHS = 2.0
 MOST_MADE = 200
 """Curves kept."""
@@ -171,7 +171,7 @@ class CompareScreen(WatchingScreen[list[Look]]):
             )
         plot = self.query_one(name, Curves)
         plot.point_at(self._cursor)
-        view = View(choice.window, choice.log, choice.axis == "time")
+        view = PlotView(choice.window, choice.log, choice.axis == "time")
         plot.show(curves, choice.title(metric), view)
 
     def _show_figures(self) -> None:

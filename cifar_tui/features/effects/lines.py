@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FAN = 0.2
 """Share of a value's stretch of its axis over which its runs are spread, so that each is seen."""
 DECADES = 1.5
-"""From so many on, positive numbers stand on a log scale."""
+"""Decades from which on positive numbers stand on a log scale."""
 MARGIN = 0.02
 """Of an axis, kept free at both ends."""
 
@@ -167,7 +167,7 @@ def runs_of(row: Sequence[Cell]) -> list[tuple[str, Ink]]:
 
 
 BEST_SHARE = 4
-"""One in so many of the runs shown counts as best."""
+"""One in this many of the runs shown counts as best."""
 LEAST_WIDTH, LEAST_HEIGHT = 24, 6
 FAR = 1_000_000
 
@@ -234,7 +234,7 @@ class ParallelPlot(Static, can_focus=True):
 
     @property
     def place(self) -> tuple[int, int]:
-        """The cursor's run is the so manieth best of so many that are shown."""
+        """The rank of the cursor's run among those shown, and how many these are."""
         return self._place + 1, len(self._shown())
 
     @property

@@ -21,7 +21,7 @@ from cifar_tui.features.effects.model import Additive, Numbers, f_tail
 FEWEST = 5
 """With fewer runs nothing is said."""
 LEAST_FREEDOM = 3
-"""So many degrees of freedom must be left for the noise."""
+"""The fewest degrees of freedom that must be left for the noise."""
 CHANCE, UNASKED = 0.05, 0.01
 """From which p on a thing is called chance: what was asked about, and what comes up besides."""
 SHUFFLES, SHUFFLED = 2000, 50

@@ -86,7 +86,7 @@ def import_checkpoint(
     """Make a finished run in `runs` of a .pth or .pt file; raises UserError.
 
     `given` holds settings that weights do not show (activation, shortcut, normalisation, data,
-    name, tags); a checkpoint of ours knows its own. Validation is by the images of `data`, on the
+    name, tags); one of our checkpoints knows its own. Validation is by the images of `data`, on the
     CPU. `tick` is told the images done and in all; what it raises ends the import with no run made.
     """
     content = _read(_at_home(file))
@@ -143,7 +143,7 @@ def _weights(content: Mapping[str, Any]) -> Mapping[Any, Any]:
 
 
 def _told(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a checkpoint of ours carries, as far as they are sound."""
+    """The settings that one of our checkpoints carries, as far as they are sound."""
     values = content.get("spec")
     if not isinstance(values, dict):
         return {}

@@ -28,7 +28,7 @@ HINTS = {
 }
 
 
-class _Left(Exception):
+class _ImportLeft(Exception):
     """The dialog was closed before the run was made."""
 
 
@@ -92,7 +92,7 @@ class ImportDialog(ModalScreen[bool]):
         def tick(done: int, images: int) -> None:
             nonlocal shown
             if worker.is_cancelled:
-                raise _Left
+                raise _ImportLeft
             if time.monotonic() - shown >= SHOW_EVERY:
                 shown = time.monotonic()
                 text = f"{done:,} of {images:,} {unit}. Esc cancels."
@@ -101,7 +101,7 @@ class ImportDialog(ModalScreen[bool]):
         try:
             sentence = self._bring_in(file, given, tick, archive)
             done, outcome = True, f"{sentence}\n\nEnter closes."
-        except _Left:
+        except _ImportLeft:
             return
         except UserError as error:
             done, outcome = False, plain(str(error))

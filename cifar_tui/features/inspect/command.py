@@ -26,7 +26,7 @@ def inspect(
     split: Annotated[
         SplitName, Parameter(help="Which images; the test split never picks a model.")
     ] = "val",
-    worst: Annotated[int, Parameter(help="List so many of the worst images.")] = 10,
+    worst: Annotated[int, Parameter(help="How many of the worst images to list.")] = 10,
     pictures: Annotated[
         bool, Parameter(negative=(), help="Draw them too, at most 48, in half blocks.")
     ] = False,
@@ -60,7 +60,7 @@ ACROSS = 2
 
 
 def print_evaluation(run: Run, found: Evaluation, worst: int, *, pictures: bool) -> None:
-    """The whole evaluation, with so many of the worst images; drawn if asked for."""
+    """The whole evaluation, with the worst images; drawn if asked for."""
     tables = (findings.class_lines(found), findings.reliability_lines(found))
     lines = [
         f"{run.name}  {findings.headline(found)}",

@@ -27,7 +27,7 @@ from cifar_tui.spec.spec import CLASSES
 SplitName = Literal["val", "train", "test"]
 SPLITS: tuple[SplitName, ...] = ("val", "train", "test")
 PICTURES = 48
-"""So many of the worst images are kept with their pixels."""
+"""How many of the worst images are kept with their pixels."""
 SIDE = 32
 PIXELS = SIDE * SIDE * 3
 BINS = 10
@@ -35,7 +35,7 @@ BINS = 10
 WELL = 0.02
 """Below this calibration error a net counts as well calibrated."""
 CONFUSED = 10
-"""So many of the most confused pairs are told."""
+"""How many of the most confused pairs are named."""
 
 Label = Annotated[int, Field(ge=0, lt=CLASSES)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -191,7 +191,7 @@ class Evaluation(BaseModel):
         return f"{len(self):,} {self.split} images{SYNTHETIC * self.synthetic}"
 
     def figures(self, worst: int = PICTURES) -> dict[str, Any]:
-        """Everything that is derived, for programs, with so many of the worst images."""
+        """Everything that is derived, for programs, with up to `worst` of the worst images."""
         return {
             "split": self.split,
             "epoch": self.epoch,

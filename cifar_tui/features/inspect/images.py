@@ -73,7 +73,7 @@ class ConfusionMatrix(Widget):
         self.refresh()
 
     def move(self, down: int, right: int) -> None:
-        """Move the cursor by so many cells, not beyond the edge."""
+        """Move the cursor, not beyond the edge."""
         self._go(self.cursor[0] + down, self.cursor[1] + right)
 
     def _go(self, row: int, column: int) -> None:

@@ -55,7 +55,7 @@ CLASS_WIDTH, RELIABILITY_WIDTH = 41, 38
 CLASS_BAR, RELIABILITY_BAR = 8, 10
 MOST_CONFUSED = 3
 SUREST = 4
-"""So many of a cell's images are named by their places in the split."""
+"""How many of a cell's images are named by their places in the split."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 LEGEND = "█ accuracy of a bin, | its mean confidence; ECE is their mean distance over all images"
 
@@ -170,7 +170,7 @@ def _bin_line(one: Bin, bar: int) -> str:
 
 
 def filled(share: float, width: int) -> str:
-    """A bar of so many cells, filled from the left in steps of an eighth."""
+    """A bar of `cells` cells, filled from the left in steps of an eighth."""
     eighths = round(share * width * 8)
     whole, part = divmod(eighths, 8)
     return f"{'█' * whole}{EIGHTHS[part] if part else ''}".ljust(width)

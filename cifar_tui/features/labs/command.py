@@ -40,9 +40,7 @@ class ScaleFlags:
         Parameter(help="Fewer epochs than the full setting; schedules shrink with them."),
     ] = None
     seeds: Annotated[int, Parameter(help="Runs of each setting, from seed 0 on.")] = 1
-    subset: Annotated[
-        int, Parameter(help="Train on the first so many images only; 0 takes all.")
-    ] = 0
+    subset: Annotated[int, Parameter(help="Train on the first n images only; 0 takes all.")] = 0
     precision: Annotated[str, Parameter(help="fp32, tf32 or bf16.")] = "fp32"
 
     def checked(self) -> Scale:

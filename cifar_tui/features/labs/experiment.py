@@ -171,7 +171,7 @@ OTHER_COLUMNS = (
 )
 RUNS_WIDTH = 16
 SIDE_BY_SIDE = 4
-"""So many runs' weights or loss surfaces fit on the screen."""
+"""How many runs' weights or loss surfaces fit on the screen."""
 
 
 class ExperimentScreen(CifarScreen):

@@ -34,7 +34,7 @@ PLOT_EVERY = 6.0
 """Seconds between two redraws of the table of epochs and of the curves, which cost most on a slow
 line: 2 and 19 kB at 140x40."""
 YOUNG = 8
-"""Up to so many epochs the curves are redrawn as often as the table."""
+"""The number of epochs up to which the curves are redrawn as often as the table."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class FieldInput(Input):
         self.cursor_position = len(self.value)
 
 
-class Field(Horizontal):
+class FormField(Horizontal):
     """A setting's label and text, with a mark when it is wrong and dimmed when without effect.
 
     The label is drawn by the field itself: a form opens the sooner, the fewer widgets it has.

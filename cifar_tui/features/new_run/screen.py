@@ -13,7 +13,7 @@ from textual.worker import Worker, get_current_worker
 from cifar_tui.data.find import DEMO, find
 from cifar_tui.errors import UserError
 from cifar_tui.features.new_run.dialog import LayersScreen, layer_table
-from cifar_tui.features.new_run.field import Field
+from cifar_tui.features.new_run.field import FormField
 from cifar_tui.spec.grid import (
     alternatives,
     as_texts,
@@ -53,7 +53,7 @@ class NewScreen(CifarScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._fields: dict[str, Field] = {}
+        self._fields: dict[str, FormField] = {}
         self._checked: dict[str, str] = {}
         self._errors: dict[str, str] = {}
         self._images = Images("")
@@ -65,7 +65,7 @@ class NewScreen(CifarScreen):
 
     def compose(self) -> ComposeResult:
         texts = as_texts(RunSpec(data=self.cifar.data))
-        self._fields = {name: Field(setting, texts[name]) for name, setting in SETTINGS.items()}
+        self._fields = {name: FormField(setting, texts[name]) for name, setting in SETTINGS.items()}
         yield TopLine("new")
         yield Static("", id="plan", classes="line", markup=False)
         yield Static("", id="images", classes="line muted", markup=False)
@@ -213,9 +213,9 @@ class NewScreen(CifarScreen):
         else:
             widget.update(Text(" Tab or an arrow goes to a field; Esc leaves it."))
 
-    def _focused_field(self) -> Field | None:
+    def _focused_field(self) -> FormField | None:
         focused = self.focused
-        return focused.parent if focused and isinstance(focused.parent, Field) else None
+        return focused.parent if focused and isinstance(focused.parent, FormField) else None
 
     def _summarise(self) -> None:
         """Bring the layer table up to date once torch is there."""

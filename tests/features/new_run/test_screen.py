@@ -5,7 +5,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from cifar_tui.app import CifarApp
-from cifar_tui.features.new_run.field import Field
+from cifar_tui.features.new_run.field import FormField
 from cifar_tui.features.new_run.screen import NewScreen
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.spec.settings import SETTINGS
@@ -25,8 +25,8 @@ def shown(app: CifarApp, name: str) -> str:
     return str(app.screen.query_one(f"#{name}", Static).render())
 
 
-async def type_into(app: CifarApp, pilot: Pilot[None], name: str, text: str) -> Field:
-    field = form(app).query_one(f"#field-{name}", Field)
+async def type_into(app: CifarApp, pilot: Pilot[None], name: str, text: str) -> FormField:
+    field = form(app).query_one(f"#field-{name}", FormField)
     field.text = ""
     field.input.focus()
     await pilot.pause()
@@ -39,7 +39,7 @@ async def test_every_setting_has_a_field_that_is_visible_at_80x24(make_app: Make
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
         await pilot.pause()
-        fields = {field.setting.name: field for field in form(app).query(Field)}
+        fields = {field.setting.name: field for field in form(app).query(FormField)}
         assert set(fields) == set(SETTINGS)
         for field in fields.values():
             assert field.region.height == 1
@@ -80,8 +80,8 @@ async def test_nothing_is_launched_while_something_is_wrong(make_app: MakeApp) -
         await pilot.pause()
         assert isinstance(app.screen, NewScreen)
         assert app.runs.all() == []
-        assert app.focused is form(app).query_one("#field-lr", Field).input
-        form(app).query_one("#field-lr", Field).text = "0.1"
+        assert app.focused is form(app).query_one("#field-lr", FormField).input
+        form(app).query_one("#field-lr", FormField).text = "0.1"
         await pilot.pause()
         assert "lr must be" not in screen_text(app), "no message outlives what it is about"
 
@@ -94,11 +94,11 @@ async def test_a_device_or_precision_that_is_not_here_is_refused_before_a_run_is
         await wait_for(pilot, app.worker.ready.is_set)
         for name, text in (("device", "cuda:99"), ("device", "cpu,cuda:99"), ("precision", "tf32")):
             form(app).action_reset()
-            form(app).query_one("#field-device", Field).text = "cpu"
-            form(app).query_one(f"#field-{name}", Field).text = text
+            form(app).query_one("#field-device", FormField).text = "cpu"
+            form(app).query_one(f"#field-{name}", FormField).text = text
             await pilot.press("enter")
             await pilot.pause()
-            assert form(app).query_one(f"#field-{name}", Field).has_class("wrong")
+            assert form(app).query_one(f"#field-{name}", FormField).has_class("wrong")
         assert app.runs.all() == []
 
 
@@ -109,7 +109,7 @@ async def test_what_is_dimmed_blocks_no_launch_and_what_is_given_twice_is_said(
     async with app.run_test(size=SMALL) as pilot:
         await type_into(app, pilot, "decay_every", "cos")
         await pilot.pause()
-        assert not form(app).query_one("#field-decay_every", Field).has_class("wrong")
+        assert not form(app).query_one("#field-decay_every", FormField).has_class("wrong")
         assert "Enter launches 1 run" in shown(app, "plan")
         await type_into(app, pilot, "seed", "0,1,1")
         await pilot.pause()
@@ -156,27 +156,27 @@ async def test_several_values_make_a_grid_and_its_size_is_shown(make_app: MakeAp
 async def test_space_walks_through_choices(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
-        field = form(app).query_one("#field-model", Field)
+        field = form(app).query_one("#field-model", FormField)
         field.input.focus()
         await pilot.press("space")
         await pilot.pause()
         assert field.text == "resnet"
-        assert not form(app).query_one("#field-depth", Field).has_class("without-effect")
-        assert form(app).query_one("#field-batch_norm", Field).has_class("without-effect")
+        assert not form(app).query_one("#field-depth", FormField).has_class("without-effect")
+        assert form(app).query_one("#field-batch_norm", FormField).has_class("without-effect")
         await pilot.press("space")
         await pilot.pause()
         assert field.text == "simplenn"
-        assert form(app).query_one("#field-depth", Field).has_class("without-effect")
+        assert form(app).query_one("#field-depth", FormField).has_class("without-effect")
 
 
 async def test_arrows_go_from_field_to_field(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
-        form(app).query_one("#field-lr", Field).input.focus()
+        form(app).query_one("#field-lr", FormField).input.focus()
         await pilot.press("down")
-        assert app.focused is form(app).query_one("#field-momentum", Field).input
+        assert app.focused is form(app).query_one("#field-momentum", FormField).input
         await pilot.press("up", "up")
-        assert app.focused is form(app).query_one("#field-subset", Field).input
+        assert app.focused is form(app).query_one("#field-subset", FormField).input
 
 
 async def test_the_images_in_use_and_how_to_get_real_ones_are_named(
@@ -197,7 +197,7 @@ async def test_the_layer_table_stands_beside_the_form_when_there_is_room(make_ap
         await wait_for(pilot, lambda: "simplenn" in str(getattr(table.content, "title", "")))
         await wait_for(pilot, lambda: "716,328" in screen_text(app))
         assert table.region.width > 60
-        form(app).query_one("#field-model", Field).text = "resnet"
+        form(app).query_one("#field-model", FormField).text = "resnet"
         await wait_for(pilot, lambda: "resnet20" in str(getattr(table.content, "title", "")))
 
 
