@@ -84,7 +84,7 @@ def test_b_leaves_the_program_and_the_run_trains_on_in_the_background(
 BROKEN_HELP = """
 from textual.widgets import Static
 from cifar_tui.__main__ import main
-from cifar_tui.tui.help import HelpScreen
+from cifar_tui.tui.dialogs import HelpScreen
 
 class Broken(Static):
     def render(self):
