@@ -24,7 +24,7 @@ from cifar_tui.runs.folder import kept_settings
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import Point, Summary
 from cifar_tui.spec.naming import to_toml
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 FIRST_WORDS = ("Enter launches", "Images", "Epochs", "Momentum", "Schedule", "launch", "help")
 """From the first line to the last: the form can be read once these are there."""

@@ -16,7 +16,7 @@ from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Notes, Point
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 LRS = (0.001, 0.01, 0.05, 0.1, 1.0)
 L2S = (0.0, 1e-4, 1e-2)

@@ -27,8 +27,8 @@ from cifar_tui.queue.choices import ANY, Wish
 from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.control import BY_USER, in_training, left_behind, order
 from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.spec.settings import SETTINGS, with_role
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import SETTINGS, with_role
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.dialogs import AskToLeave, HelpScreen, leaving_question
 from cifar_tui.tui.jobs import Result, ThreadPerJob

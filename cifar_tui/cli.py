@@ -25,6 +25,7 @@ from cifar_tui.console.flags import (
 )
 from cifar_tui.console.printing import complain
 from cifar_tui.errors import UserError
+from cifar_tui.features.archive import command as archive
 from cifar_tui.features.bench import command as bench
 from cifar_tui.features.compare import command as compare
 from cifar_tui.features.devices import command as devices
@@ -36,14 +37,13 @@ from cifar_tui.features.labs import command as labs
 from cifar_tui.features.new_run import command as new_run
 from cifar_tui.features.predict import command as predict
 from cifar_tui.features.save import command as save
-from cifar_tui.features.storage import command as storage
 from cifar_tui.features.surface import command as surface
 from cifar_tui.features.weights import command as weights
 from cifar_tui.queue.choices import ANY, Wish
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.spec.naming import read_toml
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.terminal import let_go
 
 app = App(
@@ -62,7 +62,7 @@ GROUPS = {
 """Commands with commands of their own."""
 FEATURES = (
     *(bench, compare, devices, effects, history, import_, inspect, labs, new_run, predict),
-    *(save, storage, surface, weights),
+    *(archive, save, surface, weights),
 )
 
 

@@ -8,7 +8,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.features.new_run.screen import NewScreen
 from cifar_tui.queue.queue import longest_first
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.tui.jobs import ThreadPerJob
 from cifar_tui.tui.screen import WatchingScreen
 

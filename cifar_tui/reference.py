@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from cifar_tui.spec.settings import GROUPS, format_value, settings_in
+from cifar_tui.spec.checks import GROUPS, format_value, settings_in
 from cifar_tui.tui.keys import EVERYWHERE, KEYS
 
 PLACES = {

@@ -17,7 +17,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.queue.choices import ANY, Wish, make_backend
 from cifar_tui.runs.control import BY_USER, by_signal
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.terminal import Terminal, let_go, say
 from cifar_tui.text import plain, runs_text
 

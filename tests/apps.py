@@ -12,7 +12,7 @@ from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Point, Progress, this_worker
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.told import tell
 from tests.waiting import wait_for
 

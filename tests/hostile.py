@@ -25,7 +25,7 @@ from cifar_tui.runs.disk import contents
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Follower, Runs, read_run
 from cifar_tui.runs.record import Notes, Point, Progress, Summary, this_worker
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.told import tell
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", 0))

@@ -11,7 +11,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.features.predict.core import write_predictions
 from cifar_tui.files import replacing, sweep, write_atomic
 from cifar_tui.runs.folder import RunFolder, hidden_folder
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 WRITE_AND_WAIT = """
 import sys

@@ -15,8 +15,8 @@ from cifar_tui.features.predict.core import read_predictions
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
+from cifar_tui.spec.checks import SETTINGS, make_spec
 from cifar_tui.spec.naming import read_toml
-from cifar_tui.spec.settings import SETTINGS, make_spec
 from tests.hostile import (
     EPOCH,
     ESCAPES,

@@ -24,8 +24,8 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import Point
-from cifar_tui.spec.settings import edited
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import edited
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.optimiser import make_optimiser
 from cifar_tui.training.resume import resume_point

@@ -45,7 +45,7 @@ def test_nothing_below_the_screens_imports_textual_or_plotext(module: str) -> No
     "module",
     [
         "cli",
-        "spec.spec",
+        "spec.settings",
         "spec.grid",
         "queue.headless",
         "features.labs.answer",
@@ -65,7 +65,7 @@ def test_nothing_below_the_screens_imports_textual_or_plotext(module: str) -> No
         "features.save.core",
         "features.predict.core",
         "features.predict.core",
-        "features.storage.core",
+        "features.archive.core",
         "runs.disk",
         "features.inspect.core",
         "features.inspect.tables",

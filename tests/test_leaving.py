@@ -21,7 +21,7 @@ from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.record import Progress, this_worker
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.apps import MakeApp, SaveRun, launch, run_in_training
 from tests.test_terminal import open_in_pty, read_until, trained_epochs
 from tests.waiting import wait_for

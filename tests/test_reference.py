@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cifar_tui.reference import updated
-from cifar_tui.spec.settings import SETTINGS
+from cifar_tui.spec.checks import SETTINGS
 from cifar_tui.tui.keys import KEYS
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference.md"

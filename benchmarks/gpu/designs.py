@@ -11,7 +11,7 @@ from benchmarks.gpu.pieces import BATCH, SIX, Setup, apart, drive
 from benchmarks.gpu.results import Results, listed, short
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.runs.events import EpochDone
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batched import Member, train_together
 from cifar_tui.training.batches import PlainBatches, TrainBatches
 from cifar_tui.training.graphed import WARM_UP, Batch, GraphedStep, make_step, preserved

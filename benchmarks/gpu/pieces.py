@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import open_dataset
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import TrainBatches, epoch_seed
 from cifar_tui.training.device import set_precision, synchronize
 from cifar_tui.training.optimiser import lr_at, make_optimiser, set_lr

@@ -18,7 +18,7 @@ from cifar_tui.runs.events import EpochDone, RunEvent, read_epochs, read_events
 from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import Runs, read_progress, read_run
 from cifar_tui.runs.record import ENDED
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 LOOK = 0.02
 """Seconds between two looks at a run's folder."""

@@ -13,7 +13,7 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.features.bench import plain
 from cifar_tui.features.bench.parts import WARM_UP, Resident
 from cifar_tui.runs.events import EpochDone, Remark
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.device import Backlog, marker
 from cifar_tui.training.graphed import GraphedStep, make_step

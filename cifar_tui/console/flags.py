@@ -10,8 +10,8 @@ from cifar_tui.errors import UserError
 from cifar_tui.queue.choices import Wish, parse_options
 from cifar_tui.runs.folder import RUNS as RUNS
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.spec.checks import GROUPS, SETTINGS, Setting
 from cifar_tui.spec.naming import format_value
-from cifar_tui.spec.settings import GROUPS, SETTINGS, Setting
 
 MOST_RUNS = 4
 
@@ -101,3 +101,5 @@ if TYPE_CHECKING:
 else:
     SpecFlags = spec_flags()
     NO_FLAGS = SpecFlags()
+
+DataFolder = Annotated[str | None, Parameter(name="--data", help="Folder with the images.")]

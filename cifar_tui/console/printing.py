@@ -14,9 +14,9 @@ from cifar_tui.console.table import Column, Table, cut_middle, output_width, pre
 from cifar_tui.runs.disk import contents, size_text, total
 from cifar_tui.runs.events import EpochDone, read_epochs, read_events, to_json
 from cifar_tui.runs.listing import Run, best_run, read_meta
+from cifar_tui.spec.checks import changed
 from cifar_tui.spec.naming import brief, model_name
-from cifar_tui.spec.settings import changed
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import (
     EPOCH_COLUMNS,
     at_epoch,

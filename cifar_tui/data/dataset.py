@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifar_tui.errors import UserError
-from cifar_tui.spec.spec import CLASSES
+from cifar_tui.spec.settings import CLASSES
 
 SIDE = 32
 NAMES = ("train", "val", "test")

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from cifar_tui.errors import UserError
-from cifar_tui.spec.settings import SETTINGS
+from cifar_tui.spec.checks import SETTINGS
 from cifar_tui.text import plain
 
 if TYPE_CHECKING:

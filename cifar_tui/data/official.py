@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cifar_tui.data.dataset import SIDE, Dataset, checked_split
 from cifar_tui.data.find import ARCHIVE, FOLDER, TEST, TRAIN
 from cifar_tui.errors import UserError
-from cifar_tui.spec.spec import CLASSES
+from cifar_tui.spec.settings import CLASSES
 
 META = "batches.meta"
 # fmt: off

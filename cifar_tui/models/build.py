@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cifar_tui.models.resnet import ResNet
 from cifar_tui.models.simplenn import SimpleNN
-from cifar_tui.spec.spec import CLASSES, RunSpec
+from cifar_tui.spec.settings import CLASSES, RunSpec
 
 
 def build_model(spec: RunSpec) -> nn.Module:

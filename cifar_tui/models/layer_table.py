@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cifar_tui.models.build import build_model
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 Shape = tuple[int, ...]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cifar_tui.errors import UserError
 from cifar_tui.models.build import build_model
-from cifar_tui.spec.settings import make_spec
+from cifar_tui.spec.checks import make_spec
 from cifar_tui.text import plain
 
 WRAPPERS = ("module.", "_orig_mod.", "model.", "net.")

@@ -16,7 +16,7 @@ from functools import partial
 
 from cifar_tui.errors import UserError
 from cifar_tui.query.fields import ALIASES, FIELDS, Field, Line, Value, field_named, find_field
-from cifar_tui.spec.settings import format_value
+from cifar_tui.spec.checks import format_value
 from cifar_tui.text import age, duration, plain, span
 
 ITEM = r"""(?:"[^"]*"?|'[^']*'?|[^\s,]*)"""

@@ -11,8 +11,8 @@ from cifar_tui.query.fields import FIELDS, Field, Line, Value, find_field, in_or
 from cifar_tui.query.filter import term_text
 from cifar_tui.runs.events import LARGEST_FIGURE
 from cifar_tui.runs.listing import Run
+from cifar_tui.spec.checks import SETTINGS
 from cifar_tui.spec.naming import brief, model_name
-from cifar_tui.spec.settings import SETTINGS
 from cifar_tui.text import plain
 
 STATS = ("n", "mean", "std", "min", "max")

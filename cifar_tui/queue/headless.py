@@ -19,9 +19,9 @@ from cifar_tui.runs.control import by_signal, order, requeue, waits_unseen
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Follower, Look, Run, Runs
 from cifar_tui.runs.record import ENDED
+from cifar_tui.spec.checks import SETTINGS, make_spec, unknown_setting
 from cifar_tui.spec.grid import as_texts, make_grid
-from cifar_tui.spec.settings import SETTINGS, make_spec, unknown_setting
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.terminal import let_go
 
 LOOK_EVERY = 0.1

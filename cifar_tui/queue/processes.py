@@ -18,7 +18,7 @@ from cifar_tui.queue.turns import locks_folder
 from cifar_tui.runs.control import BY_USER, end, lost, requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.device import Slot, settle, this_slot
 from cifar_tui.training.process import as_started, prepare_process, program
 

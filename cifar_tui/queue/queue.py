@@ -12,8 +12,8 @@ from cifar_tui.runs.control import BY_USER
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import Progress, this_worker
-from cifar_tui.spec.settings import SETTINGS
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import SETTINGS
+from cifar_tui.spec.settings import RunSpec
 
 
 class Backend(ABC):

@@ -9,7 +9,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.queue.queue import Backend, start_threads
 from cifar_tui.queue.turns import locks_folder
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.process import prepare_process
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from cifar_tui.runs.folder import Order, RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, save
 from cifar_tui.training.device import choose_device, describe_environment, slot_name
 from cifar_tui.training.faults import (

@@ -25,9 +25,9 @@ from cifar_tui.files import (
 )
 from cifar_tui.runs.events import RunEvent, to_line
 from cifar_tui.runs.record import Notes, Progress, Summary, new_stamp
+from cifar_tui.spec.checks import SETTINGS, edited, make_spec
 from cifar_tui.spec.naming import parse_toml, read_toml, slug, title, to_toml
-from cifar_tui.spec.settings import SETTINGS, edited, make_spec
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import plain
 
 MIB = 2**20

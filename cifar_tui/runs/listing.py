@@ -17,7 +17,7 @@ from cifar_tui.runs.folder import TRASH, current_settings
 from cifar_tui.runs.liveness import Liveness
 from cifar_tui.runs.notes import read_notes
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, by_time
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import plain
 
 LEFT = "in a process that is gone; `runs resume` trains it"

@@ -9,7 +9,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.files import MAX_RECORD_BYTES, read_json, sweep, write_json
 from cifar_tui.locks import changing
 from cifar_tui.runs.record import Notes
-from cifar_tui.spec.settings import make_spec
+from cifar_tui.spec.checks import make_spec
 
 FILE = "notes.json"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from cifar_tui.data.find import DEMO, find
 from cifar_tui.errors import UserError
 from cifar_tui.runs.listing import Run, read_meta
-from cifar_tui.spec.settings import SETTINGS
+from cifar_tui.spec.checks import SETTINGS
 
 USUAL: str = SETTINGS["data"].default
 """Where images lie unless a folder is named."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cifar_tui.errors import UserError
+from cifar_tui.spec.checks import SETTINGS, Setting, errors_of, make_spec
 from cifar_tui.spec.naming import brief, format_value, model_name
-from cifar_tui.spec.settings import SETTINGS, Setting, errors_of, make_spec
-from cifar_tui.spec.spec import SHOWN_NAME_LENGTH, RunSpec
+from cifar_tui.spec.settings import SHOWN_NAME_LENGTH, RunSpec
 
 MOST_RUNS = 1000
 

@@ -10,8 +10,8 @@ import tomli_w
 
 from cifar_tui.errors import UserError
 from cifar_tui.files import read_small
-from cifar_tui.spec.settings import GROUPS, changed, format_value, settings_in
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import GROUPS, changed, format_value, settings_in
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import plain
 
 LARGEST_TOML = 64 * 1024

@@ -15,8 +15,8 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.runs.events import Remark, RunEvent
-from cifar_tui.spec.settings import SETTINGS
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import SETTINGS
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import PlainBatches, TrainBatches
 from cifar_tui.training.device import forward, make_current, set_precision, synchronize
 from cifar_tui.training.graphed import make_step

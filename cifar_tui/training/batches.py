@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cifar_tui.data.dataset import Split
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 SIDE = 32
 NORMALISATION = {

@@ -15,8 +15,8 @@ from cifar_tui.files import fingerprint, write_atomic
 from cifar_tui.models.build import build_model
 from cifar_tui.models.torch_file import read_best
 from cifar_tui.runs.record import Point
-from cifar_tui.spec.settings import make_spec
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import make_spec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.optimiser import make_optimiser
 
 FORMAT = 1

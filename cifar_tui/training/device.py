@@ -20,7 +20,7 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import IMAGES
 from cifar_tui.errors import UserError
 from cifar_tui.runs.record import this_host
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 PACKAGES = ("cifar-tui", "torch", "numpy")
 

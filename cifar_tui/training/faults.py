@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from cifar_tui.errors import UserError
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 LOST = (
     "illegal memory access",

@@ -20,8 +20,8 @@ from cifar_tui.runs.origin import (
     without_images,
 )
 from cifar_tui.runs.record import ENDED
-from cifar_tui.spec.settings import edited
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import edited
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import plain
 from cifar_tui.training.checkpoint import Checkpoint, load, load_known
 from cifar_tui.training.faults import Mismatch

@@ -21,7 +21,7 @@ from cifar_tui.runs.events import (
     Started,
 )
 from cifar_tui.runs.record import Point
-from cifar_tui.spec.spec import CLASSES, RunSpec
+from cifar_tui.spec.settings import CLASSES, RunSpec
 from cifar_tui.training.batches import PlainBatches, TrainBatches, epoch_seed
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import (

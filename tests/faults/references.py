@@ -16,8 +16,8 @@ from cifar_tui.data.dataset import Dataset, Split
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.files import write_json
 from cifar_tui.runs.events import EpochDone, Started
-from cifar_tui.spec.settings import with_role
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import with_role
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.trainer import train
 from tests.faults.rig import EXACT, PATIENCE, Lost, fork, wait

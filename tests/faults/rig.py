@@ -21,7 +21,7 @@ from cifar_tui.queue.train_run import perform
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import load
 
 EXACT = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc")

@@ -10,7 +10,7 @@ from torch import nn
 
 from cifar_tui.models.build import build_model
 from cifar_tui.models.layer_table import computation_answers, rows, summarise, summarise_spec
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 RESNET = RunSpec(model="resnet")
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 from cifar_tui.models.build import build_model
 from cifar_tui.models.layers import PaddedShortcut, Swish
 from cifar_tui.models.resnet import Block
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 SPECS: list[dict[str, Any]] = [
     {},

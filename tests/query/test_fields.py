@@ -9,7 +9,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.query.fields import FIELDS, find_field, varying
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
-from cifar_tui.spec.settings import SETTINGS
+from cifar_tui.spec.checks import SETTINGS
 from tests.apps import save_run as save_run
 
 Save = Callable[..., RunFolder]

@@ -12,7 +12,7 @@ from cifar_tui.query.filter import parse, parse_typed, term_text
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.notes import annotate
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.apps import save_run as save_run
 
 Save = Callable[..., RunFolder]

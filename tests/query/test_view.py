@@ -10,7 +10,7 @@ from cifar_tui.query.filter import complete, possible
 from cifar_tui.query.view import FILTERS_KEPT, Memory, View, recall, remember
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 
 def test_what_was_shown_is_recalled(tmp_path: Path) -> None:

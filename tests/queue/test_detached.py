@@ -18,7 +18,7 @@ from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import Progress, this_worker
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.conftest import Command, json_lines
 
 EXACT = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc")

@@ -17,7 +17,7 @@ from cifar_tui.queue.train_run import perform
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training import process
 from cifar_tui.training.device import Slot
 from tests.conftest import Command, json_lines

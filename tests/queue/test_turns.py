@@ -14,7 +14,7 @@ from cifar_tui.queue.train_run import perform
 from cifar_tui.queue.turns import device_turn, locks_folder
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.conftest import Command
 
 

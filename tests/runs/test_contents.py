@@ -8,7 +8,7 @@ from cifar_tui.console import printing
 from cifar_tui.runs.disk import contents, size_text, total
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.told import tell
 
 

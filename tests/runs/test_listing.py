@@ -33,7 +33,7 @@ from cifar_tui.runs.record import (
     this_worker,
     waiting_job,
 )
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import age
 from tests.told import tell
 

@@ -17,7 +17,7 @@ from cifar_tui.runs.control import requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Progress, Worker, this_worker
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.conftest import Command
 
 

@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-NAME = "cifar_tui.spec.spec"
+NAME = "cifar_tui.spec.settings"
 DECLARED = """
     blur: float = _setting(0.5, "Data", "Blur", "How far images are blurred", ge=0, le=9)
     turns: int = _setting(1, "Training", "Turns", "Tells runs apart", role="repeat", ge=0, le=9)
@@ -46,9 +46,9 @@ from cifar_tui.query.view import View  # noqa: E402
 from cifar_tui.reference import settings_table  # noqa: E402
 from cifar_tui.runs.folder import RunFolder  # noqa: E402
 from cifar_tui.runs.listing import Run, read_run  # noqa: E402
+from cifar_tui.spec.checks import changed, make_spec  # noqa: E402
 from cifar_tui.spec.grid import make_grid  # noqa: E402
-from cifar_tui.spec.settings import changed, make_spec  # noqa: E402
-from cifar_tui.spec.spec import RunSpec  # noqa: E402
+from cifar_tui.spec.settings import RunSpec  # noqa: E402
 from cifar_tui.training.batched import can_share  # noqa: E402
 from tests.apps import MakeApp, SaveRun  # noqa: E402
 

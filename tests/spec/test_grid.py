@@ -4,7 +4,7 @@ import pytest
 
 from cifar_tui.errors import UserError
 from cifar_tui.spec.grid import as_texts, grid_errors, grid_size, make_grid
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 
 def test_a_grid_has_every_combination_and_names_what_varies() -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from cifar_tui.errors import UserError
+from cifar_tui.spec.checks import SETTINGS, changed, errors_of, make_spec
 from cifar_tui.spec.naming import read_toml, slug, title, to_toml
-from cifar_tui.spec.settings import SETTINGS, changed, errors_of, make_spec
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 
 def test_defaults_are_the_assignments_baseline() -> None:

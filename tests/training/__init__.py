@@ -7,7 +7,7 @@ import pytest
 
 from cifar_tui.queue.train_run import perform
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load, save
 
 

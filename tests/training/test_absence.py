@@ -13,7 +13,7 @@ from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training import faults
 
 

@@ -14,7 +14,7 @@ from cifar_tui.queue.train_together import perform_together, shares_with
 from cifar_tui.runs.events import read_epochs, to_json
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batched import Member, can_share, train_together
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.trainer import train

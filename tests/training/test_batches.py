@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cifar_tui.data.dataset import Split
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import NORMALISATION, PlainBatches, TrainBatches, draw_epoch
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.optimiser import make_optimiser, state_of
 from cifar_tui.training.trainer import seeded_model

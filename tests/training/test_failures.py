@@ -16,7 +16,7 @@ from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.device import slot_name
 from cifar_tui.training.faults import explain, is_device_lost
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.runs.events import EpochDone, Remark
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batched import Member, Stack, train_together
 from cifar_tui.training.batches import PlainBatches, TrainBatches, epoch_seed
 from cifar_tui.training.checkpoint import Checkpoint

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cifar_tui.data.loading import open_dataset
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.graphed import Batch, checked
 from cifar_tui.training.optimiser import make_optimiser

@@ -16,7 +16,7 @@ from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_meta, read_run
 from cifar_tui.runs.record import Summary
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 LONG = 100_000
 BELONGS = ("best.pt", "last.pt", "meta.json")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.features.bench.plain import plain_model
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.graphed import make_step, preserved
 from cifar_tui.training.optimiser import load_state, lr_at, make_optimiser, set_lr, state_of

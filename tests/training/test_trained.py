@@ -18,7 +18,7 @@ from cifar_tui.features.surface.core import Slice, read_surface
 from cifar_tui.queue.train_run import perform
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_meta, read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 SLICE = Slice(size=3, images=20)
 

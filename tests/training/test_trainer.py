@@ -12,7 +12,7 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.runs.events import CheckpointSaved, to_json
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import check_run

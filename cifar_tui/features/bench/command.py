@@ -11,7 +11,7 @@ from cifar_tui.console.printing import put
 from cifar_tui.console.table import Table
 from cifar_tui.errors import UserError
 from cifar_tui.features.bench.rounds import MODELS, bench
-from cifar_tui.spec.settings import SETTINGS
+from cifar_tui.spec.checks import SETTINGS
 from cifar_tui.text import (
     rate,
 )
@@ -85,7 +85,7 @@ def _usual(device: str) -> str:
     """The precisions that the device is made for."""
     import torch
 
-    from cifar_tui.spec.settings import make_spec
+    from cifar_tui.spec.checks import make_spec
     from cifar_tui.training.device import choose_device
 
     kind = choose_device(make_spec({"device": device})).type

@@ -19,8 +19,8 @@ from cifar_tui.features.bench import plain
 from cifar_tui.features.bench.rounds import SIX
 from cifar_tui.models.layer_table import summarise_spec
 from cifar_tui.runs.events import EpochDone, Remark
-from cifar_tui.spec.settings import make_spec
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import make_spec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batched import Member, train_together
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.device import choose_device, device_name, set_precision, synchronize

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from cifar_tui.data.dataset import Split
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import NORMALISATION
 
 WORKERS = 4

@@ -10,7 +10,7 @@ from typing import Any
 
 from cifar_tui.data.find import find
 from cifar_tui.errors import UserError
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.process import SPIN, program
 
 EPOCH = 45_000

@@ -1,12 +1,13 @@
-"""The command `runs compare`: runs beside each other, with their curves."""
+"""The commands `runs compare`, with curves, and `runs agree`, of two runs' predictions."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir
+from cifar_tui.console.flags import RUNS, DataFolder, Json, RunsDir
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Column, Table, cut_middle
 from cifar_tui.errors import UserError
@@ -124,6 +125,41 @@ def _places(xs: Sequence[float]) -> list[float]:
     return sorted({min(known, key=lambda x: abs(x - place)) for place in even})
 
 
+def agree(
+    a: Annotated[str, Parameter(name="A", help="A run, or a predictions file.")],
+    b: Annotated[str, Parameter(name="B", help="Another one.")],
+    /,
+    *,
+    split: Annotated[
+        Literal["val", "test"] | None,
+        Parameter(help="Which images; by default val, and test where a file is given."),
+    ] = None,
+    data: DataFolder = None,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Show how far two runs' predictions agree, and whether one is better than chance."""
+    known = Runs(runs)
+    one, other = _subject(a, known), _subject(b, known)
+    some_file = isinstance(one, Path) or isinstance(other, Path)
+    from cifar_tui.features.predict.compute import agreement
+
+    with printing.progress("predicting", json) as tick:
+        found = agreement(
+            one, other, split or ("test" if some_file else "val"), data=data, tick=tick
+        )
+    printing.say(found.to_dict(), "\n".join(found.lines()), json)
+
+
+def _subject(wanted: str, known: Runs) -> Run | Path:
+    """The file or run meant: what ends in .csv, or has a slash in it, is a file."""
+    path = Path(wanted)
+    if path.suffix == ".csv" or "/" in wanted:
+        return path.expanduser()
+    return known.find(wanted)
+
+
 COMMANDS = {
     "runs compare": runs_compare,
+    "runs agree": agree,
 }

@@ -8,8 +8,8 @@ from cifar_tui.query.curves import Axis, Band, Log, Sample, Spread, samples
 from cifar_tui.query.fields import FIELDS, in_force
 from cifar_tui.runs.events import read_epochs, to_json
 from cifar_tui.runs.listing import Run
+from cifar_tui.spec.checks import SETTINGS, identity, with_role
 from cifar_tui.spec.naming import brief, model_name
-from cifar_tui.spec.settings import SETTINGS, identity, with_role
 from cifar_tui.text import plain
 
 Window = tuple[float, float]

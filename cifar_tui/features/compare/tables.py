@@ -7,7 +7,7 @@ from typing import Any
 
 from cifar_tui.features.compare.core import WITHOUT_EFFECT, Entry, difference, telling
 from cifar_tui.query.curves import METRICS, Sample, last_sample, sample_at
-from cifar_tui.spec.settings import format_value
+from cifar_tui.spec.checks import format_value
 from cifar_tui.text import accuracy, at_epoch, clock
 
 

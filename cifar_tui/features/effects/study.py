@@ -12,8 +12,8 @@ from cifar_tui.features.effects.model import student
 from cifar_tui.features.effects.verdicts import VERDICTS, Factor, Judgement, Noise, judge, noise
 from cifar_tui.query.fields import METRICS, Field, Value, find_field, sort_key, varying
 from cifar_tui.runs.listing import Run
-from cifar_tui.spec.settings import identity, with_role
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import identity, with_role
+from cifar_tui.spec.settings import RunSpec
 
 MOST_LEVELS = 8
 """A number with more values than this is taken in RANGES ranges of about as many runs each."""

@@ -13,6 +13,13 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from cifar_tui.errors import Tick, UserError
+from cifar_tui.features.archive.core import (
+    archive_path,
+    archive_runs,
+    archived_text,
+    check_archive,
+    require_ended,
+)
 from cifar_tui.features.history.rows import (
     MARK,
     MARK_COLUMN,
@@ -21,19 +28,12 @@ from cifar_tui.features.history.rows import (
     fitting,
     format_of,
 )
-from cifar_tui.features.storage.core import (
-    archive_path,
-    archive_runs,
-    archived_text,
-    check_archive,
-    require_ended,
-)
 from cifar_tui.query.fields import FIELDS, METRICS, Field, Line, in_order
 from cifar_tui.query.filter import complete, value_text
 from cifar_tui.query.view import COLUMNS, LONGEST_FILTER, View
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate, clean_notes
-from cifar_tui.spec.settings import with_role
+from cifar_tui.spec.checks import with_role
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.jobs import FileDialog
 from cifar_tui.tui.row_table import RowTable, TableColumn

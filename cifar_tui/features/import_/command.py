@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, DataDir, Json, RunsDir
 from cifar_tui.errors import UserError
-from cifar_tui.features.storage.command import unarchive_file
+from cifar_tui.features.archive.command import unarchive_file
 
 
 def import_file(
@@ -37,7 +37,7 @@ def import_file(
 
     Of what `runs archive` wrote, bring in all runs as they are.
     """
-    from cifar_tui.features.storage.core import is_archive
+    from cifar_tui.features.archive.core import is_archive
 
     if is_archive(file):
         if any((name, tags, activation, shortcut, normalisation)):

@@ -28,8 +28,8 @@ from cifar_tui.runs.events import (
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import Notes, Point, Summary
-from cifar_tui.spec.settings import make_spec, with_role
-from cifar_tui.spec.spec import CLASSES, SHOWN_NAME_LENGTH, RunSpec
+from cifar_tui.spec.checks import make_spec, with_role
+from cifar_tui.spec.settings import CLASSES, SHOWN_NAME_LENGTH, RunSpec
 from cifar_tui.text import at_epoch, plain
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint, save

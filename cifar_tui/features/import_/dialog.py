@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.storage.core import brought_in_text, is_archive, unarchive
+from cifar_tui.features.archive.core import brought_in_text, is_archive, unarchive
 from cifar_tui.text import plain
 
 SHOW_EVERY = 0.25

@@ -22,7 +22,7 @@ from cifar_tui.runs.events import LARGEST_FIGURE
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import Count, Line
-from cifar_tui.spec.spec import CLASSES
+from cifar_tui.spec.settings import CLASSES
 
 SplitName = Literal["val", "train", "test"]
 SPLITS: tuple[SplitName, ...] = ("val", "train", "test")

@@ -15,7 +15,7 @@ from cifar_tui.drawing import beside
 from cifar_tui.errors import Tick
 from cifar_tui.features.inspect import tables as findings
 from cifar_tui.features.inspect.core import SPLITS, Evaluation, SplitName, kept_evaluation
-from cifar_tui.features.inspect.images import ConfusionMatrix, WorstImages
+from cifar_tui.features.inspect.matrix import ConfusionMatrix, WorstImages
 from cifar_tui.features.inspect.tables import (
     event_rows,
     events_answer,

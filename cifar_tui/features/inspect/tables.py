@@ -34,7 +34,7 @@ from cifar_tui.runs.events import (
     read_events,
 )
 from cifar_tui.runs.listing import Run, read_meta
-from cifar_tui.spec.settings import SETTINGS, changed, format_value
+from cifar_tui.spec.checks import SETTINGS, changed, format_value
 from cifar_tui.text import accuracy, at_epoch, clock, loss, plain
 
 SIDE = 32

@@ -15,8 +15,8 @@ from cifar_tui.features.labs.trends import Figures, Finding
 from cifar_tui.runs.control import only_best
 from cifar_tui.runs.listing import Run, read_meta
 from cifar_tui.runs.record import by_time
-from cifar_tui.spec.settings import SETTINGS, identity
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import SETTINGS, identity
+from cifar_tui.spec.settings import RunSpec
 
 FINGERPRINT = re.compile(r"[0-9a-f]{1,64}")
 NOTES = {

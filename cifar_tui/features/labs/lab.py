@@ -6,8 +6,8 @@ from typing import Any
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.labs.trends import VAL_ACC, Measure, Trend
-from cifar_tui.spec.settings import make_spec
-from cifar_tui.spec.spec import SHOWN_NAME_LENGTH, RunSpec
+from cifar_tui.spec.checks import make_spec
+from cifar_tui.spec.settings import SHOWN_NAME_LENGTH, RunSpec
 
 MOST_SEEDS = 100
 FULL_EPOCHS = 30

@@ -8,8 +8,8 @@ from cifar_tui.queue.queue import seconds_left
 from cifar_tui.runs.control import requeue, require_resumable
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
-from cifar_tui.spec.settings import identity
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import identity
+from cifar_tui.spec.settings import RunSpec
 
 
 def lacking(answers: Sequence[LabAnswer]) -> tuple[list[Run], list[RunSpec]]:

@@ -19,9 +19,9 @@ from cifar_tui.query import curves
 from cifar_tui.query.curves import Spread
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.listing import Run, read_meta
+from cifar_tui.spec.checks import SETTINGS, with_role
 from cifar_tui.spec.naming import format_value, model_name
-from cifar_tui.spec.settings import SETTINGS, with_role
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import accuracy, clock, loss, shortened
 
 

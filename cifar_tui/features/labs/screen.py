@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.labs.answer import LabAnswer
-from cifar_tui.features.labs.experiment import (
+from cifar_tui.features.labs.experiment_screen import (
     READ_EVERY,
     ExperimentScreen,
     ask_for_scale,

@@ -12,7 +12,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.features.effects.model import NORMAL, student
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.listing import Run
-from cifar_tui.spec.spec import CLASSES
+from cifar_tui.spec.settings import CLASSES
 from cifar_tui.text import accuracy
 
 GOAL = 0.6

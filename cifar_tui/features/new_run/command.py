@@ -18,9 +18,9 @@ from cifar_tui.console.flags import (
 )
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Table
+from cifar_tui.spec.checks import make_spec
 from cifar_tui.spec.naming import model_name
-from cifar_tui.spec.settings import make_spec
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 if TYPE_CHECKING:
     from cifar_tui.models.layer_table import Answer, ModelSummary

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from cifar_tui.errors import Tick
 from cifar_tui.spec.naming import model_name
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.tui.jobs import WorkDialog
 
 

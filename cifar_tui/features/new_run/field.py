@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input
 
-from cifar_tui.spec.settings import Setting
+from cifar_tui.spec.checks import Setting
 
 LABEL_CELLS, WRONG_CELLS = 19, 11
 """Widths that new.tcss gives to the label and to a wrong text."""

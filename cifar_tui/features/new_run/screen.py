@@ -14,6 +14,7 @@ from cifar_tui.data.find import DEMO, find
 from cifar_tui.errors import UserError
 from cifar_tui.features.new_run.dialog import LayersScreen, layer_table
 from cifar_tui.features.new_run.field import FormField
+from cifar_tui.spec.checks import GROUPS, SETTINGS, make_spec, settings_in
 from cifar_tui.spec.grid import (
     alternatives,
     as_texts,
@@ -24,8 +25,7 @@ from cifar_tui.spec.grid import (
     make_grid,
 )
 from cifar_tui.spec.naming import model_name
-from cifar_tui.spec.settings import GROUPS, SETTINGS, make_spec, settings_in
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import plain
 from cifar_tui.tui.dialogs import Ask
 from cifar_tui.tui.keys import EVERYWHERE, bindings, function_keys

@@ -1,15 +1,13 @@
-"""The commands about predictions: `export`, of one run or the best of several, and `runs agree`."""
+"""The command `export`: predictions.csv of one run, or of what validates best of several."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir
-from cifar_tui.runs.listing import Run, Runs
-
-DataFolder = Annotated[str | None, Parameter(name="--data", help="Folder with the images.")]
+from cifar_tui.console.flags import RUNS, DataFolder, Json, RunsDir
+from cifar_tui.runs.listing import Runs
 
 
 def export(
@@ -60,41 +58,6 @@ def export(
     printing.say(told, sentence, json)
 
 
-def agree(
-    a: Annotated[str, Parameter(name="A", help="A run, or a predictions file.")],
-    b: Annotated[str, Parameter(name="B", help="Another one.")],
-    /,
-    *,
-    split: Annotated[
-        Literal["val", "test"] | None,
-        Parameter(help="Which images; by default val, and test where a file is given."),
-    ] = None,
-    data: DataFolder = None,
-    json: Json = False,
-    runs: RunsDir = RUNS,
-) -> None:
-    """Show how far two runs' predictions agree, and whether one is better than chance."""
-    known = Runs(runs)
-    one, other = _subject(a, known), _subject(b, known)
-    some_file = isinstance(one, Path) or isinstance(other, Path)
-    from cifar_tui.features.predict.compute import agreement
-
-    with printing.progress("predicting", json) as tick:
-        found = agreement(
-            one, other, split or ("test" if some_file else "val"), data=data, tick=tick
-        )
-    printing.say(found.to_dict(), "\n".join(found.lines()), json)
-
-
-def _subject(wanted: str, known: Runs) -> Run | Path:
-    """The file or run meant: what ends in .csv, or has a slash in it, is a file."""
-    path = Path(wanted)
-    if path.suffix == ".csv" or "/" in wanted:
-        return path.expanduser()
-    return known.find(wanted)
-
-
 COMMANDS = {
     "export": export,
-    "runs agree": agree,
 }

@@ -36,7 +36,7 @@ from cifar_tui.files import write_json
 from cifar_tui.models.build import with_weights
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import origin_of
-from cifar_tui.spec.spec import CLASSES, RunSpec
+from cifar_tui.spec.settings import CLASSES, RunSpec
 from cifar_tui.text import accuracy, plain, shortened
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint

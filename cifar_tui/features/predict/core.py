@@ -11,7 +11,7 @@ from typing import Any
 from cifar_tui.errors import UserError
 from cifar_tui.files import at_home, read_json, read_small, write_output
 from cifar_tui.files import check_output as check_file
-from cifar_tui.spec.spec import CLASSES
+from cifar_tui.spec.settings import CLASSES
 from cifar_tui.text import accuracy, plain, shortened
 
 CHANCE = 0.05

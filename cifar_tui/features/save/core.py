@@ -15,8 +15,8 @@ from cifar_tui.query.fields import FIELDS
 from cifar_tui.runs.events import EPOCH_METRICS, read_epochs
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import started_at
+from cifar_tui.spec.checks import format_value
 from cifar_tui.spec.naming import brief
-from cifar_tui.spec.settings import format_value
 from cifar_tui.text import plain
 
 TEXTS, PICTURE_FORMATS = ("csv", "json", "md"), ("png", "svg")

@@ -13,7 +13,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.query.fields import FIELDS, Field, find_field, varying
 from cifar_tui.runs.events import EPOCH_METRICS, read_epochs
 from cifar_tui.runs.listing import Run
-from cifar_tui.spec.settings import SETTINGS, format_value
+from cifar_tui.spec.checks import SETTINGS, format_value
 from cifar_tui.text import accuracy, learning_rate, loss, plain, rate
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 from cifar_tui.errors import UserError
 from cifar_tui.queue.nodes import Node
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 
 class Refused(UserError):

@@ -16,7 +16,7 @@ from cifar_tui.runs.control import BY_USER, end, lost, requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_progress
 from cifar_tui.runs.record import Progress, Worker, this_worker, waiting_job
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 LOOK_EVERY, ASK_EVERY, SEARCH_EVERY = 1.0, 15.0, 60.0
 """Seconds between two looks at the folders, questions to the cluster, searches for others' jobs."""

@@ -27,7 +27,7 @@ from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.control import BY_USER, end
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.process import program
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.nodes import Node
 from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import plain
 from cifar_tui.training.process import program
 

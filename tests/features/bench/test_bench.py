@@ -10,7 +10,7 @@ from cifar_tui.data.loading import open_dataset
 from cifar_tui.features.bench.parts import Peaks, floor
 from cifar_tui.features.bench.plain import PlainSplit, plain_model
 from cifar_tui.models.build import build_model
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import PlainBatches
 from tests.conftest import Command
 

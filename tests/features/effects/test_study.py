@@ -14,7 +14,7 @@ from cifar_tui.features.effects.study import Effect, Study, studies
 from cifar_tui.features.effects.tables import about, headline, limits
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import Point, Summary
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 
 def make_run(

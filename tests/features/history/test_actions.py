@@ -7,9 +7,9 @@ import torch
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from cifar_tui.features.archive.core import archive_runs
 from cifar_tui.features.history.dialog import ArchiveDialog
 from cifar_tui.features.history.screen import HistoryScreen
-from cifar_tui.features.storage.core import archive_runs
 from cifar_tui.runs.disk import size_of, size_text
 from cifar_tui.runs.folder import TRASH, RunFolder
 from cifar_tui.runs.listing import Runs, read_run

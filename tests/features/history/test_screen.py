@@ -19,7 +19,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.record import Progress, this_worker
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.tui.dialogs import Ask
 from cifar_tui.tui.row_table import RowTable
 from tests.waiting import screen_text, wait_for

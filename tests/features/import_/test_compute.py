@@ -19,7 +19,7 @@ from cifar_tui.models.build import build_model
 from cifar_tui.models.state_dicts import recognise
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import load
 from tests.training import demo_runs
 

@@ -15,10 +15,10 @@ from cifar_tui.app import CifarApp
 from cifar_tui.data import demo
 from cifar_tui.features.history.screen import HistoryScreen
 from cifar_tui.features.inspect import compute as evaluation
-from cifar_tui.features.inspect import images
+from cifar_tui.features.inspect import matrix as images
 from cifar_tui.features.inspect.compute import evaluation_of
 from cifar_tui.features.inspect.core import SPLITS, Evaluation, file_of, kept_evaluation
-from cifar_tui.features.inspect.images import ConfusionMatrix, WorstImages
+from cifar_tui.features.inspect.matrix import ConfusionMatrix, WorstImages
 from cifar_tui.features.inspect.screen import RunScreen
 from cifar_tui.features.live.screen import LiveScreen
 from cifar_tui.runs.listing import Run, Runs, read_run

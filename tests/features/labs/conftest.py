@@ -12,7 +12,7 @@ from cifar_tui.features.labs.lab import Scale
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Point
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.told import tell
 
 Save = Callable[..., RunFolder]

@@ -14,7 +14,7 @@ from cifar_tui.queue.queue import seconds_left
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Progress, Worker, this_worker
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.features.labs.conftest import FINGERPRINT, Ask, Save, specs
 from tests.told import tell
 

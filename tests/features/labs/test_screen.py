@@ -9,7 +9,7 @@ from textual.widgets import Input, Static
 
 from cifar_tui.app import CifarApp
 from cifar_tui.features.compare.screen import CompareScreen
-from cifar_tui.features.labs.experiment import ExperimentScreen
+from cifar_tui.features.labs.experiment_screen import ExperimentScreen
 from cifar_tui.features.labs.experiments import BY_NAME, LABS
 from cifar_tui.features.labs.lab import Scale
 from cifar_tui.features.labs.screen import LabScreen

@@ -15,7 +15,7 @@ from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Progress, this_worker, waiting_job
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training import faults
 from cifar_tui.tui.dialogs import Ask, AskToLeave, HelpScreen
 from cifar_tui.tui.keys import EVERYWHERE, KEYS, keys_for

@@ -8,8 +8,8 @@ from cifar_tui.app import CifarApp
 from cifar_tui.features.new_run.field import FormField
 from cifar_tui.features.new_run.screen import NewScreen
 from cifar_tui.runs.listing import Runs, read_run
-from cifar_tui.spec.settings import SETTINGS
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.checks import SETTINGS
+from cifar_tui.spec.settings import RunSpec
 from tests.apps import MakeApp, SaveRun
 from tests.waiting import screen_text, wait_for
 

@@ -24,7 +24,7 @@ from cifar_tui.features.predict.compute import (
 from cifar_tui.features.predict.core import read_predictions, record_path
 from cifar_tui.models.build import build_model
 from cifar_tui.runs.listing import Run, Runs, read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.conftest import Command
 from tests.training import demo_runs
 

@@ -18,7 +18,7 @@ from cifar_tui.models.build import build_model
 from cifar_tui.queue.train_run import perform
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.conftest import Command
 from tests.training import demo_runs
 

@@ -15,7 +15,7 @@ from cifar_tui.features.surface.compute import random_direction, surface_of
 from cifar_tui.features.surface.core import FILE, Slice
 from cifar_tui.models.build import build_model
 from cifar_tui.runs.listing import Run, Runs, read_run
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.training import demo_runs
 
 WANTED = Slice(size=3, images=60, radius=0.5)

@@ -20,7 +20,7 @@ from cifar_tui.queue.nodes import Node
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.record import Progress, waiting_job
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 ANSWERS = """
 import json, sys

@@ -26,7 +26,7 @@ from cifar_tui.runs.control import order
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import Progress, this_worker, waiting_job
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 
 PATIENCE = 60.0
 

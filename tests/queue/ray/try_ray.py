@@ -26,7 +26,7 @@ from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_meta, read_progress
 from cifar_tui.runs.record import this_host, this_worker
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.conftest import Command, json_lines
 
 PATIENCE = 300.0

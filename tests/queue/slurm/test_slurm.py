@@ -21,7 +21,7 @@ from cifar_tui.runs.control import order
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
-from cifar_tui.spec.spec import RunSpec
+from cifar_tui.spec.settings import RunSpec
 from tests.conftest import Command
 from tests.queue.slurm.cluster import AWAY
 from tests.waiting import screen_text, wait_for

@@ -119,7 +119,7 @@ def archive(
     runs: RunsDir = RUNS,
 ) -> None:
     """Write runs into one file, to be kept or taken to another machine."""
-    from cifar_tui.features.storage.core import archive_path, archive_runs, archived_text
+    from cifar_tui.features.archive.core import archive_path, archive_runs, archived_text
 
     found = _found(run, Runs(runs))
     path = archive_path(output, found)
@@ -137,7 +137,7 @@ def unarchive_file(
     runs: RunsDir = RUNS,
 ) -> None:
     """Bring in the runs of an archive; an id that exists gets a new number."""
-    from cifar_tui.features.storage.core import brought_in_text, unarchive
+    from cifar_tui.features.archive.core import brought_in_text, unarchive
 
     with printing.progress("unpacking", json) as tick:
         found = unarchive(file, runs, tick)

@@ -22,7 +22,7 @@ from cifar_tui.features.inspect.tables import (
     picture,
     shows_colours,
 )
-from cifar_tui.spec.spec import CLASSES
+from cifar_tui.spec.settings import CLASSES
 
 
 class ConfusionMatrix(Widget):

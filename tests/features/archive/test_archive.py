@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cifar_tui import cli
 from cifar_tui.errors import UserError
-from cifar_tui.features.storage.core import archive_path, archive_runs, is_archive, unarchive
+from cifar_tui.features.archive.core import archive_path, archive_runs, is_archive, unarchive
 from cifar_tui.runs.listing import Run, Runs, read_run
 from cifar_tui.runs.notes import annotate
 from tests.conftest import Command
