@@ -71,6 +71,7 @@ def test_nothing_below_the_screens_imports_textual_or_plotext(module: str) -> No
         "features.inspect.tables",
         "features.inspect.screen",
         "queue.thread",
+        "queue.processes",
         "app",
         "start",
     ],

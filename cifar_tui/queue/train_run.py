@@ -21,7 +21,7 @@ from cifar_tui.runs.origin import origin_of
 from cifar_tui.runs.record import ENDED, Point, Progress, Summary, this_worker
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, save
-from cifar_tui.training.device import choose_device, describe_environment, slot_name
+from cifar_tui.training.device import choose_device, describe_environment
 from cifar_tui.training.faults import (
     TRY_AGAIN,
     DeviceLost,
@@ -38,6 +38,7 @@ from cifar_tui.training.faults import (
     wait_for_runs,
 )
 from cifar_tui.training.resume import ended_as, own_images, resume_point
+from cifar_tui.training.slot import slot_name
 from cifar_tui.training.trainer import Phase, Rate, train
 
 BEAT = 0.25

@@ -13,8 +13,9 @@ from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import ENDED
 from cifar_tui.training.batched import Member, can_share, train_together
 from cifar_tui.training.checkpoint import Checkpoint
-from cifar_tui.training.device import choose_device, slot_name
+from cifar_tui.training.device import choose_device
 from cifar_tui.training.faults import DeviceLost, Gone, Stopped, Unwritable
+from cifar_tui.training.slot import slot_name
 from cifar_tui.training.trainer import Keep, Phase
 
 

@@ -1,13 +1,11 @@
 """Where a run computes, in which precision, how much a device is given ahead, and `meta.json`."""
 
-import os
 import platform
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +19,7 @@ from cifar_tui.data.loading import IMAGES
 from cifar_tui.errors import UserError
 from cifar_tui.runs.record import this_host
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.training.slot import this_slot
 
 PACKAGES = ("cifar-tui", "torch", "numpy")
 
@@ -97,51 +96,6 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} {torch.cuda.get_device_name(device)}"
     return str(device)
-
-
-SLOT, CORES = "CIFAR_TUI_SLOT", "CIFAR_TUI_CORES"
-"""What a process that trains in a slot is told of it."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One place to train: `cuda:1`, or `cpu:0` with its share of the cores."""
-
-    name: str
-    cores: tuple[int, ...] = ()
-
-    @property
-    def device(self) -> str:
-        """The torch device of what is trained here."""
-        return "cpu" if self.name.startswith("cpu") else self.name
-
-    def takes(self, device: str) -> bool:
-        """Whether a run whose spec names this device can be trained here."""
-        named = "cuda:0" if device == "cuda" else device
-        return device == "auto" or named == self.device
-
-    def environment(self) -> dict[str, str]:
-        """What its process must be told."""
-        return {SLOT: self.name} | ({CORES: ",".join(map(str, self.cores))} if self.cores else {})
-
-
-def this_slot(environ: Mapping[str, str] = os.environ) -> Slot | None:
-    """The slot that this process trains in, if any."""
-    name = environ.get(SLOT)
-    return Slot(name) if name else None
-
-
-def slot_name() -> str:
-    """The name of this process's slot, or nothing."""
-    slot = this_slot()
-    return slot.name if slot else ""
-
-
-def settle(environ: Mapping[str, str] = os.environ) -> None:
-    """Keep this process to its slot's cores; to be called before torch is imported."""
-    cores = environ.get(CORES)
-    if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
 
 
 AHEAD = 0.05

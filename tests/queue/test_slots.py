@@ -10,7 +10,7 @@ from cifar_tui.queue import slots as slots_module
 from cifar_tui.queue.machine import Gpu, Process, Snapshot
 from cifar_tui.queue.slots import parse_slots, require_slot
 from cifar_tui.queue.turns import device_turn
-from cifar_tui.training.device import Slot, this_slot
+from cifar_tui.training.slot import Slot, this_slot
 
 
 def gpu(index: int, *, utilisation: int = 0, used: int = 0, user: str = "") -> Gpu:

@@ -34,7 +34,7 @@ from cifar_tui.console.flags import SpecFlags  # noqa: E402
 from cifar_tui.features.compare.core import compare, entries  # noqa: E402
 from cifar_tui.features.effects.study import studies  # noqa: E402
 from cifar_tui.features.history.dialog import GroupsDialog  # noqa: E402
-from cifar_tui.features.history.rows import look_of  # noqa: E402
+from cifar_tui.features.history.rows import format_of  # noqa: E402
 from cifar_tui.features.labs.answer import Book, ImageSet  # noqa: E402
 from cifar_tui.features.labs.experiments import BY_NAME  # noqa: E402
 from cifar_tui.features.labs.lab import Scale  # noqa: E402
@@ -84,7 +84,7 @@ def test_the_flag_the_file_and_the_grid(tmp_path: Path) -> None:
 
 def test_the_table_of_runs(save_run: SaveRun) -> None:
     runs = saved(save_run)
-    assert look_of(FIELDS["blur"]).header == "blur"
+    assert format_of(FIELDS["blur"]).header == "blur"
     assert [FIELDS["blur"].text(run) for run in runs] == ["0.5", "0.5", "2", "2"]
     assert changed(runs[2].spec or RunSpec()) == {"epochs": 1, "blur": 2.0}
 

@@ -17,8 +17,8 @@ from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.training.device import slot_name
 from cifar_tui.training.faults import explain, is_device_lost
+from cifar_tui.training.slot import slot_name
 
 Fail = Callable[[Exception], None]
 

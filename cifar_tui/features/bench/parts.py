@@ -140,10 +140,6 @@ def main() -> None:
     print(json.dumps(found | {"source": dataset.source, "threads": torch.get_num_threads()}))
 
 
-if __name__ == "__main__":
-    main()
-
-
 @dataclass(frozen=True)
 class Peaks:
     """The most a device was seen to do: operations a second in a precision, bytes a second."""
@@ -200,3 +196,7 @@ def floor(spec: RunSpec, seen: Peaks) -> dict[str, Any]:
 
 def _count(shape: tuple[int, ...]) -> int:
     return int(torch.Size(shape).numel())
+
+
+if __name__ == "__main__":
+    main()

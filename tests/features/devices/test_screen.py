@@ -254,7 +254,7 @@ async def test_nothing_is_read_while_another_screen_is_shown(make_app: MakeApp) 
         await settle(pilot)
         so_far = reads
         assert so_far > 0
-        screen._look()
+        screen.look_again()
         await settle(pilot)
         assert reads == so_far
         app.switch_mode("new")
