@@ -1,29 +1,11 @@
 """SGD as the assignment has it, its learning rates, and its state for a checkpoint."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cifar_tui.spec.settings import RunSpec
-
-
-def lr_at(spec: RunSpec, epoch: int) -> float:
-    """Learning rate in force during `epoch` (from 1), as PyTorch's schedulers give it.
-
-    A decay at milestone k is in force from epoch k+1 on. Warm-up scales the first epochs by
-    epoch / (warmup + 1).
-    """
-    done = epoch - 1
-    factor = 1.0
-    if spec.schedule == "step":
-        factor = spec.decay_factor ** (done // spec.decay_every)
-    elif spec.schedule == "milestones":
-        factor = spec.decay_factor ** sum(m <= done for m in spec.milestones)
-    elif spec.schedule == "cosine":
-        factor = (1 + math.cos(math.pi * done / spec.epochs)) / 2
-    return spec.lr * factor * min(1.0, epoch / (spec.warmup + 1))
 
 
 def make_optimiser(model: nn.Module, spec: RunSpec, device: torch.device) -> torch.optim.SGD:

@@ -34,7 +34,8 @@ from cifar_tui.training.device import (
     synchronize,
 )
 from cifar_tui.training.graphed import make_step
-from cifar_tui.training.optimiser import load_state, lr_at, make_optimiser, set_lr, state_of
+from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, state_of
+from cifar_tui.training.schedule import lr_at
 from cifar_tui.training.step import AnyStep, Means, Step, evaluate
 
 Keep = Callable[[Checkpoint, bool], None]

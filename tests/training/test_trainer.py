@@ -16,7 +16,7 @@ from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import check_run
-from cifar_tui.training.optimiser import lr_at
+from cifar_tui.training.schedule import lr_at
 from cifar_tui.training.step import evaluate
 from cifar_tui.training.trainer import seeded_model, train
 from tests.training import read

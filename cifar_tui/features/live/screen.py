@@ -22,7 +22,7 @@ from cifar_tui.runs.record import by_time
 from cifar_tui.spec.checks import changed
 from cifar_tui.spec.naming import brief, model_name
 from cifar_tui.text import at_epoch, clock, learning_rate, loss, plain, rate, runs_text
-from cifar_tui.training.optimiser import lr_at
+from cifar_tui.training.schedule import lr_at
 from cifar_tui.tui.dialogs import Ask
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves
