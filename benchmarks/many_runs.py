@@ -4,10 +4,10 @@
 formula with noise; all say so: their images are `demo`, they are tagged and noted as generated.
 """
 
+import argparse
 import itertools
 import math
 import random
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -104,4 +104,7 @@ def write_runs(runs: Path) -> int:
 
 
 if __name__ == "__main__":
-    print(f"{write_runs(Path(sys.argv[1]))} generated runs in {sys.argv[1]}")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.many_runs", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    print(f"{write_runs(folder)} generated runs in {folder}")

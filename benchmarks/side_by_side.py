@@ -7,6 +7,7 @@ person. More words choose among the questions. The runs are the 300 of `benchmar
 others.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -225,6 +226,11 @@ PROGRAMS: dict[str, tuple[Sequence[Task], str, str]] = {
 }
 
 if __name__ == "__main__":
-    tasks, program, ready = PROGRAMS[sys.argv[1]]
-    asked = [task for task in tasks if all(word in task.question for word in sys.argv[3:])]
-    main(asked, program, Path(sys.argv[2]), ready)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.side_by_side", description=__doc__)
+    parser.add_argument("program", choices=PROGRAMS)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("words", nargs="*", help="of the questions that are asked")
+    given = parser.parse_args()
+    tasks, program, ready = PROGRAMS[given.program]
+    asked = [task for task in tasks if all(word in task.question for word in given.words)]
+    main(asked, program, given.runs, ready)

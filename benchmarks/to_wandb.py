@@ -4,10 +4,9 @@ Reads what `runs save --all --output runs.json` and `--what curves --output curv
 logs each run offline; needs wandb, and nothing of this project.
 """
 
+import argparse
 import itertools
 import json
-import os
-import sys
 from pathlib import Path
 
 RESULTS = ("id", "name", "images", "status", "tag", "note", "time", "epochs_done", "best_epoch")
@@ -43,5 +42,9 @@ def main(curves: Path, runs: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    os.makedirs(sys.argv[3], exist_ok=True)
-    main(*map(Path, sys.argv[1:4]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("curves", "runs", "folder"):
+        parser.add_argument(name, type=Path)
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    main(given.curves, given.runs, given.folder)

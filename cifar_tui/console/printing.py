@@ -21,7 +21,6 @@ from cifar_tui.text import (
     EPOCH_COLUMNS,
     at_epoch,
     epoch_cells,
-    loss,
     plain,
     runs_text,
 )
@@ -137,14 +136,7 @@ def print_run(run: Run) -> None:
         f"device    {summary.device}   parameters {summary.parameters or 0:,}   "
         f"images {summary.source}{' (synthetic)' if run.synthetic else ''}",
     ]
-    if summary.initial_loss is not None:
-        lines.append(f"loss      {loss(summary.initial_loss)} before training (ln 10 = 2.3026)")
-    if run.edited:
-        lines.append(f"edited    {run.edited}")
-    if run.tags:
-        lines.append(f"tags      {', '.join(run.tags)}")
-    if run.notes.note:
-        lines.append(f"note      {run.notes.note}")
+    lines += [f"{label:<10}{text}" for label, text in run.remarks.items()]
     files = contents(run.path)
     lines.append(f"files     {size_text(total(files))} in {len(files)} files")
     table = Table(*EPOCH_COLUMNS, right=EPOCH_COLUMNS)

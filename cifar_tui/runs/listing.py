@@ -18,7 +18,7 @@ from cifar_tui.runs.liveness import Liveness
 from cifar_tui.runs.notes import read_notes
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, by_time
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.text import plain
+from cifar_tui.text import loss, plain
 
 LEFT = "in a process that is gone; `runs resume` trains it"
 """Why a run waits whose queue ended before its turn."""
@@ -70,6 +70,14 @@ class Run:
     def synthetic(self) -> bool:
         """Whether its images were the demo set's."""
         return self.summary.source == "demo"
+
+    @property
+    def remarks(self) -> dict[str, str]:
+        """What there is to say of it beside figures and settings, by a short label, for people."""
+        first = self.summary.initial_loss
+        before = "" if first is None else f"{loss(first)} before training (ln 10 = 2.3026)"
+        told = {"loss": before, "edited": self.edited, "tags": ", ".join(self.tags)}
+        return {label: text for label, text in {**told, "note": self.notes.note}.items() if text}
 
     @property
     def best_val_acc(self) -> float:

@@ -216,16 +216,9 @@ def settings_lines(run: Run) -> list[str]:
     lines = [f"id       {run.id}", f"best     val_acc {at_epoch(summary.best)}"]
     if run.problem:
         lines.append(f"problem  {run.problem}")
-    if summary.initial_loss is not None:
-        lines.append(f"loss     {loss(summary.initial_loss)} before training (ln 10 = 2.3026)")
     if summary.parameters:
         lines.append(f"weights  {summary.parameters:,} parameters")
-    if run.edited:
-        lines.append(f"edited   {run.edited}")
-    if run.tags:
-        lines.append(f"tags     {', '.join(run.tags)}")
-    if run.notes.note:
-        lines.append(f"note     {run.notes.note}")
+    lines += [f"{label:<9}{text}" for label, text in run.remarks.items()]
     lines += ["", "settings (* differs from the default)"]
     values = run.spec.model_dump() if run.spec else {}
     for name, setting in SETTINGS.items():
