@@ -1,4 +1,4 @@
-"""How many keys and seconds a question takes in a terminal program: what docs/compare.md measures.
+"""How many keys and seconds a question takes in a terminal program (docs/notes/side-by-side.md).
 
 `python -m benchmarks.side_by_side ours RUNS` or `... leet WANDB_FOLDER` drives it in tmux at
 140x40 on a fresh copy of the runs: keys are sent one by one as fast as tmux takes them, and the

@@ -11,7 +11,7 @@ SPIN = {"GOMP_SPINCOUNT": "20000"}
 """How long torch's threads wait busily for each other before they sleep, in rounds of a loop.
 
 By default they never sleep, and where another program wants a core, each step then waits for whole
-time slices of the scheduler (docs/performance.md).
+time slices of the scheduler (docs/notes/performance.md).
 """
 OURS: dict[str, str] = {}
 """What was set here, and not by the user."""
@@ -66,7 +66,7 @@ def keep_freed_memory() -> None:
     """Stop glibc from handing freed memory back to the system; does nothing without glibc.
 
     A batch's activations are megabytes each, which glibc maps and unmaps every time; the kernel
-    then clears their pages anew, a third of a step's time on a CPU (docs/performance.md).
+    then clears their pages anew, a third of a step's time on a CPU (docs/notes/performance.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

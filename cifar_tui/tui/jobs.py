@@ -27,7 +27,8 @@ class ThreadPerJob(ThreadPoolExecutor):
 
     torch computes with a team of threads for each thread that ever used it, for as long as that
     one lives; beside a second team, waiting threads sleep at once. A run trained at two thirds of
-    its speed after predictions had been exported in a thread that stayed (docs/performance.md).
+    its speed after predictions had been exported in a thread that stayed
+    (docs/notes/performance.md).
     """
 
     def __init__(self) -> None:
