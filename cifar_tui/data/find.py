@@ -135,8 +135,8 @@ class Found:
 def find(where: str) -> Found:
     """Look for images in the folder `where` without reading any; `demo` is the demo set.
 
-    The course's files come first, then the official data, then the demo set. Raises UserError
-    when the folder does not exist (unless it is the default one) or holds only a part of a dataset.
+    The course's files come first, then the official data. The default folder stands for the demo
+    set where it is missing or empty; elsewhere a folder without a whole dataset raises UserError.
     """
     if where == DEMO:
         return Found("demo", None, "Using the demo set (synthetic).")
@@ -149,14 +149,20 @@ def find(where: str) -> Found:
 
 
 def _find_in(folder: Path) -> Found:
+    usual = folder == Path(SETTINGS["data"].default)
     if folder.is_dir():
         if locate_course(folder):
             return Found("course", folder, f"Using the course's data in {_shown(folder)}.")
         if path := locate_official(folder):
             return Found("official", path, f"Using the official CIFAR-10 in {_shown(path)}.")
+        if not usual or any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise UserError(
+                f"There are no CIFAR-10 images in {_shown(folder)}; give the folder with the "
+                "course's files or the official archive, or `demo` for the synthetic demo set."
+            )
     elif folder.exists():
         raise UserError(f"{folder} is not a folder; give the folder with the images, or `demo`.")
-    elif folder != Path(SETTINGS["data"].default):
+    elif not usual:
         raise UserError(f"There is no folder {folder}; give the one with the images, or `demo`.")
     return Found(
         "demo",
@@ -183,4 +189,4 @@ def lasting(where: str) -> str:
 
 
 def _shown(path: Path) -> str:
-    return str(path) if path.is_absolute() else f"./{path}"
+    return str(path) if path.is_absolute() or path == Path() else f"./{path}"

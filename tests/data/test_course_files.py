@@ -265,11 +265,25 @@ def test_without_data_the_demo_set_is_offered(
     )
     assert (find("data").source, find("data").note) == ("demo", note)
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "notes.txt").write_text("no images")
+    (tmp_path / "data" / ".gitkeep").write_text("")
     assert (find("data").source, find("data").note) == ("demo", note)
     write_course(tmp_path / "data")
     assert find("data").source == "course"
     assert find("demo").source == "demo" and "synthetic" in find("demo").note
+
+
+def test_a_folder_of_other_things_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("data", "images"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text("no images")
+        with pytest.raises(UserError, match=rf"no CIFAR-10 images in \./{name}; .*`demo`"):
+            find(name)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no CIFAR-10 images in"):
+        find(str(tmp_path / "empty"))
 
 
 def test_any_other_folder_must_exist(tmp_path: Path) -> None:
