@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 
+COMPLETE = "__complete"
+"""What a completion script says before the words typed so far."""
 OPTIONS = {"--runs", "--data", "--devices"}
 
 
@@ -36,6 +38,11 @@ def start() -> None:
     The app needs little of what the commands import, and a person waits for its first screen.
     """
     arguments = sys.argv[1:]
+    if arguments[:1] == [COMPLETE]:
+        from cifar_tui.console.completion import means_a_run, print_run_words
+
+        if means_a_run(arguments[1:]):
+            return print_run_words(arguments[1:])
     if not gives_options_only(arguments):
         from cifar_tui.cli import main as run_command
 
@@ -49,7 +56,7 @@ def start() -> None:
 
     from cifar_tui.errors import UserError
     from cifar_tui.queue.choices import Wish
-    from cifar_tui.runs.folder import RUNS
+    from cifar_tui.runs.ids import RUNS
     from cifar_tui.start import open_app
     from cifar_tui.text import plain
 

@@ -5,17 +5,20 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from cifar_tui import __version__
 from cifar_tui.console import printing
+from cifar_tui.console.completion import Shell, completion_script
 from cifar_tui.console.flags import (
     ANY_BACKEND,
+    EVERYWHERE,
     NO_FLAGS,
+    OPTIONS,
     RUNS,
     DataDir,
     Json,
@@ -23,7 +26,9 @@ from cifar_tui.console.flags import (
     RunsDir,
     SpecFlags,
 )
+from cifar_tui.console.help import SectionFormatter, examples, examples_text, shown_default
 from cifar_tui.console.printing import complain
+from cifar_tui.console.usage import options_last, what_is_wrong
 from cifar_tui.errors import UserError
 from cifar_tui.features.archive import command as archive
 from cifar_tui.features.bench import command as bench
@@ -51,9 +56,14 @@ app = App(
     version=__version__,
     help="Set up, launch, watch, compare and hand in CIFAR-10 training runs.\n\n"
     "Without a command it opens the app.",
+    help_format="plaintext",
+    help_formatter=SectionFormatter(),
+    group_arguments=Group("Arguments", sort_key=-1),
+    group_parameters=OPTIONS,
+    default_parameter=Parameter(show_default=shown_default),
 )
-OTHER_NAMES = {"--learning-rate": "--lr", "--weight-decay": "--l2", "--wd": "--l2"}
-"""What others call some flags."""
+app["--help"].group = app["--version"].group = (EVERYWHERE,)
+MORE = "`cifar-tui{} COMMAND --help` shows a command's flags, with examples."
 GROUPS = {
     "runs": "List, show, compare, steer, delete and restore saved runs.",
     "data": "Show the images that would be used; `download` gets CIFAR-10.",
@@ -64,24 +74,48 @@ FEATURES = (
     *(bench, compare, devices, effects, history, import_, inspect, labs, new_run, predict),
     *(archive, save, surface, weights),
 )
+SECTIONS = {
+    "Train": ("train", "lab"),
+    "Saved runs": ("runs", "export", "inspect", "weights", "surface", "import"),
+    "Images and models": ("data", "summary"),
+    "This machine": ("devices", "backends", "bench", "completion"),
+    "Look": tuple(f"runs {name}" for name in ("list", "show", "compare", "stats", "agree")),
+    "While they train": tuple(f"runs {name}" for name in ("watch", "pause", "resume", "stop")),
+    "Name and keep": tuple(f"runs {name}" for name in ("note", "pin", "unpin", "fields")),
+    "Make room": tuple(
+        f"runs {name}" for name in ("delete", "restore", "empty-trash", "keep-best")
+    ),
+    "Take elsewhere": tuple(f"runs {name}" for name in ("save", "archive", "unarchive")),
+}
+"""The commands under the titles of `--help`, in its order."""
 
 
-def _register() -> None:
-    """Add the features' commands, named as they are typed."""
-    groups = {name: App(name=name, help=text) for name, text in GROUPS.items()}
+def _register(commands: Mapping[str, Callable[..., Any]]) -> None:
+    """Add commands, named as they are typed, to the sections of `--help`."""
+    places: dict[str, dict[str, Any]] = {}
+    for number, (title, names) in enumerate(SECTIONS.items()):
+        section = Group(title, sort_key=number - len(SECTIONS))
+        places |= {n: {"group": section, "sort_key": i} for i, n in enumerate(names)}
+    groups = {
+        name: App(name=name, help=text, help_epilogue=MORE.format(f" {name}"), **places[name])
+        for name, text in GROUPS.items()
+    }
     for group in groups.values():
         app.command(group)
-    for feature in FEATURES:
-        for name, command in feature.COMMANDS.items():
-            group, _, own = name.rpartition(" ")
-            if name in groups:
-                groups[name].default(command)
-            else:
-                (groups[group] if group else app).command(command, name=own)
+    for name, command in commands.items():
+        parent, _, own = name.rpartition(" ")
+        shown = {"help_epilogue": examples_text(command)}
+        if name in groups:
+            groups[name].default(command)
+            groups[name].help_epilogue = shown["help_epilogue"]
+        else:
+            (groups[parent] if parent else app).command(
+                command, name=own, **shown, **places.get(name, {})
+            )
 
 
-_register()
-
+COMPLETE = "__complete"
+"""What a completion script says before the words typed so far."""
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code after Ctrl-C."""
 
@@ -111,22 +145,17 @@ def _hear_ctrl_c() -> None:
 
 def run(arguments: Sequence[str], begin: Callable[[], object] = lambda: None) -> int:
     """Run one command, after `begin` once its flags are read, and return its exit code."""
+    typed = options_last(app, arguments)
+    if arguments[:1] == [COMPLETE]:
+        typed = [COMPLETE, *options_last(app, arguments[1:-1]), *arguments[-1:]]
     try:
-        command, given, _ = app.parse_args(list(arguments), exit_on_error=False, print_error=False)
+        command, given, _ = app.parse_args(typed, exit_on_error=False, print_error=False)
         begin()
         code = command(*given.args, **given.kwargs)
         sys.stdout.flush()
         return int(code or 0)
-    except UnusedCliTokensError as error:
-        unused = " ".join(error.unused_tokens or [])
-        complain(f"'{unused}' is not understood here. See `cifar-tui --help`.")
-    except UnknownOptionError as error:
-        flag = error.token.keyword or ""
-        meant = OTHER_NAMES.get(flag)
-        hint = f"Unknown option: {flag}. Did you mean {meant}?" if meant else str(error)
-        complain(f"{printing.one_line(hint)} See `cifar-tui --help`.")
     except CycloptsError as error:
-        complain(f"{printing.one_line(str(error))} See `cifar-tui --help`.")
+        complain(what_is_wrong(app, typed, error))
     except UserError as error:
         complain(str(error))
     except BrokenPipeError:
@@ -138,6 +167,12 @@ def run(arguments: Sequence[str], begin: Callable[[], object] = lambda: None) ->
 
 
 @app.default
+@examples(
+    "",
+    "--runs /scratch/me/runs --devices all",
+    "train --batch-norm --augment --lr 0.05",
+    'runs list --filter "bn lr>=0.05"',
+)
 def open_app(*, data: DataDir = "data", on: OnBackend = ANY_BACKEND, runs: RunsDir = RUNS) -> None:
     """Open the app."""
     _open(runs, data, wish=on.wish())
@@ -184,17 +219,25 @@ def worker(
     return headless.train_folders(folders, runs, SilentPrinter(), on.wish(), begun)
 
 
-@app.command
+@examples(
+    "train --batch-norm --augment --lr 0.05",
+    "train --model resnet --lr 0.1 --schedule milestones --epochs 200",
+    "train --grid lr=0.1,0.01 --grid seed=0,1,2 --devices all",
+    "train --spec my.toml --seed 3 --detach",
+)
 def train(
     *,
     settings: Annotated[SpecFlags, Parameter(name="*")] = NO_FLAGS,
     spec: Annotated[
-        Path | None, Parameter(help="Read settings from a TOML file; flags win.")
+        Path | None,
+        Parameter(help="Read settings from a TOML file; flags win.", metavar="FILE"),
     ] = None,
     grid: Annotated[
         tuple[str, ...],
         Parameter(
-            negative=(), help="Several values for one setting, like lr=0.1,0.01; may be repeated."
+            negative=(),
+            metavar="NAME=VALUES",
+            help="Several values for one setting, like lr=0.1,0.01; may be repeated.",
         ),
     ] = (),
     app: Annotated[bool, Parameter(negative=(), help="Watch it in the app.")] = False,
@@ -223,3 +266,32 @@ def train(
         return 0
     printer = train_printer(json)
     return headless.train_all(specs, runs, printer, on.wish())
+
+
+@examples(
+    "completion bash",
+)
+def completion(
+    shell: Annotated[Shell, Parameter(name="SHELL", help="The shell that the script is for.")], /
+) -> None:
+    """Print a script with which Tab completes commands, flags, runs and labs.
+
+    Write it where your shell looks for such scripts, and open a new shell:
+
+    bash  mkdir -p ~/.local/share/bash-completion/completions
+          cifar-tui completion bash > ~/.local/share/bash-completion/completions/cifar-tui
+          (without the package bash-completion, `source` a file of it in ~/.bashrc)
+    zsh   cifar-tui completion zsh > ~/.zfunc/_cifar-tui
+          (with `fpath+=~/.zfunc` before `autoload -Uz compinit && compinit` in ~/.zshrc)
+    fish  cifar-tui completion fish > ~/.config/fish/completions/cifar-tui.fish
+
+    Write it again after an update of cifar-tui.
+    """
+    print(completion_script(app, shell))
+
+
+COMMANDS = {"train": train, "completion": completion} | {
+    name: command for feature in FEATURES for name, command in feature.COMMANDS.items()
+}
+_register(COMMANDS)
+app.help_epilogue = f"{examples_text(open_app)}\n\n{MORE.format('')}"

@@ -169,7 +169,34 @@ def test_what_is_said_of_the_runs_of_a_grid_stands_in_their_order(
     done = cifar("train", *flags, "--grid", "lr=0.1,0.05,0.03,0.02,0.01")
     assert done.returncode == 0, done.stderr
     said = [line.partition(" ")[0] for line in done.stdout.splitlines()]
-    assert said == ["run", "loss", "epoch", "epoch", "finished:"] * 5
+    assert said[:25] == ["run", "loss", "epoch", "epoch", "finished:"] * 5
+
+
+def test_a_grid_ends_with_a_table_of_its_runs(cifar: Command, tiny_course: Path) -> None:
+    flags = ("--data", tiny_course, "--epochs", "2", "--subset", "200")
+    done = cifar("train", *flags, "--grid", "lr=1e-05,0.1,0.01")
+    assert done.returncode == 0, done.stderr
+    head, *rows = done.stdout.splitlines()[-4:]
+    assert head.startswith("run, best first")
+    accuracies = [row.partition("lr ")[2].split()[1] for row in rows]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert all(row.endswith("finished") and len(row) <= 80 for row in rows)
+    one = cifar("train", *flags)
+    assert "best first" not in one.stdout
+
+
+def test_all_that_trains_is_watched_to_its_end(cifar: Command, tiny_course: Path) -> None:
+    flags = ("--data", tiny_course, "--epochs", "60", "--grid", "lr=0.1,0.01", "--json")
+    ids = json.loads(cifar("train", *flags, "--detach").stdout)["runs"]
+    done = cifar("runs", "watch")
+    assert done.returncode == 0, done.stderr
+    assert ids[-1] in done.stdout
+    assert done.stdout.splitlines()[-1].partition("  ")[2].startswith("finished: ")
+    statuses = [run["status"] for run in json.loads(cifar("runs", "list", "--json").stdout)]
+    assert statuses == ["finished", "finished"]
+    again = cifar("runs", "watch")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "Nothing is in training" in again.stderr
 
 
 @pytest.mark.parametrize("command", [["summary"], ["data"], ["devices"], ["runs", "list"]])
@@ -189,6 +216,8 @@ WRONG = {
     "unknown run": (["runs", "show", "x"], "There are no runs in saved_model"),
     "unknown run to export": (["export", "x"], "There are no runs"),
     "no such folder": (["train", "--data", "/nowhere/at/all"], "/nowhere/at/all"),
+    "no images": (["train", "--data", "."], "There are no CIFAR-10 images in .;"),
+    "no images to show": (["data", "--data", "."], "`demo` for the synthetic demo set"),
     "no such spec": (["train", "--spec", "no.toml"], "no.toml"),
     "bad grid": (["train", "--grid", "lr"], "--grid takes NAME=V1,V2"),
     "unknown grid setting": (["train", "--grid", "lrr=1,2"], "did you mean lr"),

@@ -1,34 +1,84 @@
 """Command-line flags: those that many commands take, and those made from the settings."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
+from pydantic import SkipValidation
 
+from cifar_tui.console.completion import (
+    device_lists_here,
+    devices_here,
+    folders_with_images,
+    one_of,
+    runs_known,
+)
 from cifar_tui.errors import UserError
-from cifar_tui.queue.choices import Wish, parse_options
-from cifar_tui.runs.folder import RUNS as RUNS
+from cifar_tui.queue.choices import CHOICES, Wish, parse_options
+from cifar_tui.runs.ids import RUNS as RUNS
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.checks import GROUPS, SETTINGS, Setting
 from cifar_tui.spec.naming import format_value
 
 MOST_RUNS = 4
 
+OPTIONS = Group("Options", sort_key=0)
+BACKEND = Group("Where it trains", sort_key=50)
+EVERYWHERE = Group("With every command", sort_key=90)
+"""Groups of flags in `--help`; those of the settings stand between the first two."""
 
-RunsDir = Annotated[Path, Parameter(name="--runs", help="Folder with the runs.")]
-DataDir = Annotated[str, Parameter(name="--data", help="Folder with the images, or `demo`.")]
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for programs.")]
+RunsDir = Annotated[
+    Path,
+    Parameter(name="--runs", help="Folder with the runs.", metavar="FOLDER", group=EVERYWHERE),
+]
+IMAGES = Parameter(name="--data", metavar="FOLDER", completer=folders_with_images)
+DataDir = Annotated[str, IMAGES, Parameter(help="Folder with the images, or `demo`.")]
+DataFolder = Annotated[
+    str | None, IMAGES, Parameter(help="Folder with the images; else the one it was trained on.")
+]
+Json = Annotated[
+    bool,
+    Parameter(name="--json", negative=(), help="Print JSON for programs.", group=EVERYWHERE),
+]
+RUN = Parameter(name="RUN", completer=runs_known)
 Which = Annotated[
     str,
+    RUN,
     Parameter(
-        name="RUN",
         help="A run's id, a unique prefix of it, its name, last or best; ./ID is always the id.",
     ),
 ]
+Baseline = Parameter(name="--baseline", metavar="RUN", completer=runs_known)
 
+
+def _as_typed(kind: Any, tokens: Sequence[Token]) -> Any:
+    typed = tuple(token.value for token in tokens)
+    return typed if get_origin(kind) is tuple else typed[0]
+
+
+AS_TYPED = (Parameter(converter=_as_typed, show_choices=False), SkipValidation())
+"""Types and choices are for help and completion alone: whoever takes the text checks it."""
 AnyRuns = Annotated[Path, Parameter(name="--runs", show=False)]
 """Accepted where no run is read, so that every command takes the same flags."""
+
+
+Device = Annotated[str, Parameter(help="As in `train`.", metavar="DEVICE", completer=devices_here)]
+Tags = Annotated[str | None, Parameter(help="Words separated by commas.", metavar="WORD,WORD,...")]
+Options = Annotated[
+    tuple[str, ...],
+    Parameter(
+        negative=(),
+        metavar="NAME=VALUE",
+        help="An option of the backend; may be repeated.",
+        completer=one_of(
+            (f"{name}=", f"{choice.name}: {help}")
+            for choice in CHOICES.values()
+            for name, help in choice.options.items()
+        ),
+    ),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,31 +86,39 @@ class BackendFlags:
     """How runs are to be trained: the flags that `train`, `lab run` and the app share."""
 
     backend: Annotated[
-        str, Parameter(help="What trains them; `cifar-tui backends` shows which can be used here.")
+        str,
+        Parameter(
+            metavar="NAME",
+            help="What trains them; `cifar-tui backends` shows which can be used here.",
+            completer=one_of((choice.name, choice.help) for choice in CHOICES.values()),
+        ),
     ] = ""
     devices: Annotated[
         str,
         Parameter(
+            metavar="LIST",
             help="Train at the same time on these, a process for each: cuda:0,cuda:1, cpu:2 for "
-            "two runs on the CPU, or all GPUs that others do not use heavily."
+            "two runs on the CPU, or all GPUs that others do not use heavily.",
+            completer=device_lists_here,
         ),
     ] = ""
     together: Annotated[
         bool,
         Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
     ] = False
-    option: Annotated[
-        tuple[str, ...],
-        Parameter(negative=(), help="An option of the backend, as NAME=VALUE; may be repeated."),
-    ] = ()
+    option: Options = ()
 
     def wish(self) -> Wish:
         """The same as the core takes it; raises UserError for an option without a value."""
         return Wish(self.backend, self.devices, self.together, parse_options(self.option))
 
 
-OnBackend = Annotated[BackendFlags, Parameter(name="*", group="Backend")]
+OnBackend = Annotated[BackendFlags, Parameter(name="*", group=BACKEND)]
 ANY_BACKEND = BackendFlags()
+
+PLACEHOLDERS = {"data": "FOLDER", "device": "DEVICE", "name": "TEXT", "milestones": "INT,INT,..."}
+"""What stands for the values of settings whose types do not say it."""
+COMPLETERS = {"data": folders_with_images, "device": devices_here}
 
 
 def spec_flags() -> type:
@@ -68,7 +126,7 @@ def spec_flags() -> type:
 
     Values stay text (switches become bool), so that RunSpec alone decides what is right.
     """
-    groups = {name: Group(name, sort_key=i) for i, name in enumerate(GROUPS)}
+    groups = {name: Group(name, sort_key=i) for i, name in enumerate(GROUPS, 1)}
     fields: list[tuple[str, Any, Any]] = [
         (name, _flag(setting, groups[setting.group]), dataclasses.field(default=None))
         for name, setting in SETTINGS.items()
@@ -79,10 +137,20 @@ def spec_flags() -> type:
 
 
 def _flag(setting: Setting, group: Group) -> Any:
-    kind = bool if setting.is_bool else str
+    kind: Any = str if setting.is_list else setting.info.annotation
     default = format_value(setting.default) or "none"
-    text = f"{setting.help}. [{setting.expected}; default {default}]"
-    return Annotated[kind | None, Parameter(help=text, group=group, name=setting.flag)]
+    words = "WORD,WORD,..." if setting.is_list else None
+    return Annotated[
+        kind | None,
+        *(() if setting.is_bool else AS_TYPED),
+        Parameter(
+            name=setting.flag,
+            help=f"{setting.help}. [{setting.expected}; default {default}]",
+            group=group,
+            metavar=PLACEHOLDERS.get(setting.name, words),
+            completer=COMPLETERS.get(setting.name),
+        ),
+    ]
 
 
 def few_runs(wanted: tuple[str, ...], runs: Path, command: str) -> list[Run]:
@@ -101,5 +169,3 @@ if TYPE_CHECKING:
 else:
     SpecFlags = spec_flags()
     NO_FLAGS = SpecFlags()
-
-DataFolder = Annotated[str | None, Parameter(name="--data", help="Folder with the images.")]

@@ -1,15 +1,20 @@
 """Three ways to show headless training: JSON lines, plain lines, a progress bar."""
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from cifar_tui.console.printing import json_text
+from cifar_tui.console.table import Column, Table, cut_middle, output_width
 from cifar_tui.queue.headless import TrainPrinter
 from cifar_tui.runs.events import Ended, EpochDone, RunEvent, Started, to_json
 from cifar_tui.runs.listing import Look, Run
 from cifar_tui.text import at_epoch, clock, epoch_cells, loss, plain, rate
+
+WIDEST = 80
+"""Cells of the table after a grid."""
 
 
 class SilentPrinter:
@@ -31,6 +36,9 @@ class SilentPrinter:
     def side_by_side(self) -> TrainPrinter:
         """The same."""
         return self
+
+    def sum_up(self, runs: Sequence[Run]) -> None:
+        """Nothing."""
 
 
 class JsonPrinter:
@@ -58,6 +66,9 @@ class JsonPrinter:
     def side_by_side(self) -> TrainPrinter:
         """One whose objects say which run they are of."""
         return JsonPrinter(name_runs=True)
+
+    def sum_up(self, runs: Sequence[Run]) -> None:
+        """The end events say it all."""
 
 
 class LinePrinter:
@@ -94,6 +105,12 @@ class LinePrinter:
     def side_by_side(self) -> TrainPrinter:
         """Lines that begin with their run's number."""
         return NumberedPrinter()
+
+    def sum_up(self, runs: Sequence[Run]) -> None:
+        """A table of several runs, the best first."""
+        if len(runs) > 1:
+            for line in summary_table(runs).lines(min(output_width() or WIDEST, WIDEST)):
+                LinePrinter._print(self, line.plain)
 
     def _print(self, line: str) -> None:
         print(plain(line), flush=True)
@@ -166,6 +183,23 @@ def train_printer(as_json: bool) -> TrainPrinter:
     if as_json:
         return JsonPrinter()
     return BarPrinter() if sys.stdout.isatty() else LinePrinter()
+
+
+def summary_table(runs: Sequence[Run]) -> Table:
+    """Runs with what became of them, the best first."""
+    columns = ("val_acc", "val_loss", "epochs", "time")
+    table = Table(Column("run, best first", cut=cut_middle), *columns, "status", right=columns)
+    for run in sorted(runs, key=lambda run: -run.best_val_acc):
+        summary = run.summary
+        table.add(
+            f"{run.name}{' (synthetic)' * run.synthetic}",
+            at_epoch(summary.best),
+            loss(summary.best.val_loss if summary.best else None),
+            f"{summary.epochs_done}/{summary.epochs}",
+            clock(summary.seconds),
+            run.status,
+        )
+    return table
 
 
 def epoch_line(event: EpochDone, epochs: int) -> str:

@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args
 
 from cifar_tui.errors import UserError
+from cifar_tui.runs.ids import started_at
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.record import Point, Status, started_at
+from cifar_tui.runs.record import Point, Status
 from cifar_tui.spec.checks import SETTINGS, Setting, changed, format_value, with_role
 from cifar_tui.spec.naming import brief, model_name
 from cifar_tui.text import accuracy, clock, learning_rate, loss, plain

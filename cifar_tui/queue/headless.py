@@ -45,6 +45,9 @@ class TrainPrinter(Protocol):
     def side_by_side(self) -> "TrainPrinter":
         """One for runs that train at the same time."""
 
+    def sum_up(self, runs: Sequence[Run]) -> None:
+        """These runs have ended."""
+
 
 def plan(given: Mapping[str, Any], grid: Sequence[str]) -> list[RunSpec]:
     """The specs of one `train` command: its settings, times its `--grid NAME=V1,V2` flags."""
@@ -83,7 +86,9 @@ def train_all(
     for spec in specs:
         backend.check(spec)
     folders = [RunFolder.create(runs, spec) for spec in specs]
-    return _train(backend, notes, folders, runs, printer)
+    code = _train(backend, notes, folders, runs, printer)
+    printer.sum_up([Runs(runs).get(folder.id) for folder in folders])
+    return code
 
 
 def train_folders(
@@ -211,6 +216,34 @@ def watch(run: Run, runs: Path, printer: TrainPrinter) -> int:
     if look.run.left_behind:
         raise UserError(f"{run.name} waits in a process that is gone; `runs resume` trains it.")
     return 1 if look.run.status in ("failed", "crashed") else 0
+
+
+def watch_all(folder: Path, printer: TrainPrinter) -> int:
+    """Show all runs that train, whoever trains them, until none trains or waits.
+
+    Those that begin meanwhile are shown as well; returns as `train`.
+    """
+    known, printer = Runs(folder), printer.side_by_side()
+    shown: dict[str, Follower] = {}
+    statuses: dict[str, str] = {}
+    while True:
+        going = [run for run in known.all() if not (run.ended or run.left_behind)]
+        for run in going:
+            if run.status != "queued" and run.id not in {*shown, *statuses}:
+                printer.begin(run, len(shown) + len(statuses) + 1, len(statuses) + len(going))
+                shown[run.id] = Follower(known, run.id)
+        for run_id, follower in list(shown.items()):
+            look = follower.look()
+            printer.show(look)
+            if look.run.ended or look.run.left_behind:
+                statuses[run_id] = look.run.status
+                del shown[run_id]
+        if not (going or shown):
+            break
+        time.sleep(LOOK_EVERY)
+    if not statuses:
+        printer.note(f"Nothing is in training in {folder}.")
+    return 1 if {"failed", "crashed"} & set(statuses.values()) else 0
 
 
 def _follow(

@@ -12,7 +12,8 @@ from typing import Any
 from cifar_tui.errors import UserError
 from cifar_tui.files import open_regular
 from cifar_tui.locks import Lock
-from cifar_tui.runs.folder import TRASH, RunFolder
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.ids import TRASH
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import ENDED
 from cifar_tui.text import runs_text

@@ -24,7 +24,8 @@ from cifar_tui.files import (
     write_json,
 )
 from cifar_tui.runs.events import RunEvent, to_line
-from cifar_tui.runs.record import Notes, Progress, Summary, new_stamp
+from cifar_tui.runs.ids import new_stamp
+from cifar_tui.runs.record import Notes, Progress, Summary
 from cifar_tui.spec.checks import SETTINGS, edited, make_spec
 from cifar_tui.spec.naming import parse_toml, read_toml, slug, title, to_toml
 from cifar_tui.spec.settings import RunSpec
@@ -49,9 +50,6 @@ LONGEST_ID = 200
 
 
 Order = Literal["stop", "pause", "go"]
-RUNS = Path("saved_model")
-"""Where runs are kept unless another folder is named."""
-TRASH = ".trash"
 WORKERS_OWN = ("best.pt", "last.pt", "summary.json", "progress.json", "meta.json")
 """What the worker replaces in one step."""
 

@@ -13,10 +13,11 @@ from cifar_tui.errors import UserError
 from cifar_tui.files import MAX_RECORD_BYTES, LineReader, read_json
 from cifar_tui.locks import Lock, is_held
 from cifar_tui.runs.events import EpochDone, Resumed, RunEvent, Started, epochs_of, read_new
-from cifar_tui.runs.folder import TRASH, current_settings
+from cifar_tui.runs.folder import current_settings
+from cifar_tui.runs.ids import TRASH, ids_in
 from cifar_tui.runs.liveness import Liveness
 from cifar_tui.runs.notes import read_notes
-from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary, by_time
+from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import loss, plain
 
@@ -114,7 +115,7 @@ class Runs:
     def all(self) -> list[Run]:
         """Every run, oldest first; unreadable ones too, none of them hiding another."""
         with self._reading:
-            names = self._names()
+            names = self._ids()
             found = [self._read(self.folder / name) for name in names]
             kept = set(names)
             self._known = {n: known for n, known in list(self._known.items()) if n in kept}
@@ -122,15 +123,11 @@ class Runs:
 
     def newest(self, count: int) -> list[Run]:
         """Up to `count` of the latest runs, oldest first, without a look at all of them."""
-        return [self.get(name) for name in self._names()[-count:]]
+        return [self.get(name) for name in self._ids()[-count:]]
 
-    def _names(self) -> list[str]:
+    def _ids(self) -> list[str]:
         try:
-            with os.scandir(self.folder) as entries:
-                names = (e.name for e in entries if e.name[0] != "." and _is_folder(e))
-                return sorted(names, key=by_time)
-        except FileNotFoundError:
-            return []
+            return ids_in(self.folder)
         except OSError as error:
             raise UserError(f"Cannot read the runs in {self.folder}: {error.strerror}.") from None
 
@@ -187,13 +184,6 @@ class Runs:
             return again if again.summary.status in ENDED else _as(run, lost)
         refused = plain(Lock(run.path / "lock").word())
         return _as(run, "paused", refused) if refused else run
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
 
 
 def _as(run: Run, status: Status, reason: str = "") -> Run:

@@ -2,9 +2,7 @@
 
 import functools
 import os
-import re
 import socket
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,7 +24,6 @@ Status = Literal[
     "crashed",
     "stale",
 ]
-STAMP = re.compile(r"([0-9]{8}-[0-9]{6})(?![0-9])(?:-[0-9]{6}(Z)-)?")
 JOB = "CIFAR_TUI_JOB"
 """What a process that is a cluster's job is told of it, as in `slurm:12_3`."""
 ENDED: frozenset[str] = frozenset({"finished", "stopped", "diverged", "failed", "crashed"})
@@ -201,29 +198,3 @@ def _start_time_elsewhere(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except (psutil.Error, ValueError, OverflowError):
         return None
-
-
-def new_stamp() -> str:
-    """What the id of a run begins with that is created now: the time in UTC, to a microsecond."""
-    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%fZ")
-
-
-def started_at(run_id: str) -> datetime | None:
-    """When the run was created, in local time, read from its id; None for a foreign id.
-
-    Ids without a Z behind their microseconds have the local time of where they are read.
-    """
-    found = STAMP.match(run_id)
-    if found is None:
-        return None
-    try:
-        then = datetime.strptime(found[1], "%Y%m%d-%H%M%S")
-        return (then.replace(tzinfo=UTC) if found[2] else then).astimezone()
-    except (ValueError, OverflowError):
-        return None
-
-
-def by_time(run_id: str) -> tuple[float, str]:
-    """A key that sorts ids by when their runs were created, whatever clock; foreign ids first."""
-    started = started_at(run_id)
-    return (started.timestamp() if started else 0.0, run_id)

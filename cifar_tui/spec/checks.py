@@ -145,8 +145,17 @@ def _sentences(error: ValidationError) -> dict[str, str]:
             found.setdefault(name, unknown_setting(name))
         else:
             got = item["input"] if isinstance(item["input"], str) else format_value(item["input"])
-            found.setdefault(name, f"{name} must be {setting.expected}; got {_quote(got)}.")
+            wrong = f"{name} must be {setting.expected}; got {_quote(got)}."
+            found.setdefault(name, wrong + _near_choice(setting, got))
     return found
+
+
+def _near_choice(setting: Setting, got: str) -> str:
+    """Which choice was probably meant, as in resnet20; nothing where none is near."""
+    near = get_close_matches(got.casefold(), setting.choices, n=1)
+    depth = got.casefold().removeprefix("resnet").lstrip("-") if near == ["resnet"] else ""
+    with_depth = f" with depth {depth}" if depth.isdecimal() else ""
+    return f" Did you mean {near[0]}{with_depth}?" if near else ""
 
 
 def _quote(text: str) -> str:

@@ -21,6 +21,7 @@ from cifar_tui.query.groups import group_runs
 from cifar_tui.runs.control import order, requeue
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.ids import started_at
 from cifar_tui.runs.listing import Follower, Runs, read_run
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.runs.record import (
@@ -28,7 +29,6 @@ from cifar_tui.runs.record import (
     Progress,
     Worker,
     boot_id,
-    started_at,
     this_host,
     this_worker,
     waiting_job,

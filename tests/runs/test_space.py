@@ -14,7 +14,8 @@ from cifar_tui.features.labs.answer import RANK, _rank
 from cifar_tui.locks import Lock
 from cifar_tui.runs.control import requeue
 from cifar_tui.runs.disk import empty_trash, keep_best, size_of, spare
-from cifar_tui.runs.folder import TRASH, RunFolder
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.ids import TRASH
 from cifar_tui.runs.listing import Run, Runs, read_run
 from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.record import Progress, this_worker

@@ -7,15 +7,18 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir, Which
+from cifar_tui.console.completion import runs_in_trash
+from cifar_tui.console.flags import RUN, RUNS, Json, RunsDir
+from cifar_tui.console.help import examples
 from cifar_tui.errors import UserError
 from cifar_tui.runs.disk import empty_trash, keep_best, size_of, size_text, spare
-from cifar_tui.runs.folder import TRASH
+from cifar_tui.runs.ids import TRASH
 from cifar_tui.runs.listing import Run, Runs, find_run
 from cifar_tui.runs.notes import annotate
 from cifar_tui.text import runs_text
 
-Some = Annotated[tuple[str, ...], Parameter(name="RUN", help="One or more runs.")]
+Some = Annotated[tuple[str, ...], RUN, Parameter(help="One or more runs.")]
+Trashed = Annotated[str, Parameter(name="RUN", help="A run in the trash.", completer=runs_in_trash)]
 Yes = Annotated[bool, Parameter(negative=(), help="Do it without asking.")]
 
 
@@ -35,6 +38,10 @@ def _agreed(question: str, yes: bool, json: bool) -> bool:
     return input(f"{question} [y/N] ").strip().casefold() in ("y", "yes")
 
 
+@examples(
+    "runs delete last",
+    "runs delete lab1-baseline 20261127-0311",
+)
 def delete(run: Some, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     """Move runs to the trash; of several, none may be pinned."""
     known = Runs(runs)
@@ -51,7 +58,10 @@ def delete(run: Some, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     printing.say({"runs": moved, "bytes": sum(sizes)}, sentence, json)
 
 
-def restore(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
+@examples(
+    "runs restore lab1-baseline",
+)
+def restore(run: Trashed, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     """Move a run back from the trash."""
     known = Runs(runs)
     trashed = known.trashed()
@@ -62,6 +72,10 @@ def restore(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     printing.say({"id": found.id, "path": str(path)}, f"{found.id} is back.", json)
 
 
+@examples(
+    "runs empty-trash",
+    "runs empty-trash --yes",
+)
 def empty(*, yes: Yes = False, json: Json = False, runs: RunsDir = RUNS) -> int:
     """Remove what is in the trash for good; exits with 1 where something stays."""
     trashed = Runs(runs).trashed()
@@ -74,11 +88,17 @@ def empty(*, yes: Yes = False, json: Json = False, runs: RunsDir = RUNS) -> int:
     return 0
 
 
+@examples(
+    "runs pin best",
+)
 def pin(run: Some, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     """Pin runs: lists mark them, and they are not deleted together with others."""
     _set_pinned(run, True, json, runs)
 
 
+@examples(
+    "runs unpin best",
+)
 def unpin(run: Some, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     """Take pins away."""
     _set_pinned(run, False, json, runs)
@@ -93,6 +113,9 @@ def _set_pinned(wanted: tuple[str, ...], pinned: bool, json: bool, runs: Path) -
     printing.say({"runs": ids, "pinned": pinned}, f"{runs_text(len(ids))} {word}.", json)
 
 
+@examples(
+    "runs keep-best lab1-baseline lab1-decay --yes",
+)
 def keep_only_best(
     run: Some, /, *, yes: Yes = False, json: Json = False, runs: RunsDir = RUNS
 ) -> None:
@@ -107,12 +130,16 @@ def keep_only_best(
         printing.say({"runs": freed, "bytes": total}, sentence, json)
 
 
+@examples(
+    "runs archive best --output best.zip",
+    "runs archive lab1-baseline lab1-decay --output lab1.zip",
+)
 def archive(
     run: Some,
     /,
     *,
     output: Annotated[
-        Path | None, Parameter(help="A .zip; by default named after the run.")
+        Path | None, Parameter(help="A .zip; by default named after the run.", metavar="FILE")
     ] = None,
     overwrite: Annotated[bool, Parameter(negative=(), help="Replace the file.")] = False,
     json: Json = False,
@@ -129,6 +156,9 @@ def archive(
     printing.say(told, archived_text(found, path, size), json)
 
 
+@examples(
+    "runs unarchive lab1.zip --runs saved_model",
+)
 def unarchive_file(
     file: Annotated[Path, Parameter(name="FILE", help="What `runs archive` wrote.")],
     /,

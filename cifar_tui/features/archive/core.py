@@ -14,7 +14,8 @@ from typing import IO, BinaryIO, TypeVar
 from cifar_tui.errors import Tick, UserError
 from cifar_tui.files import at_home, check_output, open_regular, replacing, sweep, sync_folder
 from cifar_tui.runs.disk import size_text
-from cifar_tui.runs.folder import LARGEST, MIB, TRASH, RunFolder, hidden_folder, is_run_id
+from cifar_tui.runs.folder import LARGEST, MIB, RunFolder, hidden_folder, is_run_id
+from cifar_tui.runs.ids import TRASH
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import ENDED
 from cifar_tui.text import plain, runs_text

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import Json
+from cifar_tui.console.completion import several_of
+from cifar_tui.console.flags import DataDir, Device, Json
+from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Table
 from cifar_tui.errors import UserError
@@ -37,20 +39,31 @@ BENCH_COLUMNS = (
 PRECISIONS = SETTINGS["precision"].choices
 
 
+@examples(
+    "bench --data demo",
+    "bench --model resnet --precision fp32,bf16 --rounds 5",
+)
 def bench_command(
     *,
-    model: Annotated[str, Parameter(help="Models, separated by commas.")] = "simplenn,resnet",
+    model: Annotated[
+        str,
+        Parameter(help="Which to measure.", metavar="MODEL,...", completer=several_of(MODELS)),
+    ] = "simplenn,resnet",
     precision: Annotated[
         str | None,
-        Parameter(help="Precisions, separated by commas; without it, all that the device has."),
+        Parameter(
+            help="Which to measure; by default all that the device has.",
+            metavar="PRECISION,...",
+            completer=several_of(PRECISIONS),
+        ),
     ] = None,
     rounds: Annotated[int, Parameter(help="How often each is measured, in turns.")] = 3,
     images: Annotated[
         int | None,
         Parameter(help="Training images in a turn; all for SimpleNN, 5,120 for ResNet-20."),
     ] = None,
-    data: Annotated[str, Parameter(help="Folder with the images, or `demo`.")] = "data",
-    device: Annotated[str, Parameter(help="As of `train`.")] = "auto",
+    data: DataDir = "data",
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Measure the engine beside the usual script and the limit of this machine, in turns."""

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, DataFolder, Json, RunsDir
+from cifar_tui.console.completion import one_of
+from cifar_tui.console.flags import RUN, RUNS, Baseline, DataFolder, Json, RunsDir
+from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Column, Table, cut_middle
 from cifar_tui.errors import UserError
@@ -18,19 +20,29 @@ from cifar_tui.runs.listing import Run, Runs, find_run
 from cifar_tui.text import clock, plain
 
 
+@examples(
+    "runs compare best last",
+    "runs compare best last --metric val_loss --over time --smooth 0.6",
+    "runs compare best last --baseline last",
+)
 def runs_compare(
-    run: Annotated[tuple[str, ...], Parameter(name="RUN", help="Two or more runs.")],
+    run: Annotated[tuple[str, ...], RUN, Parameter(help="Two or more runs.")],
     /,
     *,
     metric: Annotated[
-        str | None, Parameter(help="Also the curves of val_acc, val_loss, gap, lr and so on.")
+        str | None,
+        Parameter(
+            help="Also the curves of val_acc, val_loss, gap, lr and so on.",
+            metavar="METRIC",
+            completer=one_of(METRICS),
+        ),
     ] = None,
     over: Annotated[Axis, Parameter(help="The curves' x axis; time is in seconds.")] = "epoch",
     smooth: Annotated[
         float, Parameter(help="Smooth the curves: the share of the past, from 0 to below 1.")
     ] = 0.0,
     baseline: Annotated[
-        str | None, Parameter(name="--baseline", help="The run among these to subtract.")
+        str | None, Baseline, Parameter(help="The run among these to subtract.")
     ] = None,
     group: Annotated[
         bool, Parameter(negative=(), help="Take runs together that are equal but for the seed.")
@@ -125,9 +137,13 @@ def _places(xs: Sequence[float]) -> list[float]:
     return sorted({min(known, key=lambda x: abs(x - place)) for place in even})
 
 
+@examples(
+    "runs agree best last",
+    "runs agree best predictions.csv --split test",
+)
 def agree(
-    a: Annotated[str, Parameter(name="A", help="A run, or a predictions file.")],
-    b: Annotated[str, Parameter(name="B", help="Another one.")],
+    a: Annotated[str, RUN, Parameter(name="A", help="A run, or a predictions file.")],
+    b: Annotated[str, RUN, Parameter(name="B", help="Another one.")],
     /,
     *,
     split: Annotated[

@@ -2,18 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import (
-    RUNS,
-    AnyRuns,
-    Json,
-    RunsDir,
-    spec_flags,
-)
+from cifar_tui.console.completion import one_of
+from cifar_tui.console.flags import RUNS, AnyRuns, Json, Options, RunsDir
+from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import output_width
 from cifar_tui.queue.choices import Wish, make_backend, parse_options
@@ -24,29 +20,27 @@ from cifar_tui.text import (
     plain,
 )
 
-if TYPE_CHECKING:
-    SpecFlags = Any
-    NO_FLAGS: Any = None
-else:
-    SpecFlags = spec_flags()
-    NO_FLAGS = SpecFlags()
-
-
 WIDTH = 160
 """Cells of a line about a node in a pipe."""
 WITHIN = 20.0
 """Seconds to wait for a cluster's answer."""
 
 
+@examples(
+    "devices",
+    "devices --backend slurm",
+)
 def devices(
     *,
     backend: Annotated[
-        str, Parameter(help="Show the nodes of this one's cluster, too: slurm or ray.")
+        str,
+        Parameter(
+            help="Show the nodes of this one's cluster, too: slurm or ray.",
+            metavar="NAME",
+            completer=one_of(["ray", "slurm"]),
+        ),
     ] = "",
-    option: Annotated[
-        tuple[str, ...],
-        Parameter(negative=(), help="An option of the backend, as NAME=VALUE; may be repeated."),
-    ] = (),
+    option: Options = (),
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> None:
@@ -87,6 +81,9 @@ def _nodes(runs: Path, wish: Wish) -> Sequence[Node]:
         backend.join()
 
 
+@examples(
+    "backends",
+)
 def backends(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show what can train runs here, and what the others lack."""
     from cifar_tui.queue.choices import CHOICES

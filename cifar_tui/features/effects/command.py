@@ -6,7 +6,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir
+from cifar_tui.console.completion import one_of
+from cifar_tui.console.flags import RUN, RUNS, Json, RunsDir
+from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Column, Table, output_width
 from cifar_tui.drawing import strip, strip_scale
@@ -14,19 +16,28 @@ from cifar_tui.errors import UserError
 from cifar_tui.features.effects.study import Effect, Study
 from cifar_tui.features.effects.tables import about, correlation_words, figure, headline, limits
 from cifar_tui.features.history.command import Filter
-from cifar_tui.query.fields import Line
+from cifar_tui.query.fields import METRICS, Line
 from cifar_tui.query.filter import parse
 from cifar_tui.runs.listing import Run, Runs, find_run
 
 
+@examples(
+    "runs stats",
+    'runs stats --metric last_val_acc --filter "bn lr>=0.05"',
+)
 def runs_stats(
     run: Annotated[
-        tuple[str, ...], Parameter(name="RUN", help="The runs asked about; without any, all.")
+        tuple[str, ...], RUN, Parameter(help="The runs asked about; without any, all.")
     ] = (),
     /,
     *,
     metric: Annotated[
-        str, Parameter(help="The figure asked about, like last_val_acc or val_loss.")
+        str,
+        Parameter(
+            help="The figure asked about, like last_val_acc or val_loss.",
+            metavar="METRIC",
+            completer=one_of([*METRICS, *(f"last_{name}" for name in METRICS)]),
+        ),
     ] = "val_acc",
     filter: Filter = None,
     json: Json = False,

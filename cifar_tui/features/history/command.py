@@ -9,7 +9,19 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import ANY_BACKEND, RUNS, AnyRuns, Json, OnBackend, RunsDir, Which
+from cifar_tui.console.completion import one_of, several_of
+from cifar_tui.console.flags import (
+    ANY_BACKEND,
+    RUN,
+    RUNS,
+    AnyRuns,
+    Json,
+    OnBackend,
+    RunsDir,
+    Tags,
+    Which,
+)
+from cifar_tui.console.help import examples
 from cifar_tui.console.printing import id_column, print_json, put
 from cifar_tui.console.table import Column, Table, cut_end, cut_middle, output_width
 from cifar_tui.errors import UserError
@@ -30,6 +42,8 @@ Filter = Annotated[
     Parameter(
         allow_leading_hyphen=True,
         help="Only runs like this: `lr>=0.05 bn model=resnet -tag:bad val_acc>0.7 age<2d`.",
+        metavar="FILTER",
+        completer=several_of(FIELDS, " "),
     ),
 ]
 Sort = Annotated[
@@ -37,14 +51,34 @@ Sort = Annotated[
     Parameter(
         allow_leading_hyphen=True,
         help="A field, smallest first; with a minus largest first: `-val_acc`.",
+        metavar="FIELD",
+        completer=one_of(FIELDS),
     ),
 ]
-Columns = Annotated[str | None, Parameter(help="Fields to show: `name,lr,val_acc`.")]
+Columns = Annotated[
+    str | None,
+    Parameter(
+        help="Fields to show: `name,lr,val_acc`.",
+        metavar="FIELD,FIELD,...",
+        completer=several_of(FIELDS),
+    ),
+]
 GroupBy = Annotated[
     str | None,
-    Parameter(help="Settings whose runs are one row with mean and spread: `lr,batch_norm`."),
+    Parameter(
+        help="Settings whose runs are one row with mean and spread: `lr,batch_norm`.",
+        metavar="FIELD,FIELD,...",
+        completer=several_of(name for name, field in FIELDS.items() if field.setting),
+    ),
 ]
-Metric = Annotated[str | None, Parameter(help="What groups have the mean of. [default val_acc]")]
+Metric = Annotated[
+    str | None,
+    Parameter(
+        help="What groups have the mean of. [default val_acc]",
+        metavar="FIELD",
+        completer=one_of(name for name, field in FIELDS.items() if field.kind == "number"),
+    ),
+]
 Last = Annotated[
     bool, Parameter(negative=(), help="Metrics of the last epoch instead of the best.")
 ]
@@ -54,6 +88,11 @@ Viewed = Annotated[
 ]
 
 
+@examples(
+    'runs list --filter "bn lr>=0.05" --sort -val_acc',
+    "runs list --columns name,lr,batch_norm,val_acc,time",
+    "runs list --group-by lr,batch_norm --metric val_loss",
+)
 def runs_list(
     *,
     filter: Filter = None,
@@ -151,6 +190,9 @@ def _print_groups(found: list[Line], shown: View, sort: str | None, json: bool) 
         put(table, f"{groups[0].metric.help} of {members} runs in {len(groups)} groups")
 
 
+@examples(
+    "runs fields",
+)
 def runs_fields(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     """List the fields that filters, columns, orders and groups speak of."""
     others = {name: [a for a, meant in ALIASES.items() if meant == name] for name in FIELDS}
@@ -202,6 +244,10 @@ def _kind(field: Field) -> str:
     return "length of time" if field.unit == "s" else field.kind
 
 
+@examples(
+    "runs show best",
+    "runs show best --spec > again.toml",
+)
 def runs_show(
     run: Which,
     /,
@@ -222,19 +268,37 @@ def runs_show(
         printing.print_run(found)
 
 
-def runs_watch(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> int:
+@examples("runs watch", "runs watch last")
+def runs_watch(
+    run: Annotated[
+        str | None, RUN, Parameter(help="Without it, all runs that train, until none does.")
+    ] = None,
+    /,
+    *,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> int:
     """Follow a run until it ends, whoever trains it; Ctrl-C leaves it alone."""
     from cifar_tui.console.progress import train_printer
     from cifar_tui.queue import headless
 
-    return headless.watch(Runs(runs).find(run), runs, train_printer(json))
+    printer = train_printer(json)
+    if run is None:
+        return headless.watch_all(runs, printer)
+    return headless.watch(Runs(runs).find(run), runs, printer)
 
 
+@examples(
+    "runs stop last",
+)
 def runs_stop(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     """Stop a run between two batches; it can be resumed from its last whole epoch."""
     _order(run, "stop", json, runs)
 
 
+@examples(
+    "runs pause last",
+)
 def runs_pause(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     """Hold a run until it is resumed or stopped."""
     _order(run, "pause", json, runs)
@@ -248,6 +312,10 @@ def _order(wanted: str, what: Order, json: bool, runs: Path) -> None:
     printing.say({"id": found.id, "order": what}, sentence, json)
 
 
+@examples(
+    "runs resume last",
+    "runs resume last --devices cuda:1",
+)
 def runs_resume(
     run: Which,
     /,
@@ -264,13 +332,17 @@ def runs_resume(
     printing.say({"id": found.id, "from_epoch": found.summary.epochs_done}, sentence, json)
 
 
+@examples(
+    "runs note last --name baseline --tags lab1,slow",
+    'runs note best --note "to be handed in" --pin',
+)
 def runs_note(
     run: Which,
     /,
     *,
-    name: Annotated[str | None, Parameter(help="A new name.")] = None,
-    tags: Annotated[str | None, Parameter(help="Words separated by commas.")] = None,
-    note: Annotated[str | None, Parameter(help="A remark.")] = None,
+    name: Annotated[str | None, Parameter(help="A new name.", metavar="TEXT")] = None,
+    tags: Tags = None,
+    note: Annotated[str | None, Parameter(help="A remark.", metavar="TEXT")] = None,
     pin: Annotated[bool | None, Parameter(help="Mark it, and keep it from bulk deletion.")] = None,
     json: Json = False,
     runs: RunsDir = RUNS,

@@ -8,8 +8,8 @@ from cifar_tui.query.fields import FIELDS, Field, Line, find_field, in_order
 from cifar_tui.query.groups import STATS, Group, group_runs, sorted_groups
 from cifar_tui.query.view import View
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.ids import by_time
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.record import by_time
 from cifar_tui.text import age, at_epoch, plain
 from cifar_tui.tui.row_table import TableColumn
 

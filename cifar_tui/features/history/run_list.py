@@ -27,7 +27,7 @@ from cifar_tui.query.filter import Query, parse_typed, possible
 from cifar_tui.query.groups import Group
 from cifar_tui.query.view import Memory, View, recall, remember
 from cifar_tui.runs.disk import size_of, size_text
-from cifar_tui.runs.folder import TRASH
+from cifar_tui.runs.ids import TRASH
 from cifar_tui.runs.listing import Run, Runs, best_run
 from cifar_tui.text import plain
 from cifar_tui.tui.row_table import RowTable

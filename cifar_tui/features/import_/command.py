@@ -6,18 +6,25 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, DataDir, Json, RunsDir
+from cifar_tui.console.flags import RUNS, DataDir, Json, RunsDir, Tags
+from cifar_tui.console.help import examples
 from cifar_tui.errors import UserError
 from cifar_tui.features.archive.command import unarchive_file
 
 
+@examples(
+    "import simplenn.pth --data data",
+    "import net.pth --name notebook --activation swish",
+)
 def import_file(
     file: Annotated[Path, Parameter(name="FILE", help="A notebook's .pth, or a best.pt.")],
     /,
     *,
-    name: Annotated[str | None, Parameter(help="A name for it; by default the file's.")] = None,
+    name: Annotated[
+        str | None, Parameter(help="A name for it; by default the file's.", metavar="TEXT")
+    ] = None,
     data: DataDir = "data",
-    tags: Annotated[str | None, Parameter(help="Words separated by commas.")] = None,
+    tags: Tags = None,
     activation: Annotated[
         Literal["relu", "swish"] | None,
         Parameter(help="Which one it was trained with: weights do not show it. [default relu]"),

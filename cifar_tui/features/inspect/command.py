@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir, Which
+from cifar_tui.console.flags import RUNS, DataFolder, Json, RunsDir, Which
+from cifar_tui.console.help import examples
 from cifar_tui.console.table import output_width
 from cifar_tui.drawing import beside
 from cifar_tui.errors import UserError
@@ -19,6 +20,10 @@ from cifar_tui.runs.origin import origin_of
 from cifar_tui.text import accuracy, plain
 
 
+@examples(
+    "inspect best",
+    "inspect best --worst 5 --pictures",
+)
 def inspect(
     run: Which,
     /,
@@ -33,7 +38,7 @@ def inspect(
     redo: Annotated[
         bool, Parameter(negative=(), help="Compute it again though it is kept with the run.")
     ] = False,
-    data: Annotated[str | None, Parameter(help="Folder with the images.")] = None,
+    data: DataFolder = None,
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> None:

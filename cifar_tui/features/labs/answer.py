@@ -13,8 +13,8 @@ from cifar_tui.errors import UserError
 from cifar_tui.features.labs.lab import Arm, Lab, Scale
 from cifar_tui.features.labs.trends import Figures, Finding
 from cifar_tui.runs.control import only_best
+from cifar_tui.runs.ids import by_time
 from cifar_tui.runs.listing import Run, read_meta
-from cifar_tui.runs.record import by_time
 from cifar_tui.spec.checks import SETTINGS, identity
 from cifar_tui.spec.settings import RunSpec
 

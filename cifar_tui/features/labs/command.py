@@ -3,30 +3,47 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import ANY_BACKEND, RUNS, DataDir, Json, OnBackend, RunsDir
+from cifar_tui.console.completion import one_of
+from cifar_tui.console.flags import (
+    ANY_BACKEND,
+    AS_TYPED,
+    IMAGES,
+    RUNS,
+    DataDir,
+    Device,
+    Json,
+    OnBackend,
+    RunsDir,
+)
+from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Column, Table
 from cifar_tui.features.labs.answer import Book, ImageSet, LabAnswer, choose_images
 from cifar_tui.features.labs.experiments import LABS, find_labs
 from cifar_tui.features.labs.lab import Lab, Scale, make_scale
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.spec.checks import SETTINGS
 from cifar_tui.text import (
     accuracy,
     loss,
 )
 
-LabNames = Annotated[
-    tuple[str, ...],
-    Parameter(name="NAME", help="Experiments, the beginning of some, like lab2, or all."),
-]
+if TYPE_CHECKING:
+    LabNames = tuple[str, ...]
+else:
+    LabNames = Annotated[
+        tuple[Literal[(*(lab.name for lab in LABS), "all")], ...],
+        *AS_TYPED,
+        Parameter(name="NAME", help="Experiments, the beginning of some, like lab2, or all."),
+    ]
+PRECISIONS = SETTINGS["precision"].choices
 SomeData = Annotated[
-    str | None,
-    Parameter(name="--data", help="Folder with the images, or `demo`; else the usual one."),
+    str | None, IMAGES, Parameter(help="Folder with the images, or `demo`; else the usual one.")
 ]
 
 
@@ -41,7 +58,9 @@ class ScaleFlags:
     ] = None
     seeds: Annotated[int, Parameter(help="Runs of each setting, from seed 0 on.")] = 1
     subset: Annotated[int, Parameter(help="Train on the first n images only; 0 takes all.")] = 0
-    precision: Annotated[str, Parameter(help="fp32, tf32 or bf16.")] = "fp32"
+    precision: Annotated[
+        str, Parameter(help="fp32, tf32 or bf16.", metavar="CHOICE", completer=one_of(PRECISIONS))
+    ] = "fp32"
 
     def checked(self) -> Scale:
         """The scale they mean; raises UserError."""
@@ -51,6 +70,9 @@ class ScaleFlags:
 FULL = ScaleFlags()
 
 
+@examples(
+    "lab list",
+)
 def lab_list(
     *,
     scale: ScaleFlags = FULL,
@@ -66,6 +88,9 @@ def lab_list(
         print_labs(found)
 
 
+@examples(
+    "lab show lab2-bn-lr",
+)
 def lab_show(
     names: LabNames,
     /,
@@ -80,12 +105,17 @@ def lab_show(
     _print(found, json)
 
 
+@examples(
+    "lab run lab2-bn-lr",
+    "lab run lab2 --seeds 3 --detach",
+    "lab run all --epochs 3 --subset 5000",
+)
 def lab_run(
     names: LabNames,
     /,
     *,
     scale: ScaleFlags = FULL,
-    device: Annotated[str, Parameter(help="As of `train`.")] = "auto",
+    device: Device = "auto",
     detach: Annotated[
         bool, Parameter(negative=(), help="Train in the background and return at once.")
     ] = False,
@@ -129,11 +159,16 @@ def lab_run(
     return code
 
 
+@examples(
+    "lab report all --output report",
+)
 def lab_report(
     names: LabNames,
     /,
     *,
-    output: Annotated[Path, Parameter(help="Folder for the report and its figures.")],
+    output: Annotated[
+        Path, Parameter(help="Folder for the report and its figures.", metavar="FOLDER")
+    ],
     scale: ScaleFlags = FULL,
     data: SomeData = None,
     json: Json = False,

@@ -17,8 +17,8 @@ from cifar_tui.features.labs.launch import lacking, queue, seconds_needed
 from cifar_tui.features.labs.report import curves_of
 from cifar_tui.query.curves import Spread
 from cifar_tui.query.fields import METRICS
+from cifar_tui.runs.ids import by_time
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.record import by_time
 from cifar_tui.text import accuracy, clock, loss
 from cifar_tui.tui.dialogs import Ask
 from cifar_tui.tui.keys import bindings

@@ -9,8 +9,8 @@ from textual.widgets import Static
 
 from cifar_tui.errors import UserError
 from cifar_tui.runs.control import in_training
+from cifar_tui.runs.ids import by_time
 from cifar_tui.runs.listing import Follower, Look
-from cifar_tui.runs.record import by_time
 from cifar_tui.text import at_epoch, clock, plain, rate
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves

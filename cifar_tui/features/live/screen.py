@@ -17,8 +17,8 @@ from cifar_tui.queue.choices import withdraw
 from cifar_tui.runs.control import in_training, order
 from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.folder import Order
+from cifar_tui.runs.ids import by_time
 from cifar_tui.runs.listing import Follower, Look, Run
-from cifar_tui.runs.record import by_time
 from cifar_tui.spec.checks import changed
 from cifar_tui.spec.naming import brief, model_name
 from cifar_tui.text import at_epoch, clock, learning_rate, loss, plain, rate, runs_text

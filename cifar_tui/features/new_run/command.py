@@ -16,6 +16,7 @@ from cifar_tui.console.flags import (
     Json,
     SpecFlags,
 )
+from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Table
 from cifar_tui.spec.checks import make_spec
@@ -55,6 +56,10 @@ def print_data(described: Mapping[str, Any]) -> None:
     put(f"fingerprint  {described['fingerprint']}")
 
 
+@examples(
+    "summary --model resnet --depth 20",
+    "summary --batch-norm --answers",
+)
 def summary(
     *,
     settings: Annotated[SpecFlags, Parameter(name="*")] = NO_FLAGS,
@@ -79,6 +84,10 @@ def summary(
         print_summary(spec, found, asked)
 
 
+@examples(
+    "data",
+    "data --data demo",
+)
 def data_show(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show splits, class counts, channel statistics and fingerprint of the images."""
     from cifar_tui.data.dataset import describe
@@ -93,6 +102,9 @@ def data_show(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUN
         print_data(described)
 
 
+@examples(
+    "data download",
+)
 def data_download(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Get the official CIFAR-10 archive (170 MB); run it again to resume."""
     from cifar_tui.data.official import download

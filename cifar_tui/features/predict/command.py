@@ -6,18 +6,25 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, DataFolder, Json, RunsDir
+from cifar_tui.console.flags import RUN, RUNS, DataFolder, Json, RunsDir
+from cifar_tui.console.help import examples
 from cifar_tui.runs.listing import Runs
 
 
+@examples(
+    "export best",
+    "export best --output predictions.csv --flips",
+    "export lab2-bn lab2-swish --output ensemble.csv",
+)
 def export(
     run: Annotated[
         tuple[str, ...],
-        Parameter(name="RUN", help="A run; of several, what validates best: one or all together."),
+        RUN,
+        Parameter(help="A run; of several, what validates best: one or all together."),
     ],
     /,
     *,
-    output: Annotated[Path | None, Parameter(help="File to write.")] = None,
+    output: Annotated[Path | None, Parameter(help="File to write.", metavar="FILE")] = None,
     flips: Annotated[
         bool | None,
         Parameter(

@@ -6,16 +6,23 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir
+from cifar_tui.console.completion import several_of
+from cifar_tui.console.flags import RUN, RUNS, Json, RunsDir
+from cifar_tui.console.help import examples
 from cifar_tui.errors import UserError
 from cifar_tui.features.history.command import Filter
-from cifar_tui.query.fields import Line
+from cifar_tui.query.fields import FIELDS, Line
 from cifar_tui.query.filter import parse
 from cifar_tui.runs.listing import Run, Runs
 
 
+@examples(
+    "runs save --all --output runs.csv",
+    "runs save best last --columns name,lr,seed,val_acc --format md",
+    "runs save best last --what figure --format svg",
+)
 def runs_save(
-    run: Annotated[tuple[str, ...], Parameter(name="RUN", help="Ids, names, last or best.")] = (),
+    run: Annotated[tuple[str, ...], RUN, Parameter(help="Ids, names, last or best.")] = (),
     /,
     *,
     all: Annotated[bool, Parameter(negative=(), help="Every run.")] = False,
@@ -29,10 +36,15 @@ def runs_save(
         Parameter(help="Of the file. [default: the one that --output ends with, else csv or png]"),
     ] = None,
     columns: Annotated[
-        str | None, Parameter(help="Fields separated by commas, like name,lr,seed,val_acc.")
+        str | None,
+        Parameter(
+            help="Fields separated by commas, like name,lr,seed,val_acc.",
+            metavar="FIELD,FIELD,...",
+            completer=several_of(FIELDS),
+        ),
     ] = None,
     output: Annotated[
-        Path | None, Parameter(help="File to write; for tensorboard a folder.")
+        Path | None, Parameter(help="File to write; for tensorboard a folder.", metavar="FILE")
     ] = None,
     overwrite: Annotated[bool, Parameter(negative=(), help="Replace what is there.")] = False,
     json: Json = False,

@@ -13,8 +13,8 @@ from cifar_tui.features.save.tables import curve_table, render, run_table, telli
 from cifar_tui.files import at_home, check_output, write_output
 from cifar_tui.query.fields import FIELDS
 from cifar_tui.runs.events import EPOCH_METRICS, read_epochs
+from cifar_tui.runs.ids import started_at
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.record import started_at
 from cifar_tui.spec.checks import format_value
 from cifar_tui.spec.naming import brief
 from cifar_tui.text import plain

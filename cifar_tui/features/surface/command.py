@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir, few_runs
+from cifar_tui.console.flags import RUN, RUNS, DataFolder, Json, RunsDir, few_runs
+from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Table
 from cifar_tui.features.surface.core import Slice, make_slice
@@ -24,8 +25,12 @@ SURFACE_CELLS = 40
 DEFAULT = Slice()
 
 
+@examples(
+    "surface best",
+    "surface best last --size 31",
+)
 def surface(
-    run: Annotated[tuple[str, ...], Parameter(name="RUN", help="One to four runs.")],
+    run: Annotated[tuple[str, ...], RUN, Parameter(help="One to four runs.")],
     /,
     *,
     size: Annotated[int, Parameter(help="Points along each side.")] = DEFAULT.size,
@@ -37,7 +42,7 @@ def surface(
     redo: Annotated[
         bool, Parameter(negative=(), help="Compute it again though it is kept with the run.")
     ] = False,
-    data: Annotated[str | None, Parameter(help="Folder with the images.")] = None,
+    data: DataFolder = None,
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> None:

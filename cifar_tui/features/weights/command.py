@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from cifar_tui.console import printing
-from cifar_tui.console.flags import RUNS, Json, RunsDir, few_runs
+from cifar_tui.console.flags import RUN, RUNS, Json, RunsDir, few_runs
+from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Table
 from cifar_tui.errors import UserError
@@ -21,12 +22,17 @@ BINS = 51
 """Of the histograms for programs."""
 
 
+@examples(
+    "weights best",
+    "weights best last --layer conv1",
+)
 def weights(
-    run: Annotated[tuple[str, ...], Parameter(name="RUN", help="One to four runs.")],
+    run: Annotated[tuple[str, ...], RUN, Parameter(help="One to four runs.")],
     /,
     *,
     layer: Annotated[
-        str | None, Parameter(help="Draw this layer's histogram instead of the whole net's.")
+        str | None,
+        Parameter(help="Draw this layer's histogram instead of the whole net's.", metavar="LAYER"),
     ] = None,
     json: Json = False,
     runs: RunsDir = RUNS,

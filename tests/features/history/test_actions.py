@@ -11,7 +11,8 @@ from cifar_tui.features.archive.core import archive_runs
 from cifar_tui.features.history.dialog import ArchiveDialog
 from cifar_tui.features.history.screen import HistoryScreen
 from cifar_tui.runs.disk import size_of, size_text
-from cifar_tui.runs.folder import TRASH, RunFolder
+from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.ids import TRASH
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.record import Progress, this_worker
