@@ -9,13 +9,14 @@ RAY := build/ray
 WHEELS := build/wheels
 GPU_PYTHON ?= 3.12
 GPU_ARGS ?=
+PICTURES_ARGS ?=
 
 # Says which torch of $(PYTHON) serves as well as a download of 5 GB, or fails; a venv has none to lend.
 HAS_TORCH = $(PYTHON) -c 'import sys; assert sys.prefix == sys.base_prefix; import torch, torchvision; \
 	assert tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6); \
 	print("Using torch", torch.__version__, "of", sys.executable, "(5 GB less to download)")' 2>/dev/null
 
-.PHONY: run test test-ray test-slurm test-gpu test-gpu-offline gpu-wheels faults check docs clean
+.PHONY: run test test-ray test-slurm test-gpu test-gpu-offline gpu-wheels faults check docs pictures clean
 
 run: $(VENV)/.installed
 	@$(BIN)/cifar-tui
@@ -57,6 +58,9 @@ check: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python -m cifar_tui.reference docs/reference.md
+
+pictures: $(VENV)/.installed-test
+	TEXTUAL_COLOR_SYSTEM=truecolor $(BIN)/python -m benchmarks.pictures $(PICTURES_ARGS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "cifar-tui needs Python 3.11 or newer, and %s is %d.%d: run make with PYTHON=/path/to/python3.11." % (sys.executable, v[0], v[1]))'
