@@ -1,6 +1,7 @@
 """The app: its screens, the runs they read, and the actions that work everywhere."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import queue
@@ -25,6 +26,7 @@ from cifar_tui.features.new_run.screen import NewScreen
 from cifar_tui.launcher import Launcher
 from cifar_tui.queue.choices import ANY, Wish
 from cifar_tui.queue.queue import Backend
+from cifar_tui.runs.activity import ActivityWatch
 from cifar_tui.runs.control import BY_USER, in_training, left_behind, order
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.checks import SETTINGS, with_role
@@ -33,6 +35,7 @@ from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.dialogs import AskToLeave, HelpScreen, leaving_question
 from cifar_tui.tui.jobs import Result, ThreadPerJob
 from cifar_tui.tui.keys import EVERYWHERE, bindings, keys_for
+from cifar_tui.tui.screen import CifarScreen
 from cifar_tui.tui.textual_internals import BaseApp
 
 if TYPE_CHECKING:
@@ -47,10 +50,13 @@ ANSWER_SECONDS = 1.0
 """Seconds that a key waits for what the runs' folder answers."""
 READY_EVERY = 1.5
 """Seconds between two screens that are made ready behind the first."""
+ACTIVITY_EVERY = 0.5
+"""Seconds between two questions whether it is time to look what trains."""
 
 
 SCREENS = {
     "live": "live.screen.LiveScreen",
+    "page": "live.page.RunPage",
     "history": "history.screen.HistoryScreen",
     "lab": "labs.screen.LabScreen",
     "devices": "devices.screen.DevicesScreen",
@@ -103,17 +109,18 @@ class CifarApp(BaseApp):
         data: str,
         worker: Backend,
         *,
-        watch: str | None = None,
+        mode: str = "new",
         wish: Wish = ANY,
         notes: Sequence[str] = (),
     ) -> None:
-        self.DEFAULT_MODE = "live" if watch else "new"  # type: ignore[misc]
+        self.DEFAULT_MODE = mode  # type: ignore[misc]
         super().__init__()
         self.runs = Runs(folder)
         self.data = data
         self.worker = worker
-        self.watched: str | None = watch
-        """Id of the run that the live screen shows; None for the one in training."""
+        self.watched: str | None = None
+        """Id of the run that Live shows for a while; None for what trains."""
+        self.activity = ActivityWatch(self.runs)
         self.lab_scale: Scale | None = None
         """How much of each experiment the lab book launches; None for the full setting."""
         self.over: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -161,6 +168,7 @@ class CifarApp(BaseApp):
         if not self.worker.alive:  # a quick hand may have chosen another, which is started
             self.worker.start()
         self.training_began = True
+        self.set_interval(ACTIVITY_EVERY, self._look_what_trains)
         if not self.is_headless:
             self.make_screens_ready()
 
@@ -226,10 +234,18 @@ class CifarApp(BaseApp):
             text = f"{many} left by a program that ended: F4, then R, goes on."
             self.call_from_thread(self.notify, text, timeout=10)
 
-    def watch_run(self, run_id: str | None) -> None:
-        """Show a run on the live screen; None follows whatever is in training."""
-        self.watched = run_id
-        self.action_go("live")
+    def _look_what_trains(self) -> None:
+        if self.activity.due:
+            self._read_activity()
+
+    @work(thread=True, group="activity")
+    def _read_activity(self) -> None:
+        with contextlib.suppress(UserError):
+            self.activity.look()
+
+    def watch_run(self, run_id: str) -> None:
+        """Open a run's own page over the screen that lists it."""
+        self.open("page", run_id, self.current_mode)
 
     def new_from(self, run: Run) -> None:
         """Fill the form with a run's settings, without what it is called."""
@@ -265,6 +281,8 @@ class CifarApp(BaseApp):
         """Show another screen, from wherever a dialog may be open."""
         while len(self.screen_stack) > 1:
             self.pop_screen()
+        if mode == "live":
+            self.watched = None
         self.switch_mode(mode)
 
     async def action_back(self) -> None:
@@ -321,8 +339,9 @@ class CifarApp(BaseApp):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: what applies on this screen, from the table of keys."""
+        offers = screen.offers if isinstance(screen, CifarScreen) else bool
         for key in [*keys_for(screen.id or self.current_mode), *keys_for(EVERYWHERE)]:
-            if key.action not in ("app.command_palette", "app.back"):
+            if key.action not in ("app.command_palette", "app.back") and offers(key.action):
                 title = key.label.capitalize()
                 action = partial(self._run_on, screen, key.action)
                 yield SystemCommand(f"{title} ({key.display})", key.help, action)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from cifar_tui.errors import UserError
 from cifar_tui.features.new_run.screen import NewScreen
 from cifar_tui.queue.queue import longest_first
+from cifar_tui.runs.control import requeue
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.listing import Run
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.text import plain
 from cifar_tui.tui.jobs import ThreadPerJob
 from cifar_tui.tui.screen import WatchingScreen
 
@@ -51,7 +54,7 @@ class Launcher:
         self.making += count
         self._in_turn(partial(self._launch, specs, count, busy))
         if not busy:
-            self._app.watch_run(None)
+            self._app.action_go("live")
 
     def _launch(self, specs: Iterable[RunSpec], count: int, busy: bool) -> None:
         """Make and queue runs, in a thread; one that makes them when training is stopped ends."""
@@ -80,10 +83,21 @@ class Launcher:
             self._app.notify(f"Queued {len(made)} behind the run in training.")
         elif not made and self._app.current_mode == "live" and len(self._app.screen_stack) == 1:
             self._app.action_go("new")
-        elif len(made) == 1 and self._app.watched is None:
-            self._app.watched = made[0]
         if isinstance(self._app.screen, WatchingScreen):
             self._app.screen.look_again()
+
+    def resume(self, run: Run) -> None:
+        """Queue a run again, to go on from its last whole epoch."""
+        self._in_turn(partial(self._resume, run))
+
+    def _resume(self, run: Run) -> None:
+        app = self._app
+        if run.id in app.worker.own:
+            raise UserError(f"{run.name} is in the queue already.")
+        app.worker.add(requeue(app.runs.get(run.id)))
+        done, epochs = run.summary.epochs_done, run.summary.epochs
+        text = f"{plain(run.name)} is queued and goes on after epoch {done} of {epochs}."
+        app.call_later(partial(app.notify, text, markup=False))
 
     def in_order(self, folders: Sequence[RunFolder]) -> Sequence[RunFolder]:
         """Runs as they are to be queued: where several train at a time, the longest first."""

@@ -9,7 +9,7 @@ from cifar_tui.tui.keys import EVERYWHERE, KEYS
 PLACES = {
     "new": "New run",
     "live": "Live",
-    "panels": "All runs",
+    "page": "A run's page",
     "history": "History",
     "compare": "Compare",
     "lab": "Lab",
@@ -41,7 +41,8 @@ def keys_table() -> str:
     """Every key as a Markdown table."""
     lines = ["| where | key | what it does |", "|---|---|---|"]
     for key in KEYS:
-        lines.append(f"| {PLACES[key.where]} | `{key.display}` | {key.help} |")
+        where = ", ".join(PLACES[place] for place in key.where.split(","))
+        lines.append(f"| {where} | `{key.display}` | {key.help} |")
     return "\n".join(lines)
 
 

@@ -50,8 +50,8 @@ def open_app(
     folders = [RunFolder.create(runs, spec) for spec in specs]
     for folder in folders:
         worker.add(folder)
-    watch = folders[0].id if folders else None
-    app = CifarApp(runs, data, worker, watch=watch, wish=wish, notes=notes)
+    mode = "live" if folders else "new"
+    app = CifarApp(runs, data, worker, mode=mode, wish=wish, notes=notes)
     end = _End(app, terminal or Terminal())
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end.at_signal)

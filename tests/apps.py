@@ -20,9 +20,9 @@ MakeApp = Callable[..., CifarApp]
 SaveRun = Callable[..., RunFolder]
 
 
-def run_in_training(runs: Path) -> RunFolder:
-    """The folder of a run called `elsewhere` in its third epoch, as if a process trained it."""
-    folder = RunFolder.create(runs, RunSpec(name="elsewhere", epochs=10))
+def run_in_training(runs: Path, name: str = "elsewhere") -> RunFolder:
+    """The folder of a run in its third epoch, as if a process trained it."""
+    folder = RunFolder.create(runs, RunSpec(name=name, epochs=10))
     summary = read_run(folder.path).summary
     folder.write_summary(summary.model_copy(update={"status": "running"}))
     folder.write_progress(
@@ -41,11 +41,13 @@ async def launch(pilot: Pilot[None], *specs: RunSpec) -> None:
 
 @pytest.fixture
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
-    """Make an app over tmp_path/runs; its worker is closed at the end."""
+    """Make an app over tmp_path/runs, showing a run to watch; its worker is closed at the end."""
     made: list[CifarApp] = []
 
-    def make(data: str = "demo", **options: Any) -> CifarApp:
-        app = CifarApp(tmp_path / "runs", data, ThreadQueue(), **options)
+    def make(data: str = "demo", watch: str | None = None, **options: Any) -> CifarApp:
+        mode = options.pop("mode", "live" if watch else "new")
+        app = CifarApp(tmp_path / "runs", data, ThreadQueue(), mode=mode, **options)
+        app.watched = watch
         made.append(app)
         return app
 

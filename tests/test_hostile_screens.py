@@ -6,7 +6,7 @@ from cifar_tui.app import CifarApp
 from cifar_tui.features.compare.screen import CompareScreen
 from cifar_tui.features.history.screen import HistoryScreen
 from cifar_tui.features.inspect.screen import RunScreen
-from cifar_tui.features.live.screen import LiveScreen
+from cifar_tui.features.live.page import RunPage
 from cifar_tui.tui.row_table import RowTable
 from tests.apps import MakeApp
 from tests.hostile import (
@@ -90,13 +90,14 @@ async def test_every_hostile_run_is_listed_and_can_be_watched(
         assert_printable(app)
         for name in sorted(names):
             app.watch_run(name)
-            await wait_for(pilot, lambda: isinstance(app.screen, LiveScreen))
+            await wait_for(pilot, lambda: isinstance(app.screen, RunPage))
             await pilot.pause()
             assert_printable(app)
             await pilot.press("i")
             await wait_for(pilot, lambda: isinstance(app.screen, RunScreen))
             assert_printable(app)
-        await pilot.press("escape", "f4", "space", "down", "space", "down", "space", "c")
+            await pilot.press("escape", "escape")
+        await pilot.press("f4", "space", "down", "space", "down", "space", "c")
         await wait_for(pilot, lambda: isinstance(app.screen, CompareScreen))
         await wait_for(pilot, lambda: app.screen.query_one(RowTable).row_count == 3)
         assert_printable(app)

@@ -150,8 +150,10 @@ async def test_live_and_its_neighbours_are_read_beside_the_screen(
             await shows(pilot, "elsewhere")
             await pilot.press("p")
             await wait_for(pilot, lambda: run.read_order() == "pause")
-            await pilot.press("left_square_bracket", "g")
-            await shows(pilot, "1 run in training")
+            await pilot.press("left_square_bracket", "h")
+            await shows(pilot, "ended")
+            await pilot.press("end", "enter")
+            await shows(pilot, "finished")
         assert {"_stamp", "read_progress", "_names"} <= set(folder.asked)
 
 

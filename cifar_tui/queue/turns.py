@@ -5,16 +5,21 @@ import json
 import os
 import pwd
 import stat
+import time
 from pathlib import Path
 from typing import Self
 
 from cifar_tui.errors import UserError
 from cifar_tui.locks import Lock
+from cifar_tui.runs.control import user_name
+from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.runs.record import boot_id
-from cifar_tui.text import plain
+from cifar_tui.text import clock, plain
 
 LOCKS = "CIFAR_TUI_LOCKS"
 """Names another folder for the locks."""
+ASK_EVERY = 15.0
+"""Seconds for which it stands what is said of the run that has a device."""
 OTHER = f"{LOCKS}=FOLDER names another"
 
 
@@ -25,6 +30,10 @@ class Turn:
         self._wanted = wanted
         """Names of locks, and whether each is shared."""
         self._locks: list[Lock] = []
+        self._words: list[str] = []
+        """What the locks said when the reason was looked up."""
+        self._reason = ""
+        self._ask_at = 0.0
 
     @property
     def held(self) -> bool:
@@ -53,23 +62,38 @@ class Turn:
         return self.held
 
     def lacks(self, device: str, run: Path, name: str) -> str:
-        """Try to take it, and say why a run waits for its device; empty once the turn is held."""
+        """Try to take it, and say why a run waits for its device; empty once the turn is held.
+
+        What is said of the run that has it stands for a while, as each change is written down.
+        """
         try:
             if self.take(run, name):
                 return ""
-            return f"waits for {device}, which {self.holder(run.parent)} uses"
+            words = self._told()
+            if words != self._words or time.monotonic() >= self._ask_at:
+                self._words, self._ask_at = words, time.monotonic() + ASK_EVERY
+                self._reason = f"waits for {device}, used by {self.holder(run.parent)}"
+            return self._reason
         except UserError as error:
             return f"waits for {device}: {error}"
 
     def holder(self, runs: Path) -> str:
-        """The run that has it, as seen from a folder of runs: its name, and where it is kept."""
-        for lock in self._named():
-            with contextlib.suppress(ValueError, TypeError, AttributeError):
-                told = json.loads(lock.word())
-                run = Path(told["run"])
-                elsewhere = "" if run.parent == runs.absolute() else f" in {run.parent}"
-                return plain(f"{told.get('name') or run.name}{elsewhere}")
-        return "another run"
+        """The run that has it, as far as is known, as seen from a folder of runs.
+
+        `anna's lr 0.1 in /home/anna/runs (epoch 5/30, 0:12:31 left)`.
+        """
+        words = self._told()
+        for word in words:
+            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+                told = json.loads(word)
+                path, owner = Path(told["run"]), user_name(int(told.get("user", os.getuid())))
+                name = told.get("name") or path.name
+                where = "" if path.parent == runs.absolute() else f" in {path.parent}"
+                return plain(f"{owner}'s {name}{where}{_how_far(path)}")
+        return plain(next(filter(None, words), "another run"))
+
+    def _told(self) -> list[str]:
+        return [lock.word() for lock in self._named()]
 
     def release(self) -> None:
         """Give it back."""
@@ -92,6 +116,15 @@ class Turn:
             )
             for name, shared in self._wanted
         ]
+
+
+def _how_far(path: Path) -> str:
+    progress, summary = read_progress(path), read_run(path).summary
+    if progress is None or not progress.epoch:
+        return ""
+    left = f"{clock(progress.seconds_left)} left"
+    does = "paused" if progress.phase == "paused" else left
+    return f" (epoch {progress.epoch}/{summary.epochs}, {does})"
 
 
 def device_turn(device: str, slot: str = "") -> Turn:

@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from cifar_tui.errors import UserError
 from cifar_tui.locks import ASKED, Lock, changing, is_held
@@ -80,16 +79,16 @@ def _require_writable(run: Run) -> None:
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
             raise UserError(
                 f"{run.name} cannot be resumed by you, as you may not write {path}, "
-                f"which belongs to {_owner(path)}."
+                f"which belongs to {user_name(path.stat().st_uid)}."
             )
 
 
-def _owner(path: Path) -> str:
-    owner = path.stat().st_uid
+def user_name(number: int) -> str:
+    """Who a user id belongs to."""
     try:
-        return pwd.getpwuid(owner).pw_name
-    except KeyError:
-        return f"user {owner}"
+        return pwd.getpwuid(number).pw_name
+    except (KeyError, OverflowError):
+        return f"user {number}"
 
 
 def require_resumable(run: Run, *, anywhere: bool = False) -> None:

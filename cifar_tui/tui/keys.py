@@ -14,6 +14,7 @@ class Key:
     label: str
     help: str
     where: str
+    """One or more screens, with commas between them."""
     shown: bool = True
 
     @property
@@ -59,16 +60,30 @@ KEYS: tuple[Key, ...] = (
     Key("f7,y", "layers", "layers", "Show the model layer by layer", "new"),
     Key("f8,g", "get_data", "get CIFAR-10", "Download the real images (170 MB)", "new"),
     Key("f9,r", "reset", "reset", "Set every field to its default", "new"),
-    Key("p", "pause", "pause", "Pause the run, or go on", "live"),
-    Key("s", "stop", "stop", "Stop the run and hold the queue", "live"),
-    Key("k", "skip", "skip", "Stop the run and go on with the next", "live"),
-    Key("left_square_bracket", "watch_before", "before", "Watch the run before", "live"),
-    Key("right_square_bracket", "watch_next", "next run", "Watch the next run", "live"),
-    Key("g", "panels", "all runs", "Show all runs in training side by side", "live"),
-    Key("i", "info", "info", "Everything about the run, and where its net goes wrong", "live"),
-    Key("e", "export", "export", "Write predictions.csv from the best checkpoint", "live"),
-    Key("f", "new_from", "new from", "Fill the form with this run's settings", "live"),
-    Key("w", "weights", "weights", "Histograms of the run's weights, layer by layer", "live"),
+    Key("enter", "open", "open", "Open the page of the run under the cursor", "live"),
+    Key("p", "pause", "pause", "Pause the run, or let it or a held queue go on", "live,page"),
+    Key("s", "stop", "stop", "Stop the run and hold the queue", "live,page"),
+    Key("S", "skip", "skip", "Stop the run and go on with the next", "live,page"),
+    Key("r", "resume", "resume", "Go on from the last whole epoch", "live,page"),
+    Key("left_square_bracket", "watch_before", "before", "Look at the run before", "live", False),
+    Key("right_square_bracket", "watch_next", "next run", "Look at the next run", "live"),
+    Key("i", "info", "info", "Everything about the run, and where its net goes wrong", "live,page"),
+    Key("e", "export", "export", "Write predictions.csv from the best checkpoint", "live,page"),
+    Key("f", "new_from", "new from", "Fill the form with this run's settings", "live,page"),
+    Key("w", "weights", "weights", "Histograms of the run's weights by layer", "live,page"),
+    Key("left", "move(-1,0)", "left", "Go to the run on the left", "live", False),
+    Key("right", "move(1,0)", "right", "Go to the run on the right", "live", False),
+    Key("up,k", "move(0,-1)", "up", "Go to the run above, or to newer epochs", "live,page", False),
+    Key(
+        "down,j",
+        "move(0,1)",
+        "down",
+        "Go to the run below, or to older epochs",
+        "live,page",
+        False,
+    ),
+    Key("escape", "follow", "back", "Back to what trains", "live"),
+    Key("escape", "app.back", "back", "Back to where you came from", "page"),
     Key("enter", "open", "open", "Open the run's curves and epochs", "history"),
     Key(
         "slash", "filter", "filter", "Show only some runs: words, lr>=0.05, bn, -tag:bad", "history"
@@ -157,12 +172,6 @@ KEYS: tuple[Key, ...] = (
     Key("u", "keep_all", "all", "Draw all runs again", "mattered", False),
     Key("enter", "open", "open", "Open the curves and epochs of the run drawn solid", "mattered"),
     Key("escape,W", "app.back", "back", "Back to History", "mattered"),
-    Key("enter", "open", "open", "Show this run on the whole screen", "panels"),
-    Key("left", "move(-1)", "before", "Go to the run before", "panels", False),
-    Key("right", "move(1)", "next", "Go to the next run", "panels", False),
-    Key("up", "move_row(-1)", "above", "Go to the run above", "panels", False),
-    Key("down", "move_row(1)", "below", "Go to the run below", "panels", False),
-    Key("escape,g", "app.back", "back", "Back to the run on the whole screen", "panels"),
     Key("tab", "page_next", "next page", "Turn to the next page", "run"),
     Key("shift+tab", "page_before", "before", "Turn to the page before", "run", False),
     Key("1", "page(0)", "settings", "Settings, environment, git and data", "run", False),
@@ -194,7 +203,7 @@ KEYS: tuple[Key, ...] = (
 
 def keys_for(where: str) -> list[Key]:
     """The keys of one screen, in order."""
-    return [key for key in KEYS if key.where == where]
+    return [key for key in KEYS if where in key.where.split(",")]
 
 
 def bindings(where: str) -> list[BindingType]:

@@ -40,6 +40,10 @@ class CifarScreen(BaseScreen):
         """The app with its type."""
         return cast("CifarApp", self.app)
 
+    def offers(self, action: str) -> bool:
+        """Whether a key does something now; one that is not offered says why when it is pressed."""
+        return True
+
     def say(self, name: str, text: str | Text) -> None:
         """Update a one-line widget, only when its text changed: each update is sent whole."""
         put(self.query_one(f"#{name}", Static), text)
@@ -213,8 +217,9 @@ class KeyLine(Static):
     def _items(self) -> list[tuple[str, str, str]]:
         """(key, label, action) of each shown action that applies now."""
         found: dict[str, tuple[str, str, str]] = {}
+        offers = cast(CifarScreen, self.screen).offers
         for _, binding, enabled, _ in self.screen.active_bindings.values():
-            if binding.show and enabled and binding.action not in found:
+            if binding.show and enabled and binding.action not in found and offers(binding.action):
                 key = binding.key_display or self.app.get_key_display(binding)
                 found[binding.action] = (key, binding.description, binding.action)
         return list(found.values())

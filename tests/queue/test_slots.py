@@ -1,6 +1,7 @@
 """Slots: which places `--devices` means, and that runs in them take turns with others."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cifar_tui.queue import slots as slots_module
 from cifar_tui.queue.machine import Gpu, Process, Snapshot
 from cifar_tui.queue.slots import parse_slots, require_slot
 from cifar_tui.queue.turns import device_turn
+from cifar_tui.runs.control import user_name
 from cifar_tui.training.slot import Slot, this_slot
 
 
@@ -95,8 +97,8 @@ def test_slots_share_the_cpu_with_each_other_but_not_with_a_run_that_has_it_alon
     alone = device_turn("cpu")
     with first, second, same, alone:
         assert first.take(run) and second.take(runs / "two")
-        assert not same.take(run) and same.holder(runs) == "one"
-        assert same.holder(tmp_path) == f"one in {runs}"
+        assert not same.take(run) and same.holder(runs) == f"{user_name(os.getuid())}'s one"
+        assert same.holder(tmp_path) == f"{user_name(os.getuid())}'s one in {runs}"
         assert not alone.take(run)
         first.release()
         second.release()

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.errors import UserError
+from cifar_tui.locks import Lock
 from cifar_tui.queue.train_run import perform
 from cifar_tui.queue.turns import device_turn, locks_folder
+from cifar_tui.runs.control import user_name
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.spec.settings import RunSpec
+from tests.apps import run_in_training
 from tests.conftest import Command
 
 
@@ -111,3 +114,26 @@ def test_a_run_waits_and_says_why_while_the_folder_of_locks_is_missing(
     locks.mkdir()
     thread.join()
     assert read_run(folder.path).status == "finished"
+
+
+def test_a_run_that_waits_says_whose_run_has_the_device_and_for_how_long(tmp_path: Path) -> None:
+    busy = run_in_training(tmp_path / "others", name="busy")
+    progress = read_progress(busy.path)
+    assert progress is not None
+    busy.write_progress(progress.model_copy(update={"seconds_left": 751}))
+    me = user_name(os.getuid())
+    with device_turn("cpu") as has, device_turn("cpu") as waits:
+        assert has.take(busy.path, "busy")
+        reason = waits.lacks("cpu", tmp_path / "runs" / "mine", "mine")
+        where = f"{me}'s busy in {tmp_path / 'others'} (epoch 3/10, 0:12:31 left)"
+        assert reason == f"waits for cpu, used by {where}"
+
+
+def test_a_lock_of_an_early_version_names_the_run_that_it_knows(tmp_path: Path) -> None:
+    with device_turn("cpu") as turn:
+        assert turn.take(tmp_path / "one")
+    (path,) = locks_folder().glob("*cpu.lock")
+    with Lock(path) as early:
+        assert early.take("20260101-000000-one")
+        reason = device_turn("cpu").lacks("cpu", tmp_path / "two", "two")
+    assert reason == "waits for cpu, used by 20260101-000000-one"

@@ -122,7 +122,7 @@ def test_a_run_that_cannot_be_written_for_long_gives_its_device_to_others(
         assert read_run(folder.path).status == "paused"
         events.rmdir()
         (folder.path / "aside").rename(events)
-        until(lambda: "waits for cpu, which other uses" in read_run(folder.path).summary.reason)
+        until(lambda: "waits for cpu, used by" in read_run(folder.path).summary.reason)
     worker.join()
     assert read_run(folder.path).status == "finished"
     assert [epoch.epoch for epoch in read_epochs(folder.path)] == list(range(1, 31))

@@ -7,6 +7,7 @@ from textual.widgets import Static
 from cifar_tui.features.effects.lines import ParallelPlot
 from cifar_tui.features.effects.screen import MatteredScreen
 from cifar_tui.features.history.screen import HistoryScreen
+from cifar_tui.features.live.page import RunPage
 from cifar_tui.runs.listing import read_run
 from cifar_tui.tui.row_table import RowTable
 from tests.apps import MakeApp, SaveRun
@@ -102,7 +103,8 @@ async def test_runs_as_lines(make_app: MakeApp, eight: None) -> None:
         await wait_for(pilot, lambda: text(pilot, "about") == " 6 of 8   run1")
         assert all(len(line) <= 80 for line in screen_text(app).splitlines())
         await pilot.press("enter")
-        await wait_for(pilot, lambda: app.watched is not None and app.watched.endswith("run1"))
+        await wait_for(pilot, lambda: isinstance(app.screen, RunPage))
+        assert app.screen.run_id.endswith("run1")
 
 
 async def test_the_chosen_axis_may_be_lost_in_a_window_too_small_for_lines(

@@ -14,7 +14,7 @@ from cifar_tui.app import CifarApp
 from cifar_tui.features.compare.screen import CompareScreen
 from cifar_tui.features.history.run_list import RunList
 from cifar_tui.features.history.screen import HistoryScreen
-from cifar_tui.features.live.screen import LiveScreen
+from cifar_tui.features.live.page import RunPage
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.notes import annotate
@@ -406,8 +406,10 @@ async def test_enter_opens_the_run(make_app: MakeApp, three: list[RunFolder]) ->
     async with app.run_test(size=NARROW) as pilot:
         await open_history(pilot, 3)
         await pilot.press("down", "enter")
-        await wait_for(pilot, lambda: isinstance(app.screen, LiveScreen))
-        assert app.watched == three[1].id
+        await wait_for(pilot, lambda: isinstance(app.screen, RunPage))
+        assert app.screen.run_id == three[1].id
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: isinstance(app.screen, HistoryScreen))
 
 
 async def test_compare_takes_the_marked_runs_or_asks_for_another(

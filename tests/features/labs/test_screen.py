@@ -13,7 +13,7 @@ from cifar_tui.features.labs.experiment_screen import ExperimentScreen
 from cifar_tui.features.labs.experiments import BY_NAME, LABS
 from cifar_tui.features.labs.lab import Scale
 from cifar_tui.features.labs.screen import LabScreen
-from cifar_tui.features.live.screen import LiveScreen
+from cifar_tui.features.live.page import RunPage
 from cifar_tui.features.new_run.dialog import LayersScreen
 from cifar_tui.features.weights.screen import WeightsScreen
 from cifar_tui.runs.folder import RunFolder
@@ -154,8 +154,8 @@ async def test_from_an_experiment_to_its_runs_models_and_back(
         await pilot.press("escape")
         await wait_for(pilot, lambda: isinstance(app.screen, ExperimentScreen))
         await pilot.press("down", "o")
-        await wait_for(pilot, lambda: isinstance(app.screen, LiveScreen))
-        assert app.watched == folders[1].id
+        await wait_for(pilot, lambda: isinstance(app.screen, RunPage))
+        assert app.screen.run_id == folders[1].id
         await pilot.press("b")
         await wait_for(pilot, lambda: isinstance(app.screen, LabScreen))
 

@@ -8,6 +8,8 @@ import pytest
 from textual.widgets import Static
 
 from cifar_tui.app import CifarApp
+from cifar_tui.features.history.screen import HistoryScreen
+from cifar_tui.features.live.page import RunPage
 from cifar_tui.features.live.screen import LiveScreen
 from cifar_tui.queue.cluster import adapter, slurm
 from cifar_tui.queue.turns import device_turn
@@ -18,7 +20,7 @@ from cifar_tui.runs.record import Progress, this_worker, waiting_job
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training import faults
 from cifar_tui.tui.dialogs import Ask, AskToLeave, HelpScreen
-from cifar_tui.tui.keys import EVERYWHERE, KEYS, keys_for
+from cifar_tui.tui.keys import EVERYWHERE, keys_for
 from cifar_tui.tui.plot import Curve, Curves
 from cifar_tui.tui.row_table import EpochTable
 from tests.apps import MakeApp, SaveRun, launch, run_in_training
@@ -154,8 +156,9 @@ async def test_a_run_that_waits_is_neither_next_to_itself_nor_in_training(
             await pilot.press("escape", "right_square_bracket")
             await wait_for(pilot, lambda: "second" in shown(app, "run"))
             assert "next:" not in shown(app, "foot")
-            await pilot.press("g")
-            told = "0 runs in training, 1 waiting for a device, 1 queued"
+            run_in_training(app.runs.folder)
+            await pilot.press("l")
+            told = "1 run in training, 1 waiting for a device, 1 queued"
             await wait_for(pilot, lambda: told in screen_text(app))
             app.worker.close()
 
@@ -168,10 +171,113 @@ async def test_skip_goes_on_with_the_next_run(make_app: MakeApp, tiny_course: Pa
         )
         await wait_for(pilot, lambda: status(app, 0) == "running")
         await pilot.pause(0.3)
-        await pilot.press("k", "y")
+        await pilot.press("S", "y")
         await wait_for(pilot, lambda: status(app, 0) == "stopped")
         await wait_for(pilot, lambda: "second" in shown(app, "run"))
         assert status(app, 1) == "running"
+
+
+async def test_live_shows_what_trains_whatever_was_looked_at_before(
+    make_app: MakeApp, save_run: SaveRun, tmp_path: Path
+) -> None:
+    save_run(name="old")
+    run_in_training(tmp_path / "runs")
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("h")
+        await wait_for(pilot, lambda: "2 runs" in screen_text(app))
+        await pilot.press("end", "enter")
+        await wait_for(pilot, lambda: isinstance(app.screen, RunPage))
+        await wait_for(pilot, lambda: "old" in shown(app, "run"))
+        await pilot.press("l")
+        await wait_for(pilot, lambda: "elsewhere" in shown(app, "run"))
+        await pilot.press("h", "enter")
+        await wait_for(pilot, lambda: isinstance(app.screen, RunPage))
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: isinstance(app.screen, HistoryScreen))
+
+
+def end(folder: RunFolder, status: str = "finished", reason: str = "") -> None:
+    """Have a run ended as if by its own process."""
+    told = {"status": status, "reason": reason}
+    folder.write_summary(read_run(folder.path).summary.model_copy(update=told))
+
+
+async def test_live_goes_on_to_what_another_process_trains_next(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    first = run_in_training(runs, name="first")
+    second = RunFolder.create(runs, RunSpec(name="second"))
+    second.write_progress(Progress(worker=this_worker()))
+    app = make_app(mode="live")
+    async with app.run_test(size=SMALL) as pilot:
+        await wait_for(pilot, lambda: "first" in shown(app, "run"))
+        await wait_for(pilot, lambda: "next: second" in shown(app, "foot"))
+        await pilot.press("right_square_bracket")
+        await wait_for(pilot, lambda: "second" in shown(app, "run"))
+        await pilot.press("left_square_bracket")
+        await wait_for(pilot, lambda: "first" in shown(app, "run"))
+        end(first)
+        summary = read_run(second.path).summary
+        second.write_summary(summary.model_copy(update={"status": "running"}))
+        await wait_for(pilot, lambda: "second" in shown(app, "run"))
+        end(second)
+        await wait_for(pilot, lambda: "finished" in shown(app, "progress"))
+
+
+async def test_keys_that_fit_no_run_of_this_state_are_not_offered_and_say_what_trains(
+    make_app: MakeApp, save_run: SaveRun, tmp_path: Path
+) -> None:
+    stopped = save_run(name="old", status="stopped", epochs=9)
+    run_in_training(tmp_path / "runs")
+    app = make_app()
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        app.watch_run(stopped.id)
+        await wait_for(pilot, lambda: " r resume" in screen_text(app))
+        keys = screen_text(app)
+        assert " e export" in keys
+        assert "pause" not in keys
+        assert "skip" not in keys
+        await wait_for(pilot, lambda: app.activity.now.training)
+        await pilot.press("s")
+        told = "old was stopped. elsewhere is training: l shows it."
+        await wait_for(pilot, lambda: told in [n.message for n in app._notifications])
+        await pilot.press("l")
+        await wait_for(pilot, lambda: " p pause" in screen_text(app))
+        assert "resume" not in screen_text(app)
+        assert "export" not in screen_text(app), "there is no best epoch yet"
+
+
+async def test_a_stopped_run_is_resumed_on_its_page(make_app: MakeApp, tiny_course: Path) -> None:
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await launch(pilot, long_spec(tiny_course, name="mine"))
+        await wait_for(pilot, lambda: app.runs.all()[0].summary.epochs_done >= 1)
+        await pilot.press("s", "y")
+        await wait_for(pilot, lambda: status(app) == "stopped")
+        app.watch_run(app.runs.all()[0].id)
+        await wait_for(pilot, lambda: " r resume" in screen_text(app))
+        await pilot.press("r")
+        await wait_for(pilot, lambda: status(app) == "running")
+        await wait_for(pilot, lambda: " p pause" in screen_text(app))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+async def test_what_a_run_waits_for_is_never_cut(
+    make_app: MakeApp, save_run: SaveRun, size: tuple[int, int]
+) -> None:
+    folder = save_run((), status="queued", name="mine")
+    folder.write_progress(Progress(worker=this_worker()))
+    reason = (
+        "waits for cpu, used by anna's simplenn bn lr 0.1 in /home/anna/assignments/cifar/runs "
+        "(epoch 12/30, 0:12:31 left)"
+    )
+    end(folder, "queued", reason)
+    app = make_app(mode="live")
+    async with app.run_test(size=size) as pilot:
+        await wait_for(pilot, lambda: "0:12:31 left)" in " ".join(screen_text(app).split()))
+        assert all(word in screen_text(app) for word in reason.split())
 
 
 async def test_brackets_change_the_watched_run(make_app: MakeApp, save_run: SaveRun) -> None:
@@ -344,9 +450,12 @@ async def test_every_action_is_in_the_key_line_the_palette_and_the_help(
             owner = app if key.action.startswith("app.") else screen
             assert hasattr(owner, f"action_{name}"), f"{key.action} does nothing"
             if name not in ("command_palette", "back"):
-                assert f"{key.label.capitalize()} ({key.display})" in palette
+                found = f"{key.label.capitalize()} ({key.display})" in palette
+                assert found == screen.offers(key.action)
         line = screen_text(app)
         for key in [k for k in keys_for(mode) if k.shown and screen.check_action(k.action, ())]:
+            if not screen.offers(key.action):
+                continue
             assert f" {key.label} " in line, f"{key.label} is not in the key line"
         await pilot.press("f1")
         await pilot.pause()
@@ -360,8 +469,9 @@ async def test_every_action_is_in_the_key_line_the_palette_and_the_help(
 
 
 def test_no_key_means_two_things_on_one_screen() -> None:
-    for mode in ("new", "live", "history", "devices"):
-        keys = [k for key in KEYS if key.where in (mode, EVERYWHERE) for k in key.keys.split(",")]
+    for mode in ("new", "live", "page", "history", "devices"):
+        here = [key for key in keys_for(mode) if key.keys != "escape"]  # goes back, as everywhere
+        keys = [k for key in (*here, *keys_for(EVERYWHERE)) for k in key.keys.split(",")]
         assert len(keys) == len(set(keys)), f"{mode}: {sorted(keys)}"
 
 
@@ -416,7 +526,7 @@ async def test_a_run_whose_folder_is_removed_makes_way_for_the_next(
         first, second = app.runs.all()
         await wait_for(pilot, lambda: "removed" in shown(app, "run"))
         first.path.rename(first.path.with_name(".gone"))
-        for key in ("s", "k", "p"):
+        for key in ("s", "S", "p"):
             await pilot.press(key)
         await wait_for(
             pilot, lambda: sum("is missing" in n.message for n in app._notifications) == 3

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cifar_tui.features.live.page import RunPage
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Progress, this_worker
@@ -39,7 +40,7 @@ async def test_each_run_in_training_has_a_panel_and_enter_opens_one(
         in_training(save_run, f"run-{number}", f"cuda:{number}")
     app = make_app()
     async with app.run_test(size=size) as pilot:
-        await pilot.press("f3", "g")
+        await pilot.press("f3")
         await wait_for(pilot, lambda: "run-2" in screen_text(app))
         text = screen_text(app)
         assert "3 runs in training" in text
@@ -47,9 +48,23 @@ async def test_each_run_in_training_has_a_panel_and_enter_opens_one(
         assert "best 0.6500 @ 3" in text
         assert "cuda:1 4/10  18.2k img/s 0:00:42 left" in text
         await pilot.press("right", "enter")
-        await wait_for(pilot, lambda: app.current_mode == "live" and len(app.screen_stack) == 1)
+        await wait_for(pilot, lambda: isinstance(app.screen, RunPage))
         await wait_for(pilot, lambda: "run-1" in screen_text(app))
         assert "run-0" not in screen_text(app)
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: "run-0" in screen_text(app))
+
+
+async def test_keys_on_the_board_are_for_the_run_under_the_cursor(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    folders = [in_training(save_run, f"run-{number}", "cpu") for number in range(3)]
+    app = make_app(mode="live")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_for(pilot, lambda: "run-2" in screen_text(app))
+        await pilot.press("j", "p")
+        await wait_for(pilot, lambda: folders[2].read_order() == "pause")
+        assert [folder.read_order() for folder in folders[:2]] == [None, None]
 
 
 async def test_more_runs_than_fit_are_counted_and_reached_with_the_cursor(
@@ -59,7 +74,7 @@ async def test_more_runs_than_fit_are_counted_and_reached_with_the_cursor(
         in_training(save_run, f"run-{number:02d}", "cpu")
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("f3", "g")
+        await pilot.press("f3")
         await wait_for(pilot, lambda: "12 runs in training" in screen_text(app))
         assert "2 more than fit here" in screen_text(app)
         await wait_for(pilot, lambda: "run-09" in screen_text(app))
@@ -68,11 +83,22 @@ async def test_more_runs_than_fit_are_counted_and_reached_with_the_cursor(
         await wait_for(pilot, lambda: "run-11" in screen_text(app))
 
 
+async def test_the_board_makes_way_for_the_last_run_of_several(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    first, _ = (in_training(save_run, name, "cpu") for name in ("first", "second"))
+    app = make_app(mode="live")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_for(pilot, lambda: "2 runs in training" in screen_text(app))
+        summary = read_run(first.path).summary
+        first.write_summary(summary.model_copy(update={"status": "finished"}))
+        await wait_for(pilot, lambda: "train_loss" in screen_text(app))
+        assert "second" in screen_text(app)
+
+
 async def test_with_nothing_in_training_it_says_so(make_app: MakeApp, save_run: SaveRun) -> None:
     save_run(name="over")
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("f3", "g")
-        await wait_for(pilot, lambda: "0 runs in training" in screen_text(app))
-        await pilot.press("escape")
-        await wait_for(pilot, lambda: len(app.screen_stack) == 1)
+        await pilot.press("f3")
+        await wait_for(pilot, lambda: "Nothing is in training" in screen_text(app))
