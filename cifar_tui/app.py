@@ -18,6 +18,7 @@ from rich.console import RenderableType
 from textual import work
 from textual.app import SystemCommand
 from textual.binding import BindingType
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -25,12 +26,15 @@ from cifar_tui.errors import UserError
 from cifar_tui.features.new_run.screen import NewScreen
 from cifar_tui.launcher import Launcher
 from cifar_tui.queue.choices import ANY, Wish
+from cifar_tui.queue.notify import ended_text, queue_text, run_text, went_wrong
 from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.activity import ActivityWatch
 from cifar_tui.runs.control import BY_USER, in_training, left_behind, order
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.runs.visits import ended_since_visit
 from cifar_tui.spec.checks import SETTINGS, with_role
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.terminal import notification
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.dialogs import AskToLeave, HelpScreen, leaving_question
 from cifar_tui.tui.jobs import Result, ThreadPerJob
@@ -50,6 +54,8 @@ ANSWER_SECONDS = 1.0
 """Seconds that a key waits for what the runs' folder answers."""
 READY_EVERY = 1.5
 """Seconds between two screens that are made ready behind the first."""
+ENDED_SECONDS = 20.0
+"""How long it stands that a queue has ended."""
 ACTIVITY_EVERY = 0.5
 """Seconds between two questions whether it is time to look what trains."""
 
@@ -121,6 +127,12 @@ class CifarApp(BaseApp):
         self.watched: str | None = None
         """Id of the run that Live shows for a while; None for what trains."""
         self.activity = ActivityWatch(self.runs)
+        self._ended: list[Run] = []
+        """What has ended of what trains and waits, until all has."""
+        self.outcome = ""
+        """How the last queue of several runs ended."""
+        if worker.notifier is not None:
+            worker.notifier.say = self._say_later
         self.lab_scale: Scale | None = None
         """How much of each experiment the lab book launches; None for the full setting."""
         self.over: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -222,17 +234,22 @@ class CifarApp(BaseApp):
             self.call_from_thread(self.complain, error)
             return
         own = self.worker.own
-        training = [run for run in in_training(runs) if run.id not in own]
         left = [run for run in left_behind(runs) if run.id not in own]
-        for note in self._notes:
-            self.call_from_thread(self.notify, note, timeout=10, markup=False)
-        if training:
-            text = f"{runs_text(len(training))} still training: F3 watches."
-            self.call_from_thread(self.notify, text, timeout=10)
+        for text in (*self._notes, *self._what_happened(runs)):
+            self.call_from_thread(self.notify, text, timeout=10, markup=False)
         if left:
             many = "1 queued run was" if len(left) == 1 else f"{len(left)} queued runs were"
             text = f"{many} left by a program that ended: F4, then R, goes on."
             self.call_from_thread(self.notify, text, timeout=10)
+
+    def _what_happened(self, runs: list[Run]) -> Iterable[str]:
+        """What ended since this person was here, and what others train."""
+        ended = ended_since_visit(runs, self.runs.folder)
+        if ended:
+            yield f"Since you were here: {ended_text(ended)}."
+        training = [run for run in in_training(runs) if run.id not in self.worker.own]
+        if training and self.current_mode != "live":
+            yield f"{runs_text(len(training))} still training: F3 watches."
 
     def _look_what_trains(self) -> None:
         if self.activity.due:
@@ -241,7 +258,32 @@ class CifarApp(BaseApp):
     @work(thread=True, group="activity")
     def _read_activity(self) -> None:
         with contextlib.suppress(UserError):
-            self.activity.look()
+            ended = self.activity.look()
+            if ended:
+                self.call_from_thread(self._tell, ended)
+
+    def _tell(self, ended: list[Run]) -> None:
+        """Tell that a queue has ended, or that a run went wrong while others go on."""
+        self._ended += ended
+        if not (self.activity.now.ids or self.launcher.making):
+            self.outcome = queue_text(self._ended) if len(self._ended) > 1 else ""
+            if any(run.summary.reason != BY_USER for run in self._ended):
+                self._ring(queue_text(self._ended), wrong=went_wrong(self._ended))
+            self._ended = []
+            return
+        for run in went_wrong(ended):
+            self._ring(run_text(run), wrong=[run])
+
+    def _ring(self, text: str, *, wrong: Sequence[Run]) -> None:
+        """Bell, toast and a notification on the desktop."""
+        severity: SeverityLevel = "error" if wrong else "information"
+        self.notify(text, severity=severity, timeout=ENDED_SECONDS, markup=False)
+        self.bell()
+        self.send(notification("cifar-tui", text))
+
+    def _say_later(self, sentence: str) -> None:
+        """Show a sentence from any thread, also when the screen may be gone."""
+        self.notify(sentence, severity="warning", timeout=10, markup=False)
 
     def watch_run(self, run_id: str) -> None:
         """Open a run's own page over the screen that lists it."""

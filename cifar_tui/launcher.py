@@ -117,6 +117,7 @@ class Launcher:
         if not old.outlives:  # one whose devices all failed leaves its queue
             for run_id in old.queued:
                 new.add(RunFolder(self._app.runs.folder / run_id))
+        new.notifier = old.notifier
         old.close()
         self._app.worker, self._app.wish = new, chosen.wish
         new.start()

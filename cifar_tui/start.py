@@ -15,12 +15,16 @@ from cifar_tui import __version__
 from cifar_tui.app import CifarApp
 from cifar_tui.errors import UserError
 from cifar_tui.queue.choices import ANY, Wish, make_backend
+from cifar_tui.runs.activity import is_busy
 from cifar_tui.runs.control import BY_USER, by_signal
 from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.visits import mark_visit
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.terminal import Terminal, let_go, say
 from cifar_tui.text import plain, runs_text
 
+LOOK_SECONDS = 0.1
+"""How long the first screen may wait for an answer of the runs' folder."""
 SCREEN_GRACE = 5.0
 """Seconds that a screen that is to end has to do so by itself."""
 LOG = ".crash.log"
@@ -50,7 +54,7 @@ def open_app(
     folders = [RunFolder.create(runs, spec) for spec in specs]
     for folder in folders:
         worker.add(folder)
-    mode = "live" if folders else "new"
+    mode = "live" if folders or _trains(runs) else "new"
     app = CifarApp(runs, data, worker, mode=mode, wish=wish, notes=notes)
     end = _End(app, terminal or Terminal())
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
@@ -63,6 +67,15 @@ def open_app(
     code = end.of_screen()
     if code:
         sys.exit(code)
+
+
+def _trains(runs: Path) -> bool:
+    """Whether something trains or waits among the latest runs, as far as is known at once."""
+    found: list[bool] = []
+    looking = threading.Thread(target=lambda: found.append(is_busy(runs)), daemon=True)
+    looking.start()
+    looking.join(LOOK_SECONDS)
+    return any(found)
 
 
 class _End:
@@ -109,6 +122,7 @@ class _End:
 
     def _of_training(self) -> int:
         app, worker = self._app, self._app.worker
+        mark_visit(app.runs.folder)
         details = self._log()
         if app.keep_training:
             worker.go_on()

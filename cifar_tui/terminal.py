@@ -5,8 +5,10 @@ import os
 import select
 import signal
 import termios
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from cifar_tui.text import plain
 
 SCREEN_OFF = (
     "\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l"  # no mouse
@@ -16,6 +18,28 @@ SCREEN_OFF = (
 """Undoes what the app asks of a terminal."""
 PATIENCE = 2000
 """Milliseconds that a terminal has to take what is to be said."""
+
+
+def notification(title: str, text: str, environ: Mapping[str, str] = os.environ) -> str:
+    """What makes a terminal show a notification on the desktop; others show nothing.
+
+    OSC 99 is kitty's way, OSC 777 that of rxvt, foot and VTE; most others take OSC 9, which is sent
+    where the terminal is not known, too. tmux (where its allow-passthrough is on) and screen hand
+    it on to the terminal around them.
+    """
+    title, text = plain(title), plain(text)
+    term = environ.get("TERM", "")
+    if "KITTY_WINDOW_ID" in environ or "kitty" in term:
+        code = f"\x1b]99;i=cifar-tui:d=0;{title}\x1b\\\x1b]99;i=cifar-tui:p=body;{text}\x1b\\"
+    elif "VTE_VERSION" in environ or term.startswith(("rxvt", "foot")):
+        code = f"\x1b]777;notify;{title.replace(';', ',')};{text}\x1b\\"
+    else:
+        code = f"\x1b]9;{title}: {text}\x1b\\"
+    if "STY" in environ:
+        return "\x1bP" + code.replace("\x1b\\", "\a") + "\x1b\\"
+    if "TMUX" in environ or term.startswith(("tmux", "screen")):
+        return "\x1bPtmux;" + code.replace("\x1b", "\x1b\x1b") + "\x1b\\"
+    return code
 
 
 class Terminal:

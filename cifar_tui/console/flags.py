@@ -26,6 +26,7 @@ MOST_RUNS = 4
 
 OPTIONS = Group("Options", sort_key=0)
 BACKEND = Group("Where it trains", sort_key=50)
+NOTIFICATIONS = Group("Who is told when runs end", sort_key=60)
 EVERYWHERE = Group("With every command", sort_key=90)
 """Groups of flags in `--help`; those of the settings stand between the first two."""
 
@@ -107,10 +108,28 @@ class BackendFlags:
         Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
     ] = False
     option: Options = ()
+    on_end: Annotated[
+        str,
+        Parameter(
+            metavar="COMMAND",
+            help="Run this shell command, with JSON on its standard input, when the queue ends or "
+            "a run fails, crashes or diverges.",
+            group=NOTIFICATIONS,
+        ),
+    ] = ""
+    webhook: Annotated[
+        str,
+        Parameter(
+            metavar="URL",
+            help="Post the same JSON to this URL, which CIFAR_TUI_WEBHOOK may hold instead.",
+            group=NOTIFICATIONS,
+        ),
+    ] = ""
 
     def wish(self) -> Wish:
         """The same as the core takes it; raises UserError for an option without a value."""
-        return Wish(self.backend, self.devices, self.together, parse_options(self.option))
+        options = parse_options(self.option)
+        return Wish(self.backend, self.devices, self.together, options, self.on_end, self.webhook)
 
 
 OnBackend = Annotated[BackendFlags, Parameter(name="*", group=BACKEND)]

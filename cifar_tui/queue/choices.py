@@ -11,6 +11,7 @@ from typing import Any
 from cifar_tui.errors import UserError
 from cifar_tui.queue.cluster import slurm
 from cifar_tui.queue.cluster.adapter import Job, parse_job
+from cifar_tui.queue.notify import Notifier
 from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
@@ -26,6 +27,10 @@ class Wish:
     devices: str = ""
     together: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    on_end: str = ""
+    """A command that is told when runs end."""
+    webhook: str = ""
+    """The same for a URL."""
 
     @property
     def name(self) -> str:
@@ -106,7 +111,10 @@ CHOICES = {
 
 def make_backend(runs: Path, wish: Wish) -> tuple[Backend, Sequence[str]]:
     """The backend wished for, and what to tell of it; raises UserError where it cannot be used."""
-    return check_wish(wish).make(runs, wish)
+    notifier = Notifier(runs, wish.on_end, wish.webhook)
+    backend, notes = check_wish(wish).make(runs, wish)
+    backend.notifier = notifier
+    return backend, notes
 
 
 def withdraw(run: Run) -> bool:

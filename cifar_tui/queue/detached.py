@@ -12,6 +12,7 @@ from typing import IO
 
 from cifar_tui.errors import UserError
 from cifar_tui.queue.choices import ANY, Wish
+from cifar_tui.queue.notify import Notifier
 from cifar_tui.runs.control import end
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.terminal import let_go
@@ -34,6 +35,7 @@ def start(runs: Path, run_ids: Sequence[str], wish: Wish = ANY) -> int:
     It reads and writes the run folders only; what it could not write there is in LOG. Raises
     UserError when it dies before, as without memory, and its runs have failed with that reason.
     """
+    told = Notifier(runs, wish.on_end, wish.webhook)
     command = program("worker", *run_ids, "--announce", "--runs", str(runs), *wish.arguments())
     try:
         with (runs / LOG).open("ab") as log:
@@ -44,7 +46,7 @@ def start(runs: Path, run_ids: Sequence[str], wish: Wish = ANY) -> int:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                env=as_started(os.environ),
+                env={**as_started(os.environ), **told.environment()},
             )
     except OSError as error:
         raise UserError(f"Cannot start training in the background: {error.strerror}.") from None

@@ -5,6 +5,7 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from cifar_tui.errors import UserError
 from cifar_tui.queue.nodes import Node
@@ -14,6 +15,9 @@ from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.checks import SETTINGS
 from cifar_tui.spec.settings import RunSpec
+
+if TYPE_CHECKING:
+    from cifar_tui.queue.notify import Notifier
 
 
 class Backend(ABC):
@@ -31,6 +35,8 @@ class Backend(ABC):
         self._finishing = False
         self._problem = ""
         self._changed = threading.Condition()
+        self.notifier: Notifier | None = None
+        """Is told which runs have ended."""
         self.ready = threading.Event()
         """Set when a run could begin at once."""
 
@@ -203,7 +209,11 @@ class Backend(ABC):
         """These are no longer in training."""
         with self._changed:
             self._current = [folder for folder in self._current if folder not in folders]
+            is_last = not self._current and not self._queue
             self._changed.notify_all()
+        if self.notifier is not None:
+            for folder in folders:
+                self.notifier.done(folder.id, is_last and folder is folders[-1])
 
 
 def start_threads(backend: Backend, threads: Sequence[threading.Thread]) -> None:

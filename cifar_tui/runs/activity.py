@@ -1,15 +1,20 @@
 """What trains and what waits in a folder of runs, whoever does it, and what has ended meanwhile."""
 
+import heapq
+import os
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cifar_tui.runs.control import in_training
 from cifar_tui.runs.listing import Run, Runs
 
 EVERY, IDLE_EVERY = 2.0, 10.0
 """Seconds between two looks while something trains or waits, and while nothing does."""
+LATEST = 20
+"""How many runs the first screen waits for; their ids begin with their time."""
 SHARE = 20
 """A look that takes long is followed by a rest of this many times its own time."""
 
@@ -34,6 +39,17 @@ def activity_of(runs: Sequence[Run]) -> Activity:
     """What these runs do."""
     waiting = (run for run in runs if run.status == "queued" and not run.left_behind)
     return Activity(tuple(in_training(runs)), tuple(waiting), tuple(runs))
+
+
+def is_busy(folder: Path) -> bool:
+    """Whether something trains or waits among the latest runs of a folder."""
+    runs = Runs(folder)
+    try:
+        with os.scandir(folder) as entries:
+            names = heapq.nlargest(LATEST, (e.name for e in entries if e.name[0] != "."))
+        return bool(activity_of([runs.get(name) for name in names]).ids)
+    except OSError:
+        return False
 
 
 class ActivityWatch:

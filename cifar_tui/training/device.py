@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +21,8 @@ from cifar_tui.runs.record import this_host
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.slot import this_slot
 
+SECRET = ("--webhook", "--on-end")
+"""Flags whose values are not written down."""
 PACKAGES = ("cifar-tui", "torch", "numpy")
 
 
@@ -182,6 +184,18 @@ class Backlog:
         return max(LEAST, AHEAD * self._batches / seconds) if seconds > 0 else LEAST
 
 
+def without_secrets(argv: Sequence[str]) -> list[str]:
+    """A command line without what would let others speak to the user's webhooks."""
+    kept = list(argv)
+    for place, word in enumerate(argv):
+        flag, equals, _ = word.partition("=")
+        if flag in SECRET and equals:
+            kept[place] = f"{flag}=..."
+        elif flag in SECRET and place + 1 < len(kept):
+            kept[place + 1] = "..."
+    return kept
+
+
 def describe_environment(dataset: Dataset, device: torch.device) -> dict[str, Any]:
     """Versions, host, device, command line, git commit and data set of a run."""
     return {
@@ -190,7 +204,7 @@ def describe_environment(dataset: Dataset, device: torch.device) -> dict[str, An
         "host": this_host(),
         "device": device_name(device),
         "threads": torch.get_num_threads(),
-        "argv": sys.argv,
+        "argv": without_secrets(sys.argv),
         "git": _git_commit(Path.cwd()),
         "dataset": {
             "source": dataset.source,

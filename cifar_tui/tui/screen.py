@@ -211,7 +211,9 @@ class KeyLine(Static):
             while content.plain.count("\n") >= most and len(items) > len(LAST):
                 items.remove([item for item in items if item[2] not in LAST][-1])
                 content = _wrapped(items, self.size.width)
-            self.styles.height = content.plain.count("\n") + 1
+            lines = content.plain.count("\n") + 1
+            self.styles.height = lines
+            cast(CifarScreen, self.screen).keep_clear(lines)
             self.update(content)
 
     def _items(self) -> list[tuple[str, str, str]]:

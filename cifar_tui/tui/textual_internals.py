@@ -2,6 +2,7 @@
 for, and fails where another version of Textual no longer has it."""
 
 import io
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from textual.app import App
 from textual.dom import DOMNode
 from textual.errors import NoWidget
 from textual.message_pump import MessagePump
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
@@ -36,6 +38,11 @@ class BaseScreen(Screen[None]):
     """A screen that styles its widgets anew only where that changes anything."""
 
     _styled_for: tuple[object, ...] = ()
+
+    def keep_clear(self, lines: int) -> None:
+        """Have toasts leave so many lines at the bottom free."""
+        for rack in self.query("ToastRack"):
+            rack.styles.margin = (0, 0, lines, 0)
 
     async def on_event(self, event: events.Event) -> None:
         """Fit nothing to a new size when the parts are gone already, as while the app ends."""
@@ -61,11 +68,35 @@ class BaseApp(App[None]):
         super().__init__()
         self.errors: list[str] = []
         """The tracebacks of what ended the screen."""
+        self._toasts: dict[tuple[str, str], float] = {}
+        """Until when each toast is shown."""
         self._typed: deque[Stroke] = deque()
         """What was typed and clicked and is not handled yet; the first is on its way."""
         self._give_up: Timer | None = None
         self._job: Worker[Any] | None = None
         """What the key on its way began, which the next one waits for."""
+
+    def send(self, sequence: str) -> None:
+        """Send the terminal what changes nothing on its screen."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+            self._driver.flush()
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a toast, unless an equal one is still there."""
+        seconds, now = timeout or self.NOTIFICATION_TIMEOUT, time.monotonic()
+        if self._toasts.get((message, severity), 0.0) > now:
+            return
+        self._toasts[message, severity] = now + seconds
+        super().notify(message, title=title, severity=severity, timeout=seconds, markup=markup)
 
     def keys_wait_for(self, job: Worker[Any]) -> None:
         """Let the next key wait until a job in a thread is done, up to a second."""

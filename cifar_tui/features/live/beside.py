@@ -99,7 +99,7 @@ def queue_lines(plan: Plan, now: datetime, width: int, height: int) -> list[str]
             lines.append(f"... and {len(plan.names) - most} more")
             break
         when = "" if begins is None else time_of_day(begins, now)
-        room = width - len(when) - 6
+        room = width - len(when) - 5
         shown = name if len(name) <= room else name[: room - 1] + "…"
         lines.append(f"{number:>3} {shown:<{room}} {when}".rstrip())
     return lines
@@ -123,7 +123,7 @@ def device_lines(run: Run, machine: "Snapshot") -> list[str]:
     if gpu is None:
         busy: float | None = machine.cpu_percent
         used, total = machine.memory_used, machine.memory_total
-        name = f"{device}  {plain(machine.cpu_name)}, {machine.cpu_count} cores"
+        name = f"{device}  {machine.cpu_count} cores, {plain(machine.cpu_name)}"
         last = "load    " + " ".join(f"{value:.2f}" for value in machine.load)
     else:
         busy, used, total = gpu.utilisation, gpu.memory_used or 0, gpu.memory_total or 0

@@ -44,16 +44,6 @@ class Panel(Vertical):
 class Board(Vertical):
     """As many panels as fit, the cursor's among them, under a line that counts the runs."""
 
-    DEFAULT_CSS = """
-    Board { height: 1fr; }
-    Board Grid { height: 1fr; grid-gutter: 0 1; }
-    Board .title { text-style: bold; }
-    Board .chosen .title {
-        background: $block-cursor-background;
-        color: $block-cursor-foreground;
-    }
-    """
-
     def __init__(self) -> None:
         super().__init__()
         self._looks: Sequence[Look] = ()
@@ -103,8 +93,8 @@ class Board(Vertical):
         return max(1, min(needed, (self.size.height - 1) // LEAST_HEIGHT))
 
     async def _draw(self) -> None:
-        if not self.is_attached or not self.size.width:
-            return
+        if not (self.is_attached and self.children and self.size.width):
+            return  # not laid out yet, or on its way out
         put(self.query_one("#summary", Static), f" {self._words()}")
         grid = self.query_one(Grid)
         columns, rows = self._columns(), self._rows()

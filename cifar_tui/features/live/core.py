@@ -52,7 +52,8 @@ def progress_line(look: Look, width: int) -> Text:
         done = f"epoch {summary.epochs_done}/{epochs}  {clock(summary.seconds)} "
         if not fits(look, width):
             reason = ""
-        return apart(f" {look.run.status}{': ' * bool(reason)}{reason}", done, width)
+        status = "" if reason.startswith(look.run.status) else look.run.status
+        return apart(f" {': '.join(filter(None, (status, reason)))}", done, width)
     share = min(1.0, (progress.epoch - 1 + progress.part) / max(1, epochs))
     does = f"{rate(progress.images_per_second)} img/s"
     if progress.phase == "val":
@@ -74,7 +75,7 @@ def reason_of(look: Look) -> str:
     if look.run.left_behind:
         return "in a process that is gone; r trains it"
     if look.run.status == "queued" and job:
-        return f"{reason} as {plain(job)}".strip()
+        return ", ".join(filter(None, (reason, f"job {plain(job)}")))
     return reason
 
 
@@ -83,36 +84,37 @@ def fits(look: Look, width: int) -> bool:
     return len(look.run.status) + len(reason_of(look)) + 32 <= width
 
 
-def told_of(look: Look, width: int, *, settings: bool) -> str:
-    """What there is to say below the line of progress: a long reason, and how an ended run went.
+def told_of(look: Look, width: int, *, verdict: bool, settings: bool) -> str:
+    """What there is to say below the line of progress: a reason that is too long for that.
 
-    With `settings`, also the settings of such a run, where its name does not say them.
+    Of a run that has ended, also what its curves say and its settings, where its name does not.
     """
     run = look.run
     waits = run.status in ("queued", "paused")
     parts = [reason_of(look)] if (waits or run.ended) and not fits(look, width) else []
-    if run.ended:
-        told = settings_text(run) if settings else ""
-        parts += ["" if run.name == told else told, verdict(look.epochs)]
+    if run.ended and settings and run.name != settings_text(run):
+        parts.append(settings_text(run))
+    if run.ended and verdict:
+        parts.append(verdict_of(look.epochs))
     return "\n".join(f" {part}" for part in parts if part)
 
 
-def verdict(epochs: Sequence[EpochDone]) -> str:
+def verdict_of(epochs: Sequence[EpochDone]) -> str:
     """What the curves of a run that ended say, in a sentence; empty without epochs."""
     known = [e for e in epochs if e.val_acc is not None]
     if not known:
         return ""
     best, last = max(known, key=lambda e: e.val_acc or 0), known[-1]
     if best.epoch == last.epoch:
-        words = "The last epoch is the best: more may help"
+        words = "The last epoch is the best, more may help"
     else:
         behind = (best.val_acc or 0) - (last.val_acc or 0)
-        words = f"Best at epoch {best.epoch} of {last.epoch}, {accuracy(behind)} above the last"
+        words = f"Best epoch {best.epoch}, {accuracy(behind)} above the last"
     if last.train_acc is None or last.val_acc is None:
         return f"{words}."
     gap = last.train_acc - last.val_acc
     side = "above" if gap >= 0 else "below"
-    return f"{words}; there train_acc is {accuracy(abs(gap))} {side} val_acc."
+    return f"{words}; train_acc ends {accuracy(abs(gap))} {side} val_acc."
 
 
 def before_training(run: Run) -> str:

@@ -31,11 +31,9 @@ MACHINE_EVERY = 2.0
 class RunKeys(WatchingScreen[Seen], Generic[Seen]):
     """A screen whose keys pause, stop, resume, export and explain the run that it shows."""
 
+    CSS_PATH = "live.tcss"
     LOOK_EVERY = 0.25
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-narrow"),
-        (120, "-wide"),
-    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - as Textual has it
 
     _offered: tuple[object, ...] = ()
     """What decided which keys were offered."""
@@ -61,7 +59,7 @@ class RunKeys(WatchingScreen[Seen], Generic[Seen]):
     def offer_keys(self) -> None:
         """Have the key line name those that do something, where the run's state has changed."""
         run, worker = self.shown.run if self.shown else None, self.cifar.worker
-        state = (worker.held, bool(worker.queued), self.cifar.watched)
+        state: tuple[object, ...] = (worker.held, bool(worker.queued), self.cifar.watched)
         if run is not None:
             state += (run.id, run.status, run.left_behind, run.summary.best is None)
         if state != self._offered:

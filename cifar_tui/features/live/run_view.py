@@ -30,20 +30,12 @@ line: 2 and 19 kB at 140x40."""
 YOUNG = 8
 """The number of epochs up to which the curves are redrawn as often as the table."""
 
+TALL = 24
+"""Lines of a window from which on there is room for more than figures of a run that has ended."""
+
 
 class RunView(Vertical):
     """A run as the last look saw it; what did not change is not drawn again."""
-
-    DEFAULT_CSS = """
-    RunView { height: 1fr; }
-    RunView #told { height: auto; max-height: 5; }
-    RunView #plots { height: 2fr; min-height: 7; }
-    RunView #epochs { height: 1fr; min-height: 3; }
-    RunView #beside { display: none; width: 30%; min-width: 38; padding: 0 1 0 2; }
-    .-wide RunView #beside { display: block; }
-    RunView #beside Static { height: auto; margin-bottom: 1; text-wrap: nowrap; }
-    RunView #beside #queue { height: 1fr; margin-bottom: 0; }
-    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,15 +63,20 @@ class RunView(Vertical):
         """Say why no run is shown."""
         self._put("run", f" {text}")
 
-    def show(self, look: Look, around: Around, right: str = "", problem: str = "") -> None:
-        """Show the run, and on the last line what comes after it, or why training waits."""
-        width = self.size.width
+    def show(
+        self, look: Look, around: Around, right: str = "", problem: str = "", news: str = ""
+    ) -> None:
+        """Show the run, on the last line what comes after it or why training waits, and news."""
+        width = self.screen.size.width  # as the view itself has none before its first layout
         beside = self.query_one("#beside")
-        if beside.display:
+        if beside.display and beside.content_size.width:
             self._show_beside(look, around, *beside.content_size)
         self._put("run", headline(look.run, width))
         self._put("progress", progress_line(look, width))
-        told = told_of(look, width, settings=not beside.display)
+        news = f" {news}\n" if news else ""
+        tall = self.screen.size.height >= TALL
+        settings = tall and not beside.display
+        told = (news + told_of(look, width, verdict=tall, settings=settings)).rstrip()
         self._put("told", told)
         self.query_one("#told").display = bool(told)
         self.query_one("#foot").set_class(bool(problem), "error")
@@ -99,9 +96,18 @@ class RunView(Vertical):
         queue = queue_lines(plan, now, width, max(1, left))
         done = "" if plan.done is None else f", done about {time_of_day(plan.done, now)}"
         waiting = f"Queue: {len(plan.names)} waiting{done}" if plan.names else ""
-        self._put("settings", titled("Settings that differ from the defaults", settings, width))
-        self._put("device-use", titled("Device", device, width) if device else "")
-        self._put("queue", titled(waiting, queue, width) if waiting else "")
+        self._put_lines("settings", "Settings that differ from the defaults", settings, width)
+        self._put_lines("device-use", "Device" if device else "", device, width)
+        self._put_lines("queue", waiting, queue, width)
+
+    def _put_lines(self, name: str, title: str, lines: Sequence[str], width: int) -> None:
+        """Lines under a title, each cut to the width; as many as before need no new layout."""
+        cut = (line if len(line) <= width else line[: width - 1] + "…" for line in lines)
+        text = Text.assemble((title, "bold"), *(f"\n{line}" for line in cut), no_wrap=True)
+        part = self.query_one(f"#{name}", Static)
+        before = str(part.content)
+        if before != text.plain:
+            part.update(text, layout=before.count("\n") != len(lines))
 
     def _put(self, name: str, text: str | Text) -> None:
         put(self.query_one(f"#{name}", Static), text)
@@ -132,9 +138,3 @@ class RunView(Vertical):
     def scroll_epochs(self, lines: int) -> None:
         """Show earlier or later epochs in the table."""
         self.query_one(EpochTable).scroll_relative(y=lines, animate=False)
-
-
-def titled(title: str, lines: Sequence[str], width: int) -> Text:
-    """Lines under a heading, each cut to the width."""
-    cut = (line if len(line) <= width else line[: width - 1] + "…" for line in lines)
-    return Text.assemble((title, "bold"), *(f"\n{line}" for line in cut), no_wrap=True)

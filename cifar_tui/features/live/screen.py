@@ -12,10 +12,11 @@ from textual.binding import BindingType
 from cifar_tui.errors import UserError
 from cifar_tui.features.live.beside import NOTHING, Around, Plan, plan_of, time_of_day
 from cifar_tui.features.live.board import Board
+from cifar_tui.features.live.core import before_training
 from cifar_tui.features.live.page import RunKeys
 from cifar_tui.features.live.run_view import RunView
-from cifar_tui.runs.listing import Follower, Look
 from cifar_tui.runs.ids import by_time
+from cifar_tui.runs.listing import Follower, Look, Run
 from cifar_tui.text import runs_text
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.screen import KeyLine, TopLine
@@ -161,7 +162,9 @@ class LiveScreen(RunKeys[Watched]):
             self._show_nothing(view)
         else:
             self._last = seen.look.run.id
-            view.show(seen.look, seen.around, self._what_is_next(), self.cifar.worker.problem)
+            news = self.cifar.outcome if seen.look.run.ended else ""
+            problem = self.cifar.worker.problem
+            view.show(seen.look, seen.around, self._what_is_next(seen.look), problem, news)
         self.offer_keys()
 
     def _show_nothing(self, view: RunView) -> None:
@@ -169,15 +172,18 @@ class LiveScreen(RunKeys[Watched]):
         nothing = "Nothing is in training. n sets up a run; h shows the runs so far."
         view.say_nothing(f"Making {runs_text(making)} ..." if making else nothing)
 
-    def _what_is_next(self) -> str:
+    def _what_is_next(self, look: Look) -> str:
+        """The run that comes next, and when all are done where there is room for that."""
         plan = self._seen.around.plan
         if not plan.names:
             return ""
         if self.cifar.worker.held:
             return f"queue on hold (p goes on), {len(plan.names)} waiting "
         more = f" +{len(plan.names) - 1}" if len(plan.names) > 1 else ""
+        text = f"next: {plan.names[0]}{more}"
         done = "" if plan.done is None else f", done {time_of_day(plan.done, datetime.now())}"
-        return f"next: {plan.names[0]}{more}{done} "
+        room = self.size.width - len(before_training(look.run)) - 2
+        return f"{text}{done if len(text + done) <= room else ''} "
 
     # Keys
 
@@ -201,8 +207,9 @@ class LiveScreen(RunKeys[Watched]):
 
     async def _watch(self, step: int) -> None:
         """Go on among the runs that have not ended, or the latest where all have."""
+        runs: list[Run] = []
         try:
-            runs = await self.cifar.answer_of(self.cifar.runs.all, [])
+            runs = await self.cifar.answer_of(self.cifar.runs.all, runs)
         except UserError as error:
             self.cifar.complain(error)
             return
