@@ -222,7 +222,7 @@ def worker(
 @examples(
     "train --batch-norm --augment --lr 0.05",
     "train --model resnet --lr 0.1 --schedule milestones --epochs 200",
-    "train --grid lr=0.1,0.01 --grid seed=0,1,2 --devices all",
+    "train --grid lr=0.1,0.01 --grid seed=0,1,2 --dry-run",
     "train --spec my.toml --seed 3 --detach",
 )
 def train(
@@ -240,6 +240,9 @@ def train(
             help="Several values for one setting, like lr=0.1,0.01; may be repeated.",
         ),
     ] = (),
+    dry_run: Annotated[
+        bool, Parameter(negative=(), help="Only say what would be trained, and about how long.")
+    ] = False,
     app: Annotated[bool, Parameter(negative=(), help="Watch it in the app.")] = False,
     detach: Annotated[
         bool, Parameter(negative=(), help="Train in the background and return at once.")
@@ -256,6 +259,9 @@ def train(
     flags = dataclasses.asdict(settings)
     given |= {name: value for name, value in flags.items() if value is not None}
     specs = headless.plan(given, grid)
+    if dry_run:
+        new_run.print_plan(specs, runs, on.wish(), json)
+        return 0
     if app:
         _open(runs, specs[0].data, specs, on.wish())
         return 0

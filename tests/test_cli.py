@@ -185,6 +185,28 @@ def test_a_grid_ends_with_a_table_of_its_runs(cifar: Command, tiny_course: Path)
     assert "best first" not in one.stdout
 
 
+def test_a_dry_run_says_what_would_be_trained_and_makes_nothing(
+    cifar: Command, tiny_course: Path, tmp_path: Path
+) -> None:
+    flags = ("train", "--data", tiny_course, "--epochs", "2", "--grid", "lr=0.1,0.01", "--dry-run")
+    done = cifar(*flags)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[:2] == ["2 runs on cpu, one at a time", "model   simplenn epochs 2"]
+    assert said[2].startswith("images  Using the course's data in")
+    assert said[3].startswith("time    not known")
+    assert "simplenn lr 0.1 " in done.stdout
+    assert not (tmp_path / "saved_model").exists()
+    cifar("train", "--data", tiny_course, "--epochs", "4")
+    found = json.loads(cifar(*flags, "--json").stdout)
+    (known,) = json.loads(cifar("runs", "list", "--json").stdout)
+    assert [run["spec"]["lr"] for run in found["runs"]] == [0.1, 0.01]
+    assert found["seconds"] == pytest.approx(known["seconds"])
+    assert found["images"]["source"] == "course"
+    refused = cifar("train", "--data", tiny_course, "--device", "cuda:63", "--dry-run")
+    assert refused.returncode == 2
+
+
 def test_all_that_trains_is_watched_to_its_end(cifar: Command, tiny_course: Path) -> None:
     flags = ("--data", tiny_course, "--epochs", "60", "--grid", "lr=0.1,0.01", "--json")
     ids = json.loads(cifar("train", *flags, "--detach").stdout)["runs"]

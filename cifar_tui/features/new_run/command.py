@@ -1,4 +1,4 @@
-"""TODO"""
+"""The commands `summary` and `data`, and what `train --dry-run` says."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,15 @@ from cifar_tui.console.flags import (
 )
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
-from cifar_tui.console.table import Table
-from cifar_tui.spec.checks import make_spec
-from cifar_tui.spec.naming import model_name
+from cifar_tui.console.table import Column, Table, cut_middle
+from cifar_tui.data.find import find, lasting
+from cifar_tui.queue.choices import Wish, make_backend
+from cifar_tui.queue.queue import seconds_left
+from cifar_tui.runs.listing import Runs
+from cifar_tui.spec.checks import changed, make_spec
+from cifar_tui.spec.naming import brief, model_name, title
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.text import clock, runs_text
 
 if TYPE_CHECKING:
     from cifar_tui.models.layer_table import Answer, ModelSummary
@@ -54,6 +59,67 @@ def print_data(described: Mapping[str, Any]) -> None:
     for key in ("mean", "std"):
         put(f"{key:4}  " + "  ".join(f"{v:.4f}" for v in described[key]))
     put(f"fingerprint  {described['fingerprint']}")
+
+
+def print_plan(specs: Sequence[RunSpec], runs: Path, wish: Wish, json: bool) -> None:
+    """Say what would be trained, where, on which images and about how long; make nothing.
+
+    Raises UserError for what would fail at once.
+    """
+    backend, notes = make_backend(runs, wish)
+    for spec in specs:
+        backend.check(spec)
+    at_a_time = min(backend.slots, len(specs))
+    backend.close()
+    images, where = find(specs[0].data), _where(specs[0], wish)
+    known = [r for r in Runs(runs).all() if r.spec and r.spec.data == lasting(specs[0].data)]
+    times = [seconds_left(spec, 0, known) for spec in specs]
+    total = sum(t for t in times if t is not None) / at_a_time if None not in times else None
+    if json:
+        each = [
+            {"name": title(spec), "spec": spec.model_dump(mode="json"), "seconds": seconds}
+            for spec, seconds in zip(specs, times, strict=True)
+        ]
+        told = {"runs": each, "count": len(specs), "at_a_time": at_a_time, "seconds": total}
+        found = {"source": images.source, "path": str(images.path or ""), "note": images.note}
+        printing.print_json(told | {"backend": wish.name, "device": where, "images": found})
+        return
+    table = Table(Column("run", cut=cut_middle), "epochs", "time", right=("epochs", "time"))
+    for spec, seconds in zip(specs, times, strict=True):
+        table.add(title(spec), str(spec.epochs), clock(seconds))
+    how = "" if len(specs) == 1 else f", {at_a_time if at_a_time > 1 else 'one'} at a time"
+    time = "not known: no run like these was trained here" if total is None else clock(total)
+    put(
+        f"{runs_text(len(specs))} on {where}{how}",
+        f"model   {_shared(specs)}",
+        f"images  {images.note}",
+        f"time    {'' if total is None else 'about '}{time}",
+        *notes,
+        "",
+        table,
+        "",
+        "Nothing was trained; without --dry-run it is.",
+    )
+
+
+def _shared(specs: Sequence[RunSpec]) -> str:
+    """The model and what all runs have that differs from the defaults."""
+    alike = {
+        name: value
+        for name, value in changed(specs[0]).items()
+        if all(getattr(spec, name) == value for spec in specs)
+    }
+    models = dict.fromkeys(model_name(spec.model_dump()) for spec in specs)
+    return f"{', '.join(models)} {brief(alike)}".strip()
+
+
+def _where(spec: RunSpec, wish: Wish) -> str:
+    """The device of a run that trains in this program, or what it would be handed to."""
+    if wish.name == "thread":
+        from cifar_tui.training.device import choose_device
+
+        return str(choose_device(spec))
+    return wish.devices or wish.name
 
 
 @examples(
@@ -91,7 +157,6 @@ def summary(
 def data_show(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show splits, class counts, channel statistics and fingerprint of the images."""
     from cifar_tui.data.dataset import describe
-    from cifar_tui.data.find import find
     from cifar_tui.data.loading import open_dataset
 
     note = find(data).note
