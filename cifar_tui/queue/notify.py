@@ -24,6 +24,7 @@ webhook's URL is a secret, which a command line would show to everybody on the m
 COMMAND_SECONDS, WEBHOOK_SECONDS = 60.0, 15.0
 """How long one may take that is told something."""
 WRONG = ("failed", "diverged", "crashed")
+"""How runs end that nobody wanted to end."""
 IN_ORDER = ("finished", *WRONG, "stopped")
 
 

@@ -47,9 +47,9 @@ def test_values_of_settings_are_typed(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_sections_stand_in_a_sensible_order(capsys: pytest.CaptureFixture[str]) -> None:
     titles = [line for line in help_of("train", capsys).splitlines() if line[:1].isalpha()]
-    assert titles[-6:] == [
-        *("Optimiser", "Schedule", "Record"),
-        *("Where it trains", "With every command", "Examples"),
+    assert titles[-7:] == [
+        *("Optimiser", "Schedule", "Record", "Where it trains"),
+        *("Who is told when runs end", "With every command", "Examples"),
     ]
     assert titles.index("Options") < titles.index("Data")
     last = help_of("runs list", capsys).partition("With every command")[2]

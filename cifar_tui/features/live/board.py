@@ -1,11 +1,13 @@
 """All runs in training side by side, a panel each."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from textual.app import ComposeResult
 from textual.containers import Grid, Vertical
 from textual.widgets import Static
 
+from cifar_tui.features.live.beside import Plan, time_of_day
 from cifar_tui.features.live.core import panel_words
 from cifar_tui.runs.listing import Look
 from cifar_tui.text import at_epoch, plain, runs_text
@@ -47,7 +49,7 @@ class Board(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self._looks: Sequence[Look] = ()
-        self._queued = 0
+        self._plan = Plan()
         self._place = 0
         """Which run has the cursor."""
 
@@ -60,10 +62,10 @@ class Board(Vertical):
         """The run under the cursor."""
         return self._looks[self._place] if self._looks else None
 
-    def show(self, looks: Sequence[Look], queued: int) -> None:
-        """Show these runs, behind which some are queued."""
+    def show(self, looks: Sequence[Look], plan: Plan) -> None:
+        """Show these runs, and what is queued behind them."""
         before = self.chosen
-        self._looks, self._queued = looks, queued
+        self._looks, self._plan = looks, plan
         ids = [look.run.id for look in looks]
         if before is not None and before.run.id in ids:
             self._place = ids.index(before.run.id)
@@ -79,7 +81,9 @@ class Board(Vertical):
         waiting = sum(look.run.status == "queued" for look in self._looks)
         parts = [f"{runs_text(many - waiting)} in training"]
         parts += [f"{waiting} waiting for a device"] if waiting else []
-        parts += [f"{self._queued} queued"] if self._queued else []
+        queued, done = len(self._plan.names), self._plan.done
+        parts += [f"{queued} queued"] if queued else []
+        parts += [f"all done about {time_of_day(done, datetime.now())}"] if done else []
         hidden = many - self._columns() * self._rows()
         parts += [f"{hidden} more than fit here"] if hidden > 0 else []
         return ", ".join(parts)

@@ -60,6 +60,7 @@ class RunKeys(WatchingScreen[Seen], Generic[Seen]):
         """Have the key line name those that do something, where the run's state has changed."""
         run, worker = self.shown.run if self.shown else None, self.cifar.worker
         state: tuple[object, ...] = (worker.held, bool(worker.queued), self.cifar.watched)
+        state += (self.offers("watch_next"), self.offers("open"))
         if run is not None:
             state += (run.id, run.status, run.left_behind, run.summary.best is None)
         if state != self._offered:

@@ -17,6 +17,7 @@ from cifar_tui.features.live.beside import (
     time_of_day,
 )
 from cifar_tui.features.live.core import apart, before_training, headline, progress_line, told_of
+from cifar_tui.queue.notify import WRONG
 from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.listing import Look
 from cifar_tui.tui.plot import Curve, Curves
@@ -73,6 +74,7 @@ class RunView(Vertical):
             self._show_beside(look, around, *beside.content_size)
         self._put("run", headline(look.run, width))
         self._put("progress", progress_line(look, width))
+        self.query_one("#progress").set_class(look.run.status in WRONG, "error")
         news = f" {news}\n" if news else ""
         tall = self.screen.size.height >= TALL
         settings = tall and not beside.display

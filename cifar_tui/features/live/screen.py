@@ -157,7 +157,7 @@ class LiveScreen(RunKeys[Watched]):
         view, board = self.query_one(RunView), self.query_one(Board)
         board.display, view.display = self._several, not self._several
         if self._several:
-            board.show(seen.looks, len(seen.around.plan.names))
+            board.show(seen.looks, seen.around.plan)
         elif seen.look is None:
             self._show_nothing(view)
         else:
@@ -194,8 +194,15 @@ class LiveScreen(RunKeys[Watched]):
             case "follow":
                 return self.cifar.watched is not None
             case "watch_before" | "watch_next":
-                return bool(self._seen.looks)
+                return self._has_others
         return super().offers(action)
+
+    @property
+    def _has_others(self) -> bool:
+        """Whether there is another run than the one that is shown to look at."""
+        now = self.cifar.activity.now
+        near = now.ids or {run.id for run in now.known[-NEAR:]}
+        return bool(near - {look.run.id for look in self._seen.looks[:1]})
 
     async def action_watch_before(self) -> None:
         """Look at the run before this one."""

@@ -43,7 +43,7 @@ async def test_each_run_in_training_has_a_panel_and_enter_opens_one(
         await pilot.press("f3")
         await wait_for(pilot, lambda: "run-2" in screen_text(app))
         text = screen_text(app)
-        assert "3 runs in training" in text
+        assert "3 runs in training, all done about " in text
         assert "over" not in text
         assert "best 0.6500 @ 3" in text
         assert "cuda:1 4/10  18.2k img/s 0:00:42 left" in text
