@@ -233,6 +233,7 @@ WRONG = {
     "value out of range": (["train", "--lr", "0"], "lr must be a number above 0"),
     "not a number": (["train", "--epochs", "many"], "epochs must be a whole number"),
     "missing value": (["train", "--lr"], "--lr"),
+    "a flag that is gone": (["train", "--together"], "--devices cuda:0,cuda:1 or --devices cpu:2"),
     "unknown command": (["launch"], "launch"),
     "unknown subcommand": (["runs", "shwo", "x"], "shwo"),
     "unknown run": (["runs", "show", "x"], "There are no runs in saved_model"),

@@ -10,9 +10,7 @@ from benchmarks.gpu.kernels import seen
 from benchmarks.gpu.pieces import BATCH, SIX, Setup, apart, drive
 from benchmarks.gpu.results import Results, listed, short
 from cifar_tui.data.dataset import Dataset
-from cifar_tui.runs.events import EpochDone
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.training.batched import Member, train_together
 from cifar_tui.training.batches import PlainBatches, TrainBatches
 from cifar_tui.training.graphed import WARM_UP, Batch, GraphedStep, make_step, preserved
 from cifar_tui.training.step import Step, evaluate
@@ -22,7 +20,7 @@ COMPILED = (("resnet20", "bf16"), ("resnet20", "tf32"), ("simplenn", "fp32"))
 
 
 def six(found: Results, at: Setup) -> None:
-    """Six learning rates on one GPU: one batched model, a graph each, and one graph for all."""
+    """Six learning rates on one GPU: one after another, a graph each, and one graph for all."""
     data = at.dataset()
     for model, precision in at.pick(WAYS, WAYS[:1]):
         base = at.spec(model, precision=precision, epochs=2)
@@ -37,8 +35,6 @@ def six(found: Results, at: Setup) -> None:
             began = time.perf_counter()
             drive(step, plain, batches, specs[0], 1, first=2)
             seconds["one"] = time.perf_counter() - began
-        with found.trying(f"six as one model {model} {precision}"):
-            seconds["as one model"] = _as_one_model(specs, data, at)
         if not at.smoke:
             with found.trying(f"six graphs {model} {precision}"):
                 seconds["a graph each"], first = _graph_each(specs, batches, at)
@@ -51,12 +47,6 @@ def six(found: Results, at: Setup) -> None:
         one = seconds.get("one", float("nan"))
         text = listed({name: f"{s:.3f} s ({s / one:.2f}x)" for name, s in seconds.items()})
         found.line(f"six {model} {precision}, an epoch: {text}")
-
-
-def _as_one_model(specs: list[RunSpec], data: Dataset, at: Setup) -> float:
-    members = [Member(spec, lambda *_: None) for spec in specs]
-    events = train_together(members, data, at.device, lambda *_: 0.0)
-    return [e.train_seconds or 0.0 for _, e in events if isinstance(e, EpochDone)][-1]
 
 
 def _graph_each(specs: list[RunSpec], batches: TrainBatches, at: Setup) -> tuple[float, Step]:
@@ -183,7 +173,7 @@ def designs(found: Results, at: Setup) -> None:
 def _steps_a_graph(spec: RunSpec, data: Dataset, at: Setup, many: int) -> float:
     """Seconds of one step where a graph holds several, each of which looks up its own batch."""
     batches = TrainBatches(data.train, spec, at.device)
-    windows, labels = batches.shuffled(spec, 1)
+    windows, labels = batches.shuffled(1)
     span = torch.arange(BATCH, device=at.device)
     step = at.plain_step(spec, batches)
     counter = torch.zeros((), dtype=torch.int64, device=at.device)

@@ -16,8 +16,7 @@ from benchmarks.gpu.pieces import MIXED, Setup, apart, drive
 from benchmarks.gpu.results import Results
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.queue.machine import snapshot
-from cifar_tui.runs.events import EpochDone, Remark, RunEvent
-from cifar_tui.training.batched import Member, train_together
+from cifar_tui.runs.events import EpochDone, RunEvent
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.device import check_run, set_precision
@@ -58,11 +57,6 @@ def agree(found: Results, at: Setup) -> None:
     for model in at.pick(["simplenn-bn", "resnet20"], ["simplenn-bn"]):
         with found.trying(f"resume {model}"):
             _resume(found, at, data, model)
-    for model, precision in at.pick(
-        [("simplenn-bn", "fp32"), ("resnet20", "bf16")], [("simplenn-bn", "fp32")]
-    ):
-        with found.trying(f"together {model} {precision}"):
-            _together(found, at, data, model, precision)
     if at.smoke:
         return
     with found.trying("a capture beside NVML"):
@@ -171,22 +165,6 @@ def _resume(found: Results, at: Setup, data: Dataset, model: str) -> None:
     momentum = [s["momentum_buffer"] for s in content["optimiser"]["state"].values()]
     where = {str(tensor.device) for tensor in [*content["state_dict"].values(), *momentum]}
     found.check(where == {"cpu"}, f"its checkpoint's tensors are on {', '.join(sorted(where))}")
-
-
-def _together(found: Results, at: Setup, data: Dataset, model: str, precision: str) -> None:
-    specs = [at.spec(model, lr=lr, epochs=3, precision=precision) for lr in (0.02, 0.01)]
-    kept = _Kept()
-    members = [Member(specs[0], kept), Member(specs[1], _ignore)]
-    events = list(train_together(members, data, at.device, _quiet))
-    remarks = {event.text for _, event in events if isinstance(event, Remark)}
-    both = _of(event for number, event in events if number == 0)
-    alone = _losses(specs[0], data, at.device)
-    rest = _losses(specs[0], data, at.device, _ignore, kept.read(2, at))
-    name = f"together, {model} {precision}, 3 epochs"
-    gap, resumed = _largest(both, alone), _largest(both[2:], rest)
-    found.line(f"{name}: apart from alone {gap:.2g} {' '.join(remarks)}")
-    near = 1e-3 if precision == "fp32" else 2e-2
-    found.check(resumed < near, f"{name}: the last one resumed alone is apart {resumed:.2g}")
 
 
 def _beside_nvml(found: Results, at: Setup, data: Dataset) -> None:

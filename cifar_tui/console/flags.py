@@ -103,10 +103,6 @@ class BackendFlags:
             completer=device_lists_here,
         ),
     ] = ""
-    together: Annotated[
-        bool,
-        Parameter(negative=(), help="Train runs that differ only in numbers as one batched model."),
-    ] = False
     option: Options = ()
     on_end: Annotated[
         str,
@@ -129,7 +125,7 @@ class BackendFlags:
     def wish(self) -> Wish:
         """The same as the core takes it; raises UserError for an option without a value."""
         options = parse_options(self.option)
-        return Wish(self.backend, self.devices, self.together, options, self.on_end, self.webhook)
+        return Wish(self.backend, self.devices, options, self.on_end, self.webhook)
 
 
 OnBackend = Annotated[BackendFlags, Parameter(name="*", group=BACKEND)]

@@ -25,7 +25,6 @@ class Wish:
 
     backend: str = ""
     devices: str = ""
-    together: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     on_end: str = ""
     """A command that is told when runs end."""
@@ -41,7 +40,6 @@ class Wish:
         """The same as flags of a command."""
         flags = ["--backend", self.backend] if self.backend else []
         flags += ["--devices", self.devices] if self.devices else []
-        flags += ["--together"] * self.together
         for name, value in self.options.items():
             flags += ["--option", f"{name}={value}"]
         return flags

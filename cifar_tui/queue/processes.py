@@ -41,8 +41,6 @@ def why_not(options: Mapping[str, str]) -> str:
 
 def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
     """A process per device; raises UserError for a device that is not here."""
-    if wish.together:
-        raise UserError("--together trains on one device; leave out --devices.")
     slots, notes = parse_slots(wish.devices or "all")
     return Pool(runs, slots), notes
 

@@ -205,15 +205,14 @@ class Backend(ABC):
         """Whether nothing can come into the queue any more by itself."""
         return not self._queue
 
-    def _done(self, *folders: RunFolder) -> None:
-        """These are no longer in training."""
+    def _done(self, folder: RunFolder) -> None:
+        """It is no longer in training."""
         with self._changed:
-            self._current = [folder for folder in self._current if folder not in folders]
+            self._current.remove(folder)
             is_last = not self._current and not self._queue
             self._changed.notify_all()
         if self.notifier is not None:
-            for folder in folders:
-                self.notifier.done(folder.id, is_last and folder is folders[-1])
+            self.notifier.done(folder.id, is_last)
 
 
 def start_threads(backend: Backend, threads: Sequence[threading.Thread]) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from cifar_tui.errors import UserError
 from cifar_tui.queue.queue import Backend, start_threads
 from cifar_tui.queue.turns import locks_folder
-from cifar_tui.runs.folder import RunFolder
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.process import prepare_process
 
@@ -25,7 +24,7 @@ def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
     """One thread, on the device that each run's spec names."""
     if wish.devices:
         raise UserError("--devices needs --backend processes; a run alone takes --device.")
-    return ThreadQueue(together=wish.together), []
+    return ThreadQueue(), []
 
 
 class ThreadQueue(Backend):
@@ -34,10 +33,8 @@ class ThreadQueue(Backend):
     The thread is no daemon: the process lives until `close`, or until `finish` and an empty queue.
     """
 
-    def __init__(self, *, together: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._together = together
-        """Whether queued runs that differ only in numbers are trained as one batched model."""
         self._thread = threading.Thread(target=self._work, name="training")
 
     def start(self) -> None:
@@ -67,17 +64,12 @@ class ThreadQueue(Backend):
 
     def _work(self) -> None:
         from cifar_tui.queue.train_run import perform
-        from cifar_tui.queue.train_together import perform_together
         from cifar_tui.training.faults import DeviceLost, Unwritable, storage_reason
 
         self.ready.set()
-        while first := self._next():
-            folders = [first, *self._companions(first)]
+        while folder := self._next():
             try:
-                if len(folders) > 1:
-                    perform_together(folders, lambda: self._closing, self._say)
-                else:
-                    perform(first, lambda: self._closing, self._say)
+                perform(folder, lambda: self._closing, self._say)
             except DeviceLost as error:
                 self._say(str(error))
                 self.hold()
@@ -85,15 +77,4 @@ class ThreadQueue(Backend):
                 self._say(str(error))
             except OSError as error:
                 self._say(storage_reason(error))
-            self._done(*folders)
-
-    def _companions(self, first: RunFolder) -> list[RunFolder]:
-        """The runs right behind it that can be trained with it, now in training."""
-        from cifar_tui.queue.train_together import shares_with
-
-        found: list[RunFolder] = []
-        with self._changed:
-            while self._together and self._queue and shares_with(first, self._queue[0]):
-                found.append(self._queue.pop(0))
-            self._current += found
-        return found
+            self._done(folder)

@@ -21,8 +21,6 @@ class Setting:
     info: FieldInfo
     group: str
     role: Role
-    together: bool
-    """Whether runs that are trained as one batched model may differ in it."""
     sets_pace: bool
     """Whether it decides how long an epoch takes."""
     unit: str

@@ -20,7 +20,6 @@ def _setting(
     help: str,
     *,
     role: Role = "result",
-    together: bool = False,
     sets_pace: bool = False,
     unit: str = "",
     when: Mapping[str, tuple[Any, ...]] | None = None,
@@ -29,13 +28,11 @@ def _setting(
 ) -> Any:
     """Declare one setting; `when` names the settings and values under which it has an effect.
 
-    Runs that differ in what is `together` can be trained as one batched model; what `sets_pace`
-    decides how long an epoch takes.
+    What `sets_pace` decides how long an epoch takes.
     """
     extra: dict[str, Any] = {
         "group": group,
         "role": role,
-        "together": together or role in ("label", "repeat"),
         "sets_pace": sets_pace,
         "unit": unit,
         "when": dict(when or {}),
@@ -190,24 +187,17 @@ class RunSpec(BaseModel):
         "Training",
         "Early stop",
         "End after this many epochs without a better val_acc; 0 never does",
-        together=True,
         unit="epochs",
         ge=0,
         le=100_000,
     )
 
-    lr: float = _setting(
-        0.01, "Optimiser", "lr", "Learning rate of SGD", gt=0, le=100, together=True
-    )
-    momentum: float = _setting(
-        0.9, "Optimiser", "Momentum", "Momentum of SGD", ge=0, lt=1, together=True
-    )
+    lr: float = _setting(0.01, "Optimiser", "lr", "Learning rate of SGD", gt=0, le=100)
+    momentum: float = _setting(0.9, "Optimiser", "Momentum", "Momentum of SGD", ge=0, lt=1)
     nesterov: bool = _setting(
         False, "Optimiser", "Nesterov", "Nesterov's momentum; needs momentum above 0"
     )
-    l2: float = _setting(
-        1e-4, "Optimiser", "L2", "Weight decay on all parameters", ge=0, le=10, together=True
-    )
+    l2: float = _setting(1e-4, "Optimiser", "L2", "Weight decay on all parameters", ge=0, le=10)
     l1: float = _setting(
         0.0,
         "Optimiser",
@@ -215,7 +205,6 @@ class RunSpec(BaseModel):
         "Weight of the sum of absolute parameters in the loss",
         ge=0,
         le=10,
-        together=True,
     )
 
     schedule: Literal["none", "step", "milestones", "cosine"] = _setting(
@@ -223,14 +212,12 @@ class RunSpec(BaseModel):
         "Schedule",
         "Schedule",
         "How lr falls: every n epochs, at given epochs, or along a half cosine to 0",
-        together=True,
     )
     decay_every: int = _setting(
         10,
         "Schedule",
         "Decay every",
         "Epochs between two decays",
-        together=True,
         unit="epochs",
         when={"schedule": ("step",)},
         ge=1,
@@ -241,7 +228,6 @@ class RunSpec(BaseModel):
         "Schedule",
         "Milestones",
         "Epochs after which lr decays",
-        together=True,
         unit="epochs",
         when={"schedule": ("milestones",)},
         expected="whole numbers from 1 upwards in rising order, like 90,140",
@@ -251,7 +237,6 @@ class RunSpec(BaseModel):
         "Schedule",
         "Decay factor",
         "What lr is multiplied by at each decay",
-        together=True,
         when={"schedule": ("step", "milestones")},
         gt=0,
         le=1,
@@ -261,7 +246,6 @@ class RunSpec(BaseModel):
         "Schedule",
         "Warm-up",
         "First epochs over which lr rises linearly",
-        together=True,
         unit="epochs",
         ge=0,
         le=1_000,

@@ -69,13 +69,13 @@ class TrainBatches:
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (windows int64 (B,), labels int64 (B,)), each image once; `cut` makes images."""
-        windows, labels = self.shuffled(self._spec, epoch)
+        windows, labels = self.shuffled(epoch)
         size = self._spec.batch_size
         yield from zip(windows.split(size), labels.split(size), strict=True)
 
-    def shuffled(self, spec: RunSpec, epoch: int) -> tuple[Tensor, Tensor]:
-        """All windows and labels of an epoch as the spec's seed draws them, int64 (N,) each."""
-        draws = draw_epoch(len(self), spec, epoch)
+    def shuffled(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """All windows and labels of an epoch in the order drawn for it, int64 (N,) each."""
+        draws = draw_epoch(len(self), self._spec, epoch)
         windows = self._windows.starts(draws).to(self._device)
         return windows, self._labels[draws.order.to(self._device)]
 

@@ -24,7 +24,7 @@ def make_step(step: AnyStep, batches: Iterable[Batch]) -> tuple[AnyStep, str]:
     """
     if step.means.loss.device.type != "cuda":
         return step, ""
-    one_of_each = {labels.shape[-1]: (windows, labels) for windows, labels in batches}
+    one_of_each = {len(labels): (windows, labels) for windows, labels in batches}
     return checked(step, GraphedStep, list(one_of_each.values()))
 
 
@@ -63,9 +63,9 @@ def difference(step: AnyStep, fast: AnyStep, samples: Sequence[Batch]) -> str:
         before = [tensor.detach().clone() for tensor in step.tensors()]
         found = _outcome(step, fast, batch)
         if _equal(found, before):
-            return f"a batch of {batch[1].shape[-1]} changes nothing"
+            return f"a batch of {len(batch[1])} changes nothing"
         if not _equal(found, wanted):
-            return f"a batch of {batch[1].shape[-1]} gives other numbers"
+            return f"a batch of {len(batch[1])} gives other numbers"
     return ""
 
 
@@ -109,11 +109,11 @@ class GraphedStep:
         step.model.train()
         with preserved(step):
             for windows, labels in samples:
-                self._graphs[labels.shape[-1]] = self._record(windows.clone(), labels.clone())
+                self._graphs[len(labels)] = self._record(windows.clone(), labels.clone())
 
     def __call__(self, windows: Tensor, labels: Tensor) -> None:
         """As the plain step; a batch size without a graph takes the plain step itself."""
-        found = self._graphs.get(labels.shape[-1])
+        found = self._graphs.get(len(labels))
         if found is None:
             self._step(windows, labels)
             return

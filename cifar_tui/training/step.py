@@ -12,15 +12,12 @@ from cifar_tui.training.device import forward
 
 
 class Means:
-    """Sample-weighted mean loss and accuracy, kept on the device and read once.
+    """Sample-weighted mean loss and accuracy, kept on the device and read once."""
 
-    With `shape` (R,), those of R runs at once.
-    """
-
-    def __init__(self, device: torch.device, shape: tuple[int, ...] = ()) -> None:
+    def __init__(self, device: torch.device) -> None:
         exact = torch.float32 if device.type == "mps" else torch.float64
-        self.loss = torch.zeros(shape, dtype=exact, device=device)
-        self.correct = torch.zeros(shape, dtype=torch.int64, device=device)
+        self.loss = torch.zeros((), dtype=exact, device=device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=device)
 
     def clear(self) -> None:
         """Begin anew."""
@@ -29,17 +26,12 @@ class Means:
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count one batch by its mean loss, its logits (B,10) and its labels (B,)."""
-        self.loss += loss.detach() * labels.shape[-1]
-        self.correct += (logits.detach().argmax(-1) == labels).sum(-1)
+        self.loss += loss.detach() * len(labels)
+        self.correct += (logits.detach().argmax(1) == labels).sum()
 
     def read(self, images: int) -> tuple[float, float]:
         """(mean loss, accuracy as a fraction) over the images counted; waits for the device."""
         return float(self.loss) / images, int(self.correct) / images
-
-    def read_each(self, images: int) -> list[tuple[float, float]]:
-        """The same for each of several runs."""
-        losses, hits = self.loss.tolist(), self.correct.tolist()
-        return [(loss / images, hit / images) for loss, hit in zip(losses, hits, strict=True)]
 
 
 class Cut(Protocol):
@@ -50,7 +42,7 @@ class Cut(Protocol):
 
 
 class AnyStep(Protocol):
-    """One step on one batch for one run, or for several at once: what every fast path takes."""
+    """One step on one batch, however it is computed."""
 
     model: nn.Module
     means: Means

@@ -143,7 +143,7 @@ def run_epoch(
     began = time.perf_counter()
     for windows, labels in batches:
         step(windows, labels)
-        given += labels.shape[-1]
+        given += len(labels)
         held += tick("train", epoch, backlog.add(given), images, backlog.settle)
     while backlog:
         held += tick("train", epoch, backlog.wait(), images, backlog.settle)

@@ -49,7 +49,6 @@ from cifar_tui.runs.listing import Run, read_run  # noqa: E402
 from cifar_tui.spec.checks import changed, make_spec  # noqa: E402
 from cifar_tui.spec.grid import make_grid  # noqa: E402
 from cifar_tui.spec.settings import RunSpec  # noqa: E402
-from cifar_tui.training.batched import can_share  # noqa: E402
 from tests.apps import MakeApp, SaveRun  # noqa: E402
 
 
@@ -125,8 +124,3 @@ def test_the_labs(save_run: SaveRun) -> None:
     answer = Book(kept, ImageSet("course")).answer(lab, scale)
     assert [run.id for run in answer.rows[0].results] == [kept[0].id], "the other is no such run"
     assert "blur 0.5" in markdown([answer], {lab.name: [Path("a.png")]})
-
-
-def test_training_as_one_model() -> None:
-    assert can_share(make_spec({"turns": 1}), make_spec({"turns": 2}))
-    assert not can_share(make_spec({"blur": 1}), make_spec({"blur": 2}))

@@ -32,8 +32,8 @@ def make(runs: Path, data: Path, epochs: int, **settings: object) -> RunFolder:
     return RunFolder.create(runs, RunSpec(data=str(data), epochs=epochs, **settings))
 
 
-def start(*folders: RunFolder, together: bool = False) -> ThreadQueue:
-    worker = ThreadQueue(together=together)
+def start(*folders: RunFolder) -> ThreadQueue:
+    worker = ThreadQueue()
     for folder in folders:
         worker.add(folder)
     worker.finish()
@@ -94,18 +94,6 @@ def test_runs_that_are_renamed_and_brought_back_lose_nothing(
     worker.join()
     assert [read_run(folder.path).status for folder in folders] == ["finished", "finished"]
     assert [epoch.epoch for epoch in read_epochs(folders[0].path)] == list(range(1, 31))
-
-
-def test_of_runs_trained_together_the_one_whose_folder_is_removed_leaves(
-    tmp_path: Path, tiny_course: Path, impatient: None
-) -> None:
-    folders = [make(tmp_path, tiny_course, 12, seed=seed) for seed in range(3)]
-    worker = start(*folders, together=True)
-    until(lambda: epochs_done(folders[1]))
-    remove(folders[1].path)
-    worker.join()
-    assert [read_run(folders[n].path).status for n in (0, 2)] == ["finished", "finished"]
-    assert not folders[1].path.exists()
 
 
 def test_a_run_that_cannot_be_written_for_long_gives_its_device_to_others(

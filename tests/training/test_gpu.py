@@ -1,7 +1,6 @@
 """What only a GPU can show: its graphs, precisions, checkpoints and captures that fail."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.runs.events import EpochDone, Remark
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.training.batched import Member, Stack, train_together
 from cifar_tui.training.batches import PlainBatches, TrainBatches, epoch_seed
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import set_precision
@@ -81,26 +79,6 @@ def test_a_graphed_step_gives_the_plain_steps_numbers_bit_by_bit(
     assert same(other.tensors(), plain.tensors())
 
 
-def test_a_graphed_stack_gives_the_plain_stacks_numbers_bit_by_bit(dataset: Dataset) -> None:
-    specs = [RunSpec(batch_norm=True, lr=lr, batch_size=44) for lr in (0.02, 0.01)]
-    set_precision(specs[0], GPU)
-    batches = TrainBatches(dataset.train, specs[0], GPU)
-
-    def stack() -> Stack:
-        return Stack([seeded_model(spec).to(GPU) for spec in specs], specs, batches)
-
-    def draws() -> Iterator[tuple[Tensor, Tensor]]:
-        for windows, labels in batches.epoch(1):
-            yield windows.expand(2, -1).contiguous(), labels.expand(2, -1).contiguous()
-
-    plain, other = stack(), stack()
-    graphed, remark = make_step(other, draws())
-    assert (type(graphed), remark) == (GraphedStep, "")
-    for step in (plain, graphed):
-        run_epoch(step, draws(), len(batches), 1, lambda *_: 0.0)
-    assert same(other.tensors(), plain.tensors())
-
-
 def losses(events: Any) -> list[tuple[float, float]]:
     return [(e.train_loss, e.val_loss) for e in events if isinstance(e, EpochDone)]
 
@@ -128,17 +106,6 @@ def test_a_checkpoint_loads_without_a_word_of_the_gpu(dataset: Dataset) -> None:
     momentum = [state["momentum_buffer"] for state in content["optimiser"]["state"].values()]
     tensors = [*content["state_dict"].values(), *momentum]
     assert {tensor.device for tensor in tensors} == {CPU}
-
-
-def test_a_run_trained_together_resumes_alone(dataset: Dataset) -> None:
-    base = RunSpec(batch_norm=True, augment=True, batch_size=64, epochs=3)
-    specs = [base.model_copy(update={"lr": lr}) for lr in (0.02, 0.01)]
-    kept, quiet = Kept(), (lambda *_: 0.0)
-    members = [Member(specs[0], kept), Member(specs[1], lambda *_: None)]
-    both = list(train_together(members, dataset, GPU, quiet))
-    assert not [event for _, event in both if isinstance(event, Remark)]
-    rest = losses(train(specs[0], dataset, GPU, quiet, lambda *_: None, read(kept[2])))
-    assert rest[0] == pytest.approx(losses(e for n, e in both if n == 0)[2], abs=1e-3)
 
 
 def test_evaluation_agrees_with_the_cpu(dataset: Dataset) -> None:

@@ -184,7 +184,7 @@ LAYOUTS = {"channels last": torch.channels_last, "contiguous": torch.contiguous_
 @pytest.mark.parametrize("trained", LAYOUTS)
 @pytest.mark.parametrize("stored", LAYOUTS)
 def test_a_checkpoints_momentum_moves_the_weights_it_belongs_to(stored: str, trained: str) -> None:
-    """However either lies in memory: the runs of a batched model are stored unlike one alone."""
+    """However either lies in memory: a checkpoint may have been stored otherwise."""
     torch.manual_seed(0)
     model = nn.Conv2d(3, 8, 5, bias=False).to(memory_format=LAYOUTS[trained])
     optimiser = make_optimiser(model, RunSpec(lr=0.5, l2=0), CPU)

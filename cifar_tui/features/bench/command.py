@@ -32,7 +32,6 @@ BENCH_COLUMNS = (
     "b/a",
     "b/c",
     "s/epoch",
-    "six",
 )
 
 
@@ -115,15 +114,13 @@ def print_bench(result: "Result") -> None:
         rates = map(rate, (row.plain, row.engine, row.limit, row.floor))
         ratios = (f"{row.engine_over_plain:.2f}", f"{row.engine_over_limit:.3f}")
         seconds = f"{row.to_dict()['seconds_per_epoch']['engine']:.2f}"
-        six = "" if row.six_together is None else f"{row.six_together:.2f}"
-        table.add(row.model, row.precision, *rates, *ratios, seconds, six)
+        table.add(row.model, row.precision, *rates, *ratios, seconds)
     put(
         f"{result.device}, {result.threads} threads, {result.source} images, "
         f"median of {result.rounds} rounds; images/s in training",
         table,
         "a: the usual script (PIL, DataLoader, .item() each step; always fp32)  b: this engine",
         "c: the same steps on one resident batch  floor: operations or bytes over measured peaks",
-        "six: the time of six learning rates as one batched model (--together) over that of one",
         "The ratios are what counts: images/s belong to this machine at this hour.",
         *(f"{row.model} {row.precision}: {text}" for row in result.rows for text in row.remarks),
     )

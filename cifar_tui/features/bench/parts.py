@@ -16,12 +16,10 @@ from torch import Tensor
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.features.bench import plain
-from cifar_tui.features.bench.rounds import SIX
 from cifar_tui.models.layer_table import summarise_spec
 from cifar_tui.runs.events import EpochDone, Remark
 from cifar_tui.spec.checks import make_spec
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.training.batched import Member, train_together
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.device import choose_device, device_name, set_precision, synchronize
 from cifar_tui.training.graphed import make_step
@@ -99,15 +97,6 @@ def _repeat(work: Callable[[], None], times: int, device: torch.device) -> float
     return time.perf_counter() - began
 
 
-def measure_together(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict[str, Any]:
-    """Six learning rates as one batched model: images a second, all six together."""
-    specs = [spec.model_copy(update={"epochs": 2, "lr": spec.lr * 2**-i}) for i in range(SIX)]
-    members = [Member(spec, lambda *_: None) for spec in specs]
-    events = train_together(members, dataset, device, lambda *_: 0.0)
-    speeds = [event.images_per_second for _, event in events if isinstance(event, EpochDone)]
-    return {"images_per_second": SIX * (speeds[-1] or 0.0)}
-
-
 def measure_floor(spec: RunSpec, dataset: Dataset, device: torch.device) -> dict[str, Any]:
     """What arithmetic says no program can beat on this device."""
     return floor(spec, peaks(spec, device)) | {"device": device_name(device)}
@@ -117,7 +106,6 @@ PARTS = {
     "plain": measure_plain,
     "engine": measure_engine,
     "limit": measure_limit,
-    "together": measure_together,
     "floor": measure_floor,
 }
 

@@ -23,12 +23,8 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 TIMEOUT = 1800
 
-PARTS = {"simplenn": ("engine", "limit", "together"), "resnet": ("engine", "limit")}
+PARTS = ("engine", "limit")
 """What is measured of each model in each precision, besides the usual script and the floor."""
-FEWER = {"together": 5_120}
-"""Parts that take fewer images in a turn, as they are slow where they do not win."""
-SIX = 6
-"""Runs in the batched model: as many as the assignment's learning rates."""
 
 Tell = Callable[[str], None]
 Figures = dict[str, Any]
@@ -41,8 +37,7 @@ class BenchRow:
 
     (a) `plain` is the usual script, always in fp32; (b) `engine` is ours; (c) `limit` is the same
     model's steps on one resident batch; `floor` is arithmetic. The ratios are medians of each
-    round's own ratio. `six_together` is the time of six learning rates trained as one batched model
-    over the time of one run: 6 is where that wins nothing (SimpleNN only).
+    round's own ratio.
     """
 
     model: str
@@ -53,7 +48,6 @@ class BenchRow:
     floor: float
     engine_over_plain: float
     engine_over_limit: float
-    six_together: float | None
     plain_val_seconds: float
     engine_val_seconds: float
     arithmetic: dict[str, Any]
@@ -104,7 +98,7 @@ def bench(
             tell(f"{model}: round {number} of {rounds}")
             plain = _part("plain", RunSpec.model_validate(base), count)
             for spec in specs:
-                found = {part: _part(part, spec, FEWER.get(part, count)) for part in PARTS[model]}
+                found = {part: _part(part, spec, count) for part in PARTS}
                 turns[spec.precision].append({"plain": plain, **found})
         for spec in specs:
             floor = _part("floor", spec, count)
@@ -128,7 +122,6 @@ def _row(model: str, precision: str, turns: list[Turn], floor: Figures) -> Bench
         floor=floor["images_per_second"],
         engine_over_plain=middle("engine", "plain"),
         engine_over_limit=middle("engine", "limit"),
-        six_together=SIX * middle("engine", "together") if "together" in turns[0] else None,
         plain_val_seconds=middle("plain", figure="val_seconds"),
         engine_val_seconds=middle("engine", figure="val_seconds"),
         arithmetic={k: v for k, v in floor.items() if "per" in k and k != "images_per_second"},

@@ -79,8 +79,6 @@ def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
     """Runs on a Ray cluster; raises UserError for what Ray decides itself."""
     if wish.devices:
         raise UserError("Ray chooses the devices; leave out --devices (see gpus_per_run).")
-    if wish.together:
-        raise UserError("--together trains in one process; leave it out with Ray.")
     return ClusterQueue(runs, Ray(runs, wish.options)), []
 
 

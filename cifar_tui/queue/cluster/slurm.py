@@ -105,9 +105,8 @@ def why_not(options: Mapping[str, str]) -> str:
 
 def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
     """Slurm's queue; raises UserError for options that sbatch could not take."""
-    if wish.devices or wish.together:
-        flag = "--devices" if wish.devices else "--together"
-        raise UserError(f"{flag} is not for Slurm, whose option gpus gives each run its device.")
+    if wish.devices:
+        raise UserError("--devices is not for Slurm, whose option gpus gives each run its device.")
     check_options(wish.options)
     return ClusterQueue(runs, Slurm(runs, wish.options)), []
 
