@@ -27,8 +27,8 @@ from typing import Any, NoReturn
 import torch
 
 import cifar_tui.__main__
+from cifar_tui.queue import heartbeat
 from cifar_tui.queue.turns import device_turn
-from cifar_tui.training import faults
 
 TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that a program may meet in its own way; held back until it is entered."""
@@ -258,7 +258,7 @@ def load_program() -> None:
             importlib.import_module(
                 ".".join(path.relative_to(package.parent).with_suffix("").parts)
             )
-    faults.GRACE = GRACE
+    heartbeat.GRACE = GRACE
     gc.collect()
     gc.freeze()  # else each fork would copy what it only counts
 

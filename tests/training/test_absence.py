@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cifar_tui.queue import train_run
+from cifar_tui.queue import heartbeat, train_run
 from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.training import faults
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -50,7 +49,7 @@ def remove(folder: Path) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder is given up after a moment, and a device given back at once."""
-    monkeypatch.setattr(faults, "GRACE", 0.5)
+    monkeypatch.setattr(heartbeat, "GRACE", 0.5)
     monkeypatch.setattr(train_run, "HOLD", 0.0)
 
 

@@ -11,7 +11,7 @@ import torch
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import IMAGES, open_dataset
 from cifar_tui.locks import Lock
-from cifar_tui.queue import train_run
+from cifar_tui.queue import heartbeat, train_run
 from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.folder import RunFolder
@@ -155,7 +155,7 @@ def test_a_folder_that_is_gone_ends_its_run_and_not_the_queue(
 def test_a_run_whose_images_take_long_to_be_read_is_not_silent(
     tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_run, "READING_BEAT", 0.01)
+    monkeypatch.setattr(heartbeat, "READING_BEAT", 0.01)
     where = str(tiny_course)
     folder = RunFolder.create(tmp_path, RunSpec(data=where, epochs=1))
     counters: set[int] = set()
@@ -175,9 +175,7 @@ def test_a_run_whose_images_take_long_to_be_read_is_not_silent(
 def test_a_pause_is_taken_once_the_device_has_done_what_it_was_given(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, RunSpec(data="demo"))
     summary = read_run(folder.path).summary
-    run = train_run.Performance(
-        folder, summary, Lock(folder.path / "lock"), lambda: "", lambda _: None
-    )
+    run = train_run.Session(folder, summary, Lock(folder.path / "lock"), lambda: "", lambda _: None)
     folder.write_order("pause")
     seen: list[str] = []
 
