@@ -27,8 +27,8 @@ from cifar_tui.runs.record import Point
 from cifar_tui.spec.checks import edited
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint, load
-from cifar_tui.training.optimiser import make_optimiser
 from cifar_tui.training.resume import resume_point
+from cifar_tui.training.step import make_optimiser
 from tests.hostile import ESCAPES, POINT, a_folder, few, points, refusal, rubbish, values
 
 SPEC = RunSpec(data="demo", epochs=3)

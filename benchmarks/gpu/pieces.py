@@ -16,9 +16,8 @@ from cifar_tui.data.loading import open_dataset
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import TrainBatches, epoch_seed
 from cifar_tui.training.device import set_precision, synchronize
-from cifar_tui.training.optimiser import make_optimiser, set_lr
 from cifar_tui.training.schedule import lr_at
-from cifar_tui.training.step import AnyStep, Cut, Step
+from cifar_tui.training.step import AnyStep, Cut, Step, make_optimiser, set_lr
 from cifar_tui.training.trainer import run_epoch, seeded_model
 
 T = TypeVar("T")

@@ -19,8 +19,7 @@ from cifar_tui.runs.control import BY_USER, end, lost, requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.training.process import as_started, prepare_process, program
-from cifar_tui.training.slot import Slot, settle, this_slot
+from cifar_tui.training.process import Slot, as_started, prepare_process, program, settle, this_slot
 
 if TYPE_CHECKING:
     from cifar_tui.queue.choices import Wish

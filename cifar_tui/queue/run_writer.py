@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from cifar_tui.data.dataset import Dataset
+from cifar_tui.files import write_atomic
 from cifar_tui.runs.events import Ended, EpochDone, Resumed, RunEvent, Started, point_at
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.record import Point, Summary
-from cifar_tui.training.checkpoint import Checkpoint, save
+from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import describe_environment
 from cifar_tui.training.faults import storage_reason
 
@@ -73,8 +74,8 @@ class RunWriter:
         known = replace(checkpoint, run=self._run, fingerprint=self._fingerprint)
         content = known.to_bytes()
         if is_best:
-            self.store(lambda: save(self._folder.best, content))
-        self.store(lambda: save(self._folder.last, content))
+            self.store(lambda: write_atomic(self._folder.best, content))
+        self.store(lambda: write_atomic(self._folder.last, content))
 
     def record(self, event: RunEvent) -> None:
         """Append the event first, then the summary: an ended run's events are complete."""

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 from cifar_tui.errors import UserError
 from cifar_tui.queue.machine import Gpu, Snapshot, gpu_for, snapshot
-from cifar_tui.training.process import usable_cores
-from cifar_tui.training.slot import Slot
+from cifar_tui.training.process import Slot, usable_cores
 
 BUSY_PERCENT = 50
 """A GPU is used heavily by others from this utilisation or share of its memory on."""

@@ -30,8 +30,8 @@ from cifar_tui.training.faults import (
     explain,
     is_device_lost,
 )
+from cifar_tui.training.process import this_slot
 from cifar_tui.training.resume import ended_as, own_images, resume_point
-from cifar_tui.training.slot import slot_name
 from cifar_tui.training.trainer import Phase, train
 
 HOLD = 60.0
@@ -91,9 +91,9 @@ class Session:
         spec: RunSpec | None = None
         try:
             spec, kept = self._folder.settings()
-            device = choose_device(spec)
+            device, slot = choose_device(spec), this_slot()
             self._device = str(device)
-            with device_turn(self._device, slot_name()) as self._turn:
+            with device_turn(self._device, slot.name if slot else "") as self._turn:
                 self._wait_for_device()
                 self._writer.begin()
                 for event in self._events(spec, device, kept):

@@ -1,6 +1,5 @@
 """best.pt and last.pt: plain Python types and tensors, read with weights_only=True."""
 
-import contextlib
 import io
 import math
 from collections.abc import Mapping
@@ -11,13 +10,12 @@ from typing import Any
 import torch
 
 from cifar_tui.errors import UserError
-from cifar_tui.files import fingerprint, write_atomic
 from cifar_tui.models.build import build_model
 from cifar_tui.models.torch_file import read_best
 from cifar_tui.runs.record import Point
 from cifar_tui.spec.checks import make_spec
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.training.optimiser import make_optimiser
+from cifar_tui.training.step import make_optimiser
 
 FORMAT = 1
 FIELDS: dict[str, Any] = {"state_dict": dict, "optimiser": dict, "spec": dict, "best": dict | None}
@@ -78,23 +76,6 @@ def _on_cpu(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_on_cpu(part) for part in value)
     return value
-
-
-def save(path: Path, content: bytes) -> None:
-    """Write a checkpoint's content in one step and wait for the disk."""
-    write_atomic(path, content)
-
-
-def load_known(path: Path) -> tuple[Checkpoint, str]:
-    """A checkpoint, and what tells its file apart, taken before it is read.
-
-    Should the file be replaced meanwhile, what is computed from it counts as stale. Raises
-    UserError as `load` does.
-    """
-    weights = ""
-    with contextlib.suppress(OSError):
-        weights = fingerprint(path)
-    return load(path), weights
 
 
 def load(path: Path) -> Checkpoint:

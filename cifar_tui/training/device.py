@@ -19,7 +19,7 @@ from cifar_tui.data.loading import IMAGES
 from cifar_tui.errors import UserError
 from cifar_tui.runs.record import this_host
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.training.slot import this_slot
+from cifar_tui.training.process import this_slot
 
 SECRET = ("--webhook", "--on-end")
 """Flags whose values are not written down."""

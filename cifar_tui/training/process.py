@@ -1,10 +1,11 @@
-"""Settings of the whole process that make training faster, to be made before torch is imported."""
+"""A process that trains: its settings, made before torch is imported, and the slot it trains in."""
 
 import ctypes
 import math
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 SPIN = {"GOMP_SPINCOUNT": "20000"}
@@ -15,6 +16,8 @@ time slices of the scheduler (docs/notes/performance.md).
 """
 OURS: dict[str, str] = {}
 """What was set here, and not by the user."""
+SLOT, CORES = "CIFAR_TUI_SLOT", "CIFAR_TUI_CORES"
+"""What a process that trains in a slot is told of it."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """glibc's names in malloc.h."""
 
@@ -73,3 +76,38 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(M_MMAP_THRESHOLD, 1 << 30) or mallopt(M_MMAP_THRESHOLD, 32 << 20)
         mallopt(M_ARENA_MAX, 1)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One place to train: `cuda:1`, or `cpu:0` with its share of the cores."""
+
+    name: str
+    cores: tuple[int, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """The torch device of what is trained here."""
+        return "cpu" if self.name.startswith("cpu") else self.name
+
+    def takes(self, device: str) -> bool:
+        """Whether a run whose spec names this device can be trained here."""
+        named = "cuda:0" if device == "cuda" else device
+        return device == "auto" or named == self.device
+
+    def environment(self) -> dict[str, str]:
+        """What its process must be told."""
+        return {SLOT: self.name} | ({CORES: ",".join(map(str, self.cores))} if self.cores else {})
+
+
+def this_slot(environ: Mapping[str, str] = os.environ) -> Slot | None:
+    """The slot that this process trains in, if any."""
+    name = environ.get(SLOT)
+    return Slot(name) if name else None
+
+
+def settle(environ: Mapping[str, str] = os.environ) -> None:
+    """Keep this process to its slot's cores; to be called before torch is imported."""
+    cores = environ.get(CORES)
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core) for core in cores.split(",")})

@@ -1,5 +1,6 @@
 """What a run goes on with, or is looked at with: its own checkpoint, settings and images."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.find import find
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
+from cifar_tui.files import fingerprint
 from cifar_tui.runs.control import edited_words, only_best_words
 from cifar_tui.runs.events import Ended, Resumed, Started, read_events
 from cifar_tui.runs.folder import RunFolder
@@ -23,7 +25,7 @@ from cifar_tui.runs.record import ENDED
 from cifar_tui.spec.checks import edited
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import plain
-from cifar_tui.training.checkpoint import Checkpoint, load, load_known
+from cifar_tui.training.checkpoint import Checkpoint, load
 from cifar_tui.training.faults import Mismatch
 
 
@@ -128,9 +130,12 @@ def remark_on(run: Run, dataset: Dataset) -> str:
 def best_of(run: Run) -> tuple[Checkpoint, str]:
     """The run's best checkpoint and what tells its file apart; raises UserError as `load` does.
 
-    A checkpoint that another run wrote is refused.
+    The file is told apart before it is read: should it be replaced meanwhile, what is computed from
+    it counts as stale. A checkpoint that another run wrote is refused.
     """
-    path = RunFolder(run.path).best
-    checkpoint, weights = load_known(path)
+    path, weights = RunFolder(run.path).best, ""
+    with contextlib.suppress(OSError):
+        weights = fingerprint(path)
+    checkpoint = load(path)
     require_own(run, origin_of(run), checkpoint, path)
     return checkpoint, weights

@@ -1,10 +1,10 @@
-"""The trainer: turns a spec and images into a stream of events, and measures its pace."""
+"""The trainer: turns a spec and images into a stream of events."""
 
 import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,16 +34,21 @@ from cifar_tui.training.device import (
     synchronize,
 )
 from cifar_tui.training.graphed import make_step
-from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, state_of
 from cifar_tui.training.schedule import lr_at
-from cifar_tui.training.step import AnyStep, Means, Step, evaluate
+from cifar_tui.training.step import (
+    AnyStep,
+    Means,
+    Step,
+    evaluate,
+    load_state,
+    make_optimiser,
+    set_lr,
+    state_of,
+)
 
 Keep = Callable[[Checkpoint, bool], None]
 """Called before the first epoch (as epoch 0) and after each with its checkpoint and whether it is
 the best so far."""
-Weights = dict[str, Tensor]
-
-
 Phase = Literal["train", "val"]
 BatchTick = Callable[[Phase, int, int, int, Callable[[], None]], float]
 """Called between batches with (phase, epoch, images done, images in all, settle); returns the
@@ -67,29 +72,57 @@ def train(
     optimiser = make_optimiser(model, spec, device)
     batches = TrainBatches(dataset.train, spec, device)
     validation = PlainBatches(dataset.val, spec, device)
-    state = RunState(spec, keep)
+    best: Point | None = None
+    begun = steps = 0
     if resume is None:
-        yield state.start(model, initial_loss(model, validation, spec, device))
-        state.keep_initial(model.state_dict(), state_of(optimiser))
+        parameters = sum(p.numel() for p in model.parameters())
+        loss = initial_loss(model, validation, spec, device)
+        yield Started(spec.epochs, parameters, loss, math.log(CLASSES))
+        untrained = state_of(optimiser)
+        keep(Checkpoint(model.state_dict(), 0, lr_at(spec, 1), untrained, 0, spec, None), False)
     else:
         model.load_state_dict(resume.state_dict)
         load_state(optimiser, resume.optimiser)
-        yield from state.resume(resume)
-    step, remark = make_step(Step(model, optimiser, batches, spec), batches.epoch(state.epoch))
+        best, begun, steps = resume.best, resume.epoch, resume.step
+        yield Resumed(begun, best)
+    step, remark = make_step(Step(model, optimiser, batches, spec), batches.epoch(begun + 1))
     if remark:
         yield Remark(remark)
 
-    while not state.over:
+    for epoch in range(begun + 1, spec.epochs + 1):
+        lr = lr_at(spec, epoch)
         set_precision(spec, device)
-        set_lr(optimiser, state.lr)
-        epoch = state.epoch
+        set_lr(optimiser, lr)
         torch.manual_seed(epoch_seed(spec.seed, epoch))
         seconds = run_epoch(step, batches.epoch(epoch), len(batches), epoch, tick)
-        metrics = train_metrics(step.means.read(len(batches)), len(batches), seconds)
-        metrics |= _validate(model, validation, epoch, spec, device, tick)
-        yield from state.close_epoch(
-            metrics, batches.steps, model.state_dict, lambda: state_of(optimiser)
+        loss, accuracy = step.means.read(len(batches))
+        val_loss, val_acc, val_seconds = _validate(model, validation, epoch, spec, device, tick)
+        steps += batches.steps
+        done = EpochDone(
+            epoch=epoch,
+            lr=lr,
+            train_loss=loss,
+            train_acc=accuracy,
+            val_loss=val_loss,
+            val_acc=val_acc,
+            train_seconds=seconds,
+            val_seconds=val_seconds,
+            images_per_second=len(batches) / seconds,
         )
+        yield done
+        if not (math.isfinite(loss) and math.isfinite(val_loss)):
+            yield Ended("diverged", f"diverged at epoch {epoch}: the loss is not finite")
+            return
+        is_best = done.point.beats(best)
+        best = done.point if is_best else best
+        state = state_of(optimiser)
+        keep(Checkpoint(model.state_dict(), epoch, lr, state, steps, spec, best), is_best)
+        yield CheckpointSaved(epoch, is_best)
+        if spec.early_stop and best and epoch - best.epoch >= spec.early_stop:
+            reason = f"no better val_acc for {spec.early_stop} epochs"
+            yield Ended("finished", f"stopped early at epoch {epoch}: {reason}")
+            return
+    yield Ended("finished", "")
 
 
 def seeded_model(spec: RunSpec) -> nn.Module:
@@ -151,16 +184,6 @@ def run_epoch(
     return time.perf_counter() - began - held
 
 
-def train_metrics(means: tuple[float, float], images: int, seconds: float) -> dict[str, float]:
-    """An epoch's metrics of training."""
-    return {
-        "train_loss": means[0],
-        "train_acc": means[1],
-        "train_seconds": seconds,
-        "images_per_second": images / seconds,
-    }
-
-
 def _validate(
     model: nn.Module,
     validation: PlainBatches,
@@ -168,7 +191,8 @@ def _validate(
     spec: RunSpec,
     device: torch.device,
     tick: BatchTick,
-) -> dict[str, float]:
+) -> tuple[float, float, float]:
+    """Mean loss, accuracy, and the seconds without those that `tick` held it."""
     held = 0.0
 
     def count(done: int) -> None:
@@ -178,77 +202,4 @@ def _validate(
     began = time.perf_counter()
     loss, accuracy = evaluate(model, validation, spec, device, count)
     seconds = time.perf_counter() - began - held
-    return {"val_loss": loss, "val_acc": accuracy, "val_seconds": seconds}
-
-
-class RunState:
-    """Where a run stands between two epochs, however its epochs are computed."""
-
-    def __init__(self, spec: RunSpec, keep: Keep) -> None:
-        self.epoch = 1
-        """The epoch to train next, or the last one when the run is over."""
-        self.over = False
-        self._spec = spec
-        self._keep = keep
-        self._best: Point | None = None
-        self._steps = 0
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the epoch to train next."""
-        return lr_at(self._spec, self.epoch)
-
-    def start(self, model: nn.Module, initial_loss: float) -> Started:
-        """The event of a run that begins."""
-        parameters = sum(p.numel() for p in model.parameters())
-        return Started(self._spec.epochs, parameters, initial_loss, math.log(CLASSES))
-
-    def keep_initial(self, weights: Weights, optimiser: dict[str, Any]) -> None:
-        """Keep the weights before training, as epoch 0."""
-        self._keep(Checkpoint(weights, 0, self.lr, optimiser, 0, self._spec, None), False)
-
-    def resume(self, checkpoint: Checkpoint) -> Iterator[RunEvent]:
-        """Go on after a checkpoint's epoch; after the last one the run is over at once."""
-        self._best, self._steps = checkpoint.best, checkpoint.step
-        self.epoch = checkpoint.epoch + 1
-        yield Resumed(checkpoint.epoch, self._best)
-        if checkpoint.epoch >= self._spec.epochs:
-            yield self._end("finished", "")
-
-    def close_epoch(
-        self,
-        metrics: dict[str, Any],
-        steps: int,
-        weights: Callable[[], Weights],
-        optimiser: Callable[[], dict[str, Any]],
-    ) -> Iterator[RunEvent]:
-        """Yield the epoch's events, keep its checkpoint, and end the run or turn to the next epoch.
-
-        `metrics` are the epoch's but for its lr. A run ends as finished or diverged.
-        """
-        epoch, lr = self.epoch, self.lr
-        self._steps += steps
-        done = EpochDone(epoch=epoch, lr=lr, **metrics)
-        yield done
-        if not (math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])):
-            yield self._end("diverged", f"diverged at epoch {epoch}: the loss is not finite")
-            return
-        is_best = done.point.beats(self._best)
-        if is_best:
-            self._best = done.point
-        kept = Checkpoint(weights(), epoch, lr, optimiser(), self._steps, self._spec, self._best)
-        self._keep(kept, is_best)
-        yield CheckpointSaved(epoch, is_best)
-        assert self._best is not None
-        patience = self._spec.early_stop
-        if patience and epoch - self._best.epoch >= patience:
-            reason = f"no better val_acc for {patience} epochs"
-            yield self._end("finished", f"stopped early at epoch {epoch}: {reason}")
-        elif epoch == self._spec.epochs:
-            yield self._end("finished", "")
-        else:
-            self.epoch += 1
-
-    def _end(self, status: str, reason: str) -> Ended:
-        self.over = True
-        return Ended(status, reason)
+    return loss, accuracy, seconds

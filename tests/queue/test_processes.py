@@ -19,7 +19,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training import process
-from cifar_tui.training.slot import Slot
+from cifar_tui.training.process import Slot
 from tests.conftest import Command, json_lines
 
 SLOTS = (Slot("cpu:0"), Slot("cpu:1"))

@@ -12,7 +12,7 @@ from cifar_tui.queue.machine import Gpu, Process, Snapshot
 from cifar_tui.queue.slots import parse_slots, require_slot
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.control import user_name
-from cifar_tui.training.slot import Slot, this_slot
+from cifar_tui.training.process import Slot, this_slot
 
 
 def gpu(index: int, *, utilisation: int = 0, used: int = 0, user: str = "") -> Gpu:

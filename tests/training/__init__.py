@@ -8,7 +8,7 @@ import pytest
 from cifar_tui.queue.train_run import perform
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.training.checkpoint import Checkpoint, load, save
+from cifar_tui.training.checkpoint import Checkpoint, load
 
 
 def demo_runs(factory: pytest.TempPathFactory) -> Path:
@@ -23,5 +23,5 @@ def demo_runs(factory: pytest.TempPathFactory) -> Path:
 def read(content: bytes) -> Checkpoint:
     """A checkpoint as it is after having been written and read."""
     with tempfile.TemporaryDirectory() as folder:
-        save(Path(folder) / "last.pt", content)
+        (Path(folder) / "last.pt").write_bytes(content)
         return load(Path(folder) / "last.pt")

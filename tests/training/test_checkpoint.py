@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import Checkpoint
-from cifar_tui.training.optimiser import make_optimiser, state_of
+from cifar_tui.training.step import make_optimiser, state_of
 from cifar_tui.training.trainer import seeded_model
 
 

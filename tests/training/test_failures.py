@@ -18,7 +18,6 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.faults import explain, is_device_lost
-from cifar_tui.training.slot import slot_name
 
 Fail = Callable[[Exception], None]
 
@@ -200,7 +199,7 @@ def test_waiting_for_the_device_counts_in_no_time(tmp_path: Path) -> None:
             looks.append(found.seconds)
         return "stopped by the test" if len(looks) > 1 else ""
 
-    with device_turn("cpu", slot_name()) as other:
+    with device_turn("cpu") as other:
         assert other.take(tmp_path / "elsewhere" / "other")
         ended = train_run.perform(folder, stopping)
     assert looks == [12.5, 12.5]

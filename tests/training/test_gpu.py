@@ -16,9 +16,8 @@ from cifar_tui.training.batches import PlainBatches, TrainBatches, epoch_seed
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import set_precision
 from cifar_tui.training.graphed import GraphedStep, make_step
-from cifar_tui.training.optimiser import make_optimiser, set_lr
 from cifar_tui.training.schedule import lr_at
-from cifar_tui.training.step import AnyStep, Step, evaluate
+from cifar_tui.training.step import AnyStep, Step, evaluate, make_optimiser, set_lr
 from cifar_tui.training.trainer import run_epoch, seeded_model, train
 from tests.training import read
 from tests.training.test_step import SPECS

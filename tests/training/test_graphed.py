@@ -11,8 +11,7 @@ from cifar_tui.data.loading import open_dataset
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.graphed import Batch, checked
-from cifar_tui.training.optimiser import make_optimiser
-from cifar_tui.training.step import Step
+from cifar_tui.training.step import Step, make_optimiser
 from cifar_tui.training.trainer import seeded_model
 
 CPU = torch.device("cpu")

@@ -12,9 +12,8 @@ from cifar_tui.features.bench.plain import plain_model
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.graphed import make_step, preserved
-from cifar_tui.training.optimiser import load_state, make_optimiser, set_lr, state_of
 from cifar_tui.training.schedule import lr_at
-from cifar_tui.training.step import Step
+from cifar_tui.training.step import Step, load_state, make_optimiser, set_lr, state_of
 from cifar_tui.training.trainer import seeded_model
 
 CPU = torch.device("cpu")

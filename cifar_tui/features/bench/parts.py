@@ -23,9 +23,8 @@ from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.batches import TrainBatches
 from cifar_tui.training.device import choose_device, device_name, set_precision, synchronize
 from cifar_tui.training.graphed import make_step
-from cifar_tui.training.optimiser import make_optimiser
 from cifar_tui.training.process import keep_freed_memory
-from cifar_tui.training.step import Step
+from cifar_tui.training.step import Step, make_optimiser
 from cifar_tui.training.trainer import seeded_model, train
 
 SIDE = 2048

@@ -14,6 +14,7 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.find import find
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
+from cifar_tui.files import write_atomic
 from cifar_tui.models.build import with_weights
 from cifar_tui.models.state_dicts import Recognised, recognise
 from cifar_tui.models.torch_file import read_stored
@@ -32,10 +33,9 @@ from cifar_tui.spec.checks import make_spec, with_role
 from cifar_tui.spec.settings import CLASSES, SHOWN_NAME_LENGTH, RunSpec
 from cifar_tui.text import at_epoch, plain
 from cifar_tui.training.batches import PlainBatches
-from cifar_tui.training.checkpoint import Checkpoint, save
+from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import describe_environment
-from cifar_tui.training.optimiser import make_optimiser
-from cifar_tui.training.step import evaluate
+from cifar_tui.training.step import evaluate, make_optimiser
 
 LARGEST_EPOCH, LARGEST_LR = 100_000, 100
 WEIGHTS = ("state_dict", "model_state_dict", "net_state_dict", "model", "net")
@@ -233,7 +233,7 @@ def _save(
     )
     try:
         checkpoint = replace(checkpoint, run=folder.id, fingerprint=found.dataset.fingerprint)
-        save(folder.best, checkpoint.to_bytes())
+        write_atomic(folder.best, checkpoint.to_bytes())
         meta = {"run": folder.id, **describe_environment(found.dataset, CPU)}
         folder.write_meta({**meta, "imported": origin["file"]})
         folder.write_notes(Notes(note=origin["note"]))
