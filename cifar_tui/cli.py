@@ -203,7 +203,7 @@ def worker(
 ) -> int:
     """Train queued runs without a terminal: what a run in the background is."""
     from cifar_tui.console.progress import SilentPrinter
-    from cifar_tui.queue import detached, headless
+    from cifar_tui.queue import headless
 
     if serve:
         from cifar_tui.queue.processes import serve_stdin
@@ -215,7 +215,7 @@ def worker(
         return train_in_job(runs, *run)
     known = Runs(runs)
     folders = [RunFolder(known.find(wanted).path) for wanted in run]
-    begun = detached.say_begun if announce else lambda: None
+    begun = headless.say_begun if announce else lambda: None
     return headless.train_folders(folders, runs, SilentPrinter(), on.wish(), begun)
 
 

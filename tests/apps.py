@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from cifar_tui.app import CifarApp
-from cifar_tui.queue.thread import ThreadQueue
+from cifar_tui.queue.queue import ThreadQueue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Point, Progress, this_worker

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from textual.widgets import Static
 
-from cifar_tui.queue.thread import ThreadQueue
+from cifar_tui.queue.queue import ThreadQueue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.record import Progress, this_worker

@@ -50,8 +50,11 @@ ANY = Wish()
 
 @dataclass(frozen=True)
 class BackendChoice:
-    """One backend; its module has `why_not(options)`, a sentence with what would help, or nothing
-    where it can be used, and `make(runs, wish)`, which raises UserError for what it cannot do."""
+    """One backend; its module has `make(runs, wish)`, which raises UserError for what it cannot do.
+
+    Where it cannot be used everywhere, `why_not(options)` says what would help, and where it has
+    jobs, `withdraw(folder, job)` stops a run that waits in one.
+    """
 
     name: str
     help: str
@@ -64,7 +67,8 @@ class BackendChoice:
 
         Takes seconds where a cluster does not answer.
         """
-        return str(self._module().why_not(options))
+        ask = getattr(self._module(), "why_not", None)
+        return str(ask(options)) if ask else ""
 
     def make(self, runs: Path, wish: Wish) -> tuple[Backend, Sequence[str]]:
         """The backend over a folder of runs, not started yet, and what to tell of it."""
@@ -73,8 +77,8 @@ class BackendChoice:
 
     def withdraw(self, folder: RunFolder, job: Job) -> bool:
         """Stop a run that waits in a job of this backend, if it has jobs; tells whether it did."""
-        take_back = getattr(self._module(), "withdraw", None)
-        return take_back is not None and bool(take_back(folder, job))
+        ask = getattr(self._module(), "withdraw", None)
+        return bool(ask and ask(folder, job))
 
     def _module(self) -> Any:
         return import_module(f"cifar_tui.queue.{self.module}")
@@ -83,7 +87,7 @@ class BackendChoice:
 CHOICES = {
     choice.name: choice
     for choice in (
-        BackendChoice("thread", "one run after another in this program", "thread"),
+        BackendChoice("thread", "one run after another in this program", "queue"),
         BackendChoice(
             "processes", "a process for each of --devices, at the same time", "processes"
         ),

@@ -1,21 +1,25 @@
-"""Training without the app: plans the runs, hands them to the worker, and follows their folders."""
+"""Training without the app: plans the runs, hands them to a backend, and follows their folders;
+or leaves them to a process that outlives the terminal."""
 
+import contextlib
 import errno
 import os
+import select
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from cifar_tui.data.find import find
 from cifar_tui.errors import UserError
 from cifar_tui.queue.choices import ANY, Wish, make_backend
-from cifar_tui.queue.detached import start
+from cifar_tui.queue.notify import Notifier
+from cifar_tui.queue.processes import LOG, why_ended
 from cifar_tui.queue.queue import Backend, longest_first
 from cifar_tui.queue.turns import locks_folder
-from cifar_tui.runs.control import by_signal, order, requeue, waits_unseen
+from cifar_tui.runs.control import by_signal, end, order, requeue, waits_unseen
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Follower, Look, Run, Runs
 from cifar_tui.runs.record import ENDED
@@ -23,8 +27,13 @@ from cifar_tui.spec.checks import SETTINGS, make_spec, unknown_setting
 from cifar_tui.spec.grid import as_texts, make_grid
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.terminal import let_go
+from cifar_tui.training.process import as_started, program
 
 LOOK_EVERY = 0.1
+BEGUN = b"begun"
+"""What a process in the background says on its standard output once it can train."""
+BEGIN_WITHIN = 60.0
+"""Seconds to wait for that; a process that still lives then is a slow one."""
 
 
 class TrainPrinter(Protocol):
@@ -78,17 +87,24 @@ def train_all(
     between two batches and drop the rest; the exit code is then 130 or 143. A terminal that is
     gone stops nothing.
     """
-    for where in dict.fromkeys(spec.data for spec in specs):
-        note = find(where).note
-        if note:
-            printer.note(note)
-    backend, notes = make_backend(runs, wish)
-    for spec in specs:
-        backend.check(spec)
-    folders = [RunFolder.create(runs, spec) for spec in specs]
+    backend, notes, folders = _make(specs, runs, wish)
     code = _train(backend, notes, folders, runs, printer)
     printer.sum_up([Runs(runs).get(folder.id) for folder in folders])
     return code
+
+
+def _make(
+    specs: Sequence[RunSpec], runs: Path, wish: Wish
+) -> tuple[Backend, list[str], list[RunFolder]]:
+    """A backend, what to tell of it and of the images, and a folder for each run.
+
+    Raises UserError before any is made.
+    """
+    notes = [note for where in {spec.data: None for spec in specs} if (note := find(where).note)]
+    backend, more = make_backend(runs, wish)
+    for spec in specs:
+        backend.check(spec)
+    return backend, [*notes, *more], [RunFolder.create(runs, spec) for spec in specs]
 
 
 def train_folders(
@@ -151,37 +167,81 @@ def _train(
 
 def detach(specs: Sequence[RunSpec], runs: Path, wish: Wish = ANY) -> list[str]:
     """Make the runs and train them in a process of their own; returns their ids."""
-    for where in dict.fromkeys(spec.data for spec in specs):
-        find(where)
-    backend, _ = make_backend(runs, wish)
-    for spec in specs:
-        backend.check(spec)
-    folders = [RunFolder.create(runs, spec) for spec in specs]
-    return detach_folders(folders, runs, wish)
+    backend, _, folders = _make(specs, runs, wish)
+    return _detach(backend, folders, runs, wish)
 
 
 def detach_folders(folders: Sequence[RunFolder], runs: Path, wish: Wish = ANY) -> list[str]:
     """Train queued runs in a process of their own; returns their ids."""
+    return _detach(make_backend(runs, wish)[0], folders, runs, wish) if folders else []
+
+
+def _detach(backend: Backend, folders: Sequence[RunFolder], runs: Path, wish: Wish) -> list[str]:
+    """Leave runs to a cluster, or to a process of their own; returns their ids."""
     ids = [folder.id for folder in folders]
-    if not ids:
+    if not backend.outlives:
+        _start(runs, ids, wish)
         return ids
-    backend, _ = make_backend(runs, wish)
-    if backend.outlives:
-        _hand_over(backend, longest_first(folders, Runs(runs).all()))
-    else:
-        start(runs, ids, wish)
-    return ids
-
-
-def _hand_over(backend: Backend, folders: Sequence[RunFolder]) -> None:
-    """Leave runs to a backend that needs this process no more; raises UserError."""
-    for folder in folders:
+    for folder in longest_first(folders, Runs(runs).all()):
         backend.add(folder)
     backend.close()
     backend.start()
     backend.join()
     if backend.problem:
         raise UserError(backend.problem)
+    return ids
+
+
+def _start(runs: Path, run_ids: Sequence[str], wish: Wish) -> None:
+    """Train the queued runs in a process of a new session; returns once it can train.
+
+    It reads and writes the run folders only; what it could not write there is in LOG. Raises
+    UserError when it dies before, as without memory, and its runs have failed with that reason.
+    """
+    told = Notifier(runs, wish.on_end, wish.webhook)
+    command = program("worker", *run_ids, "--announce", "--runs", str(runs), *wish.arguments())
+    try:
+        with (runs / LOG).open("ab") as log:
+            said = log.tell()
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                env={**as_started(os.environ), **told.environment()},
+            )
+    except OSError as error:
+        raise UserError(f"Cannot start training in the background: {error.strerror}.") from None
+    assert process.stdout is not None
+    with process.stdout as out:
+        if _begins(out):
+            return
+    why = why_ended(process, runs, said)
+    for run_id in run_ids:
+        with contextlib.suppress(OSError):
+            end(RunFolder(runs / run_id), "failed", f"its process ended before it began: {why}")
+    raise UserError(f"Training in the background ended before it began: {why}")
+
+
+def _begins(out: IO[bytes]) -> bool:
+    """Whether a process says that it can train, or is still about to; not when it has ended."""
+    said, until = b"", time.monotonic() + BEGIN_WITHIN
+    while BEGUN not in said:
+        if not select.select([out], [], [], max(0.0, until - time.monotonic()))[0]:
+            return True
+        more = os.read(out.fileno(), 1024)
+        if not more:
+            return False
+        said += more
+    return True
+
+
+def say_begun() -> None:
+    """Let the one who started this process know that it can train, who may listen no more."""
+    with contextlib.suppress(OSError):
+        os.write(1, BEGUN)
+    let_go((1,))
 
 
 def resume(run: Run, runs: Path, wish: Wish = ANY) -> str:
@@ -196,7 +256,7 @@ def resume(run: Run, runs: Path, wish: Wish = ANY) -> str:
         backend.check(run.spec)
     elif wish == ANY:
         locks_folder()
-    detach_folders([requeue(run)], runs, wish)
+    _detach(backend, [requeue(run)], runs, wish)
     images = ", on the demo set (synthetic)" if run.synthetic else ""
     return f"{run.name} goes on in the background from epoch {run.summary.epochs_done}{images}."
 
@@ -286,7 +346,7 @@ def _follow(
     return list(statuses.values())
 
 
-@contextmanager
+@contextlib.contextmanager
 def _stopping(worker: Backend) -> Iterator[list[int]]:
     """Let SIGINT and SIGTERM close the worker while the block runs; the list notes which came.
 

@@ -1,10 +1,11 @@
-"""What nvidia-smi would say: the GPUs and who uses them, with the machine's CPU and memory."""
+"""What nvidia-smi would say: the GPUs and who uses them, with the machine's CPU and memory; and
+the slots on it: the places where runs train at the same time, one per GPU or share of the cores."""
 
 import os
 import platform
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -13,11 +14,15 @@ from typing import Any
 
 import psutil
 
-from cifar_tui.text import plain
+from cifar_tui.errors import UserError
+from cifar_tui.training.process import Slot, usable_cores
 
 FRESH_SECONDS = 0.5
 FIRST_CPU_SECONDS = 0.1
 GIB = 2**30
+BUSY_PERCENT = 50
+"""A GPU is used heavily by others from this utilisation or share of its memory on."""
+HELP = "as in cuda:0,cuda:1 or cpu:2 (two runs on the CPU), or all"
 _REASONS = {
     "NVMLError_LibraryNotFound": "No NVIDIA driver here (NVML library not found): "
     "runs use the CPU.",
@@ -115,11 +120,6 @@ def snapshot(nvml: Any = None) -> Snapshot:
         return _latest[1]
 
 
-def to_dict(snapshot: Snapshot) -> dict[str, Any]:
-    """Every figure under its own name, ready for JSON."""
-    return asdict(snapshot)
-
-
 def gpu_for(device: str, snapshot: Snapshot, environ: Mapping[str, str] = os.environ) -> Gpu | None:
     """The GPU torch means by `cuda:N` (or `cuda`, `auto`: the first), None if there is none.
 
@@ -150,59 +150,6 @@ def resident_memory(pid: int) -> int | None:
         return None
 
 
-def text_lines(snapshot: Snapshot) -> list[str]:
-    """The whole snapshot as lines of up to 80 columns."""
-    return [*gpu_lines(snapshot), "", *cpu_lines(snapshot)]
-
-
-def gpu_lines(snapshot: Snapshot, width: int = 80) -> list[str]:
-    """A row per GPU, each with its processes below, `*` marking this one; else why there are none.
-
-    Room beyond 80 columns goes to the names.
-    """
-    if snapshot.reason:
-        return [snapshot.reason]
-    names = 24 + min(max(width - 80, 0), 24)
-    lines = [f"gpu  {'name':<{names}}  {'driver':<10}  busy %  memory GB  temp C  power W"]
-    for gpu in snapshot.gpus:
-        lines.append(_gpu_line(gpu, names))
-        lines += [_process_line(process, names) for process in gpu.processes]
-    if any(process.pid == os.getpid() for gpu in snapshot.gpus for process in gpu.processes):
-        lines.append("     * this program")
-    return lines
-
-
-def cpu_lines(snapshot: Snapshot, width: int = 80) -> list[str]:
-    """The processor's name; its cores, use and load over 1, 5 and 15 minutes, and the memory."""
-    figures = (
-        _cores(snapshot),
-        f"{snapshot.cpu_percent:3.0f}% busy",
-        "load " + " ".join(f"{value:.2f}" for value in snapshot.load),
-        f"memory {_memory(snapshot.memory_used, snapshot.memory_total)}",
-    )
-    return [f"cpu  {_fit(snapshot.cpu_name, width - 5)}", f"     {'   '.join(figures)}"]
-
-
-def _gpu_line(gpu: Gpu, names: int) -> str:
-    memory = f"{_gib(gpu.memory_used):>5}/{_gib(gpu.memory_total, 0):<3}"
-    power = f"{_figure(gpu.power)}/{_figure(gpu.power_limit)}"
-    return (
-        f"{gpu.index:>3}  {_fit(gpu.name.removeprefix('NVIDIA '), names):<{names}}  "
-        f"{gpu.driver:<10}  {_figure(gpu.utilisation):>6}  {memory}  "
-        f"{_figure(gpu.temperature):>6}  {power:>7}"
-    )
-
-
-def _process_line(process: Process, names: int) -> str:
-    """Pid and user under the GPU's name, the program under driver and use, memory under memory."""
-    mark = "*" if process.pid == os.getpid() else " "
-    users = names - 11
-    return (
-        f"     {mark}{process.pid:>8}  {_fit(process.user, users):<{users}}  "
-        f"{_fit(process.name, 18):<18}  {_gib(process.memory_bytes):>5}"
-    )
-
-
 def strip_line(snapshot: Snapshot, device: str) -> str:
     """One line on the device of a run: `cuda:0 H100 87% 2.1/80 GB`, `cpu 2 cores 63% 3.1/24 GB`.
 
@@ -211,13 +158,13 @@ def strip_line(snapshot: Snapshot, device: str) -> str:
     gpu = gpu_for(device, snapshot)
     if gpu is not None:
         label = device if ":" in device else "cuda:0"
-        memory = _memory(gpu.memory_used, gpu.memory_total)
+        memory = memory_words(gpu.memory_used, gpu.memory_total)
         return f"{label} {short_name(gpu.name)} {_percent(gpu.utilisation)} {memory}"
     if device.startswith("cuda"):
         return f"{device} n/a"
     label = "cpu" if device == "auto" else device
-    memory = _memory(snapshot.memory_used, snapshot.memory_total)
-    return f"{label} {_cores(snapshot)} {_percent(snapshot.cpu_percent)} {memory}"
+    memory = memory_words(snapshot.memory_used, snapshot.memory_total)
+    return f"{label} {core_words(snapshot)} {_percent(snapshot.cpu_percent)} {memory}"
 
 
 def short_name(name: str) -> str:
@@ -344,29 +291,95 @@ def _cpu_seconds() -> tuple[float, float]:
     return every - times.idle - getattr(times, "iowait", 0.0), every
 
 
-def _cores(snapshot: Snapshot) -> str:
+def core_words(snapshot: Snapshot) -> str:
     return f"{snapshot.cpu_count} core{'s' if snapshot.cpu_count != 1 else ''}"
-
-
-def _fit(text: str, width: int) -> str:
-    """Printable text of at most `width` characters; names of processes are anybody's to choose."""
-    shown = plain(text)
-    return shown if len(shown) <= width else shown[: width - 1] + "…"
-
-
-def _figure(value: float | None, digits: int = 0) -> str:
-    return "n/a" if value is None else f"{value:.{digits}f}"
-
-
-def _gib(size: int | None, digits: int = 1) -> str:
-    return _figure(None if size is None else size / GIB, digits)
 
 
 def _percent(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.0f}%"
 
 
-def _memory(used: int | None, total: int | None) -> str:
+def memory_words(used: int | None, total: int | None) -> str:
     if used is None or total is None:
         return "n/a"
     return f"{used / GIB:.1f}/{total / GIB:.0f} GB"
+
+
+def parse_slots(text: str, look: Callable[[], Snapshot] = snapshot) -> tuple[list[Slot], list[str]]:
+    """The slots meant by `--devices`, and a sentence for each device that is left alone.
+
+    `all` takes every GPU that others do not use heavily, or the CPU where there is none. Raises
+    UserError for a device that is not here.
+    """
+    if text == "all":
+        return _all_slots(look())
+    slots: list[Slot] = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        slots += _cpu_slots(word) if word.startswith("cpu") else [_gpu_slot(word, look())]
+    names = [slot.name for slot in slots]
+    if not slots or len(set(names)) < len(names):
+        raise UserError(f"--devices takes each device once, {HELP}; got '{text}'.")
+    return slots, []
+
+
+def require_slot(device: str, slots: Sequence[Slot]) -> None:
+    """Raise UserError where a run names a device on which no slot trains."""
+    if not slots:
+        raise UserError("No device is left to train on; B in the app chooses other ones.")
+    if not any(slot.takes(device) for slot in slots):
+        names = ", ".join(slot.name for slot in slots) or "none"
+        raise UserError(f"A run names device {device}; those in use are {names}.")
+
+
+def _cpu_slots(word: str) -> list[Slot]:
+    """`cpu:2` as two slots that share the cores evenly."""
+    match = re.fullmatch(r"cpu(?::([1-9]\d{0,3}))?", word)
+    if not match:
+        raise UserError(f"'{word}' is no device; --devices takes them {HELP}.")
+    count = int(match[1] or 1)
+    usable = usable_cores()
+    if count > usable:
+        raise UserError(f"{word} asks for more runs at a time than the {usable} cores here.")
+    if not hasattr(os, "sched_getaffinity"):
+        return [Slot(f"cpu:{i}") for i in range(count)]
+    cores = sorted(os.sched_getaffinity(0))
+    return [Slot(f"cpu:{i}", tuple(cores[i::count])) for i in range(count)]
+
+
+def _gpu_slot(word: str, found: Snapshot) -> Slot:
+    match = re.fullmatch(r"cuda(?::(\d{1,2}))?", word)
+    if not match:
+        raise UserError(f"'{word}' is no device; --devices takes them {HELP}.")
+    name = f"cuda:{int(match[1] or 0)}"
+    if gpu_for(name, found) is None:
+        raise UserError(f"{word} is not here; `cifar-tui devices` shows what is.")
+    return Slot(name)
+
+
+def _all_slots(found: Snapshot) -> tuple[list[Slot], list[str]]:
+    names = [f"cuda:{number}" for number in range(len(found.gpus))]
+    used = {name: used_by_others(gpu) for name in names if (gpu := gpu_for(name, found))}
+    if not used:
+        return _cpu_slots("cpu"), []
+    slots = [Slot(name) for name, why in used.items() if not why]
+    left = [
+        f"{name} is left alone: {why}; name it in --devices to use it."
+        for name, why in used.items()
+        if why
+    ]
+    if not slots:
+        raise UserError(f"Every GPU is used heavily by others. {' '.join(left)}")
+    return slots, left
+
+
+def used_by_others(gpu: Gpu) -> str:
+    """Who uses it heavily, in words; empty when nobody else does."""
+    others = [process for process in gpu.processes if not process.mine]
+    mine = [process for process in gpu.processes if process.mine]
+    if mine and not others:
+        return ""
+    users = ", ".join(sorted({process.user for process in others if process.user})) or "others"
+    if gpu.utilisation is not None and gpu.utilisation >= BUSY_PERCENT:
+        return f"{users} keep it {gpu.utilisation} % busy"
+    share = 100 * (gpu.memory_used or 0) / gpu.memory_total if gpu.memory_total else 0
+    return f"{users} hold {share:.0f} % of its memory" if share >= BUSY_PERCENT else ""

@@ -4,21 +4,22 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue.detached import LOG, open_log, why_ended
-from cifar_tui.queue.queue import Backend, start_threads
-from cifar_tui.queue.slots import parse_slots, require_slot
+from cifar_tui.queue.machine import parse_slots, require_slot
+from cifar_tui.queue.queue import Backend
 from cifar_tui.queue.turns import locks_folder
 from cifar_tui.runs.control import BY_USER, end, lost, requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.text import plain
 from cifar_tui.training.process import Slot, as_started, prepare_process, program, settle, this_slot
 
 if TYPE_CHECKING:
@@ -26,16 +27,13 @@ if TYPE_CHECKING:
 
 DEVICE_LOST = 3
 """Exit code of a process whose device failed."""
-
-
 DEATHS = 2
 """After this many deaths of its processes a run is left as crashed; after those of this many runs
 in a row a slot is taken out."""
-
-
-def why_not(options: Mapping[str, str]) -> str:
-    """Processes can be had everywhere."""
-    return ""
+LOG = ".background.log"
+"""Beside the runs: what processes could not write into a run's folder."""
+LOOK_AT = 2**16
+"""Bytes of the log's end in which the last words of a process are looked for."""
 
 
 def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
@@ -59,7 +57,7 @@ class Child:
         self._say = say
         self._runs = runs
         with open_log(runs) as log:
-            self._said = log.tell()
+            self._log_began = log.tell()
             self._process = subprocess.Popen(
                 program("worker", "--serve", "--runs", str(runs)),
                 stdin=subprocess.PIPE,
@@ -111,7 +109,7 @@ class Child:
         raise self._died()
 
     def _died(self) -> Died:
-        return Died(why_ended(self._process, self._runs, self._said))
+        return Died(why_ended(self._process, self._runs, self._log_began))
 
     @staticmethod
     def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -129,11 +127,12 @@ class Pool(Backend):
     def __init__(self, runs: Path, slots: Sequence[Slot]) -> None:
         super().__init__()
         self._runs = runs
-        self._slots = list(slots)
+        self._usable = list(slots)
+        self.slots = len(slots)
         self._children: dict[str, Child] = {}
         self._devices: dict[str, str] = {}
         """What each run's spec names, as reading it anew for each slot would take long."""
-        self._killed: dict[str, list[str]] = {}
+        self._failed: dict[str, list[str]] = {}
         """The slots whose processes died under a run, or whose devices failed."""
         self._threads = [
             threading.Thread(target=self._feed, args=(slot,), name=f"slot {slot.name}")
@@ -143,27 +142,10 @@ class Pool(Backend):
     def start(self) -> None:
         """Begin working: a process starts when its slot gets its first run; raises UserError."""
         self._runs.mkdir(parents=True, exist_ok=True)
-        start_threads(self, self._threads)
+        super().start()
         self.ready.set()
 
-    @property
-    def slots(self) -> int:
-        """How many runs train at the same time."""
-        return len(self._slots)
-
-    @property
-    def alive(self) -> bool:
-        """Whether any slot works or waits for work."""
-        return any(thread.is_alive() for thread in self._threads)
-
-    def join(self) -> None:
-        """Wait until all processes have ended."""
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
-
     def close(self, reason: str = BY_USER) -> None:
-        """Stop what is in training between two batches, start no other run, and end."""
         super().close(reason)
         with self._changed:
             children = list(self._children.values())
@@ -173,26 +155,26 @@ class Pool(Backend):
     def check(self, spec: RunSpec) -> None:
         """Raise UserError when the spec names a device that has no slot, or turns cannot be had."""
         locks_folder()
-        require_slot(spec.device, self._slots)
+        require_slot(spec.device, self._usable)
 
     def add(self, folder: RunFolder, *, place: int | None = None) -> None:
         """Queue a run; raises UserError when it names a device that has no slot."""
         spec = read_run(folder.path).spec
         if spec is not None:
-            require_slot(spec.device, self._slots)
+            require_slot(spec.device, self._usable)
         self._devices[folder.id] = spec.device if spec else "auto"
         super().add(folder, place=place)
 
     def _is_over(self) -> bool:
         """A run in training may come back into the queue; one that fits no slot never leaves it."""
         return not self._current and not any(
-            self._fits(slot, folder) for slot in self._slots for folder in self._queue
+            self._fits(slot, folder) for slot in self._usable for folder in self._queue
         )
 
     def _fits(self, slot: Slot, folder: RunFolder) -> bool:
         """Whether a slot may train a run: not where it failed before, if there is another."""
-        failed = self._killed.get(folder.id, ())
-        usable = [one for one in self._slots if one.takes(self._devices[folder.id])]
+        failed = self._failed.get(folder.id, ())
+        usable = [one for one in self._usable if one.takes(self._devices[folder.id])]
         return slot in usable and (
             slot.name not in failed or all(one.name in failed for one in usable)
         )
@@ -202,31 +184,40 @@ class Pool(Backend):
         died: set[str] = set()
         why = ""
         while len(died) < DEATHS and (folder := self._next(lambda one: self._fits(slot, one))):
+            failed = self._failed.setdefault(folder.id, [])
             try:
                 child = child or self._open(slot)
                 child.train(folder)
                 died.clear()
             except Lost as error:
-                if self._is_to_blame(folder, slot):
-                    self._bury(slot, child)
-                    child = None
-                    continue
-                self._again(folder)
-                self._take_out(slot, str(error))
-                break
+                failed.append(slot.name)
+                if len(set(failed)) < DEATHS:
+                    self._again(folder)
+                    self._take_out(slot, str(error))
+                    break
+                self._end(slot, child)  # the run is to blame, not the device
+                child = None
             except OSError as error:
-                self._hold_back(folder, error)
+                self._again(folder)
+                self.hold()
+                self._say(f"Cannot start a process to train in: {error.strerror}.")
             except Died as error:
+                failed.append(slot.name)
                 died.add(folder.id)
                 why = str(error) or f"see {self._runs / LOG}"
-                self._bury(slot, child)
+                self._end(slot, child)
                 child = None
-                self._survive(folder, slot, why)
+                if len(failed) < DEATHS:
+                    self._again(folder)
+                elif not self._closing:
+                    reason = f"its process ended {DEATHS} times before the run did: {why}"
+                    with contextlib.suppress(OSError):
+                        end(folder, "crashed", reason)
             finally:
                 self._done(folder)
         if len(died) >= DEATHS:
             self._take_out(slot, f"its process ended under {len(died)} runs in a row: {why}")
-        self._bury(slot, child)
+        self._end(slot, child)
 
     def _open(self, slot: Slot) -> Child:
         child = Child(self._runs, slot, self._say)
@@ -236,34 +227,11 @@ class Pool(Backend):
                 child.stop(self._closing)
         return child
 
-    def _bury(self, slot: Slot, child: Child | None) -> None:
+    def _end(self, slot: Slot, child: Child | None) -> None:
         with self._changed:
             self._children.pop(slot.name, None)
         if child is not None:
             child.end()
-
-    def _is_to_blame(self, folder: RunFolder, slot: Slot) -> bool:
-        """Whether a run has failed on another slot as well, so that no device is to blame."""
-        with self._changed:
-            failed = self._killed.setdefault(folder.id, [])
-            failed.append(slot.name)
-            return len(set(failed)) >= DEATHS
-
-    def _survive(self, folder: RunFolder, slot: Slot, why: str) -> None:
-        """Queue the run of a process that died again, but not one that kills every process."""
-        self._is_to_blame(folder, slot)
-        if len(self._killed[folder.id]) < DEATHS:
-            self._again(folder)
-        elif not self._closing:
-            reason = f"its process ended {DEATHS} times before the run did: {why}"
-            with contextlib.suppress(OSError):
-                end(folder, "crashed", reason)
-
-    def _hold_back(self, folder: RunFolder, error: OSError) -> None:
-        """Queue a run again for which no process could be started, and wait to be told to go on."""
-        self._again(folder)
-        self.hold()
-        self._say(f"Cannot start a process to train in: {error.strerror}.")
 
     def _again(self, folder: RunFolder) -> None:
         """Put a run back to the front of the queue, to go on from its last whole epoch."""
@@ -276,10 +244,11 @@ class Pool(Backend):
     def _take_out(self, slot: Slot, reason: str) -> None:
         """Use a slot no more, and hold the queue when none is left."""
         with self._changed:
-            self._slots.remove(slot)
+            self._usable.remove(slot)
+            self.slots = len(self._usable)
             self._changed.notify_all()
         self._say(f"{slot.name} is used no more: {reason}")
-        if not self._slots:
+        if not self._usable:
             self.hold()
 
 
@@ -347,3 +316,38 @@ def _use_slot() -> None:
     slot = this_slot()
     if slot is not None and slot.device.startswith("cuda"):
         torch.cuda.set_device(torch.device(slot.device))
+
+
+def open_log(runs: Path) -> IO[bytes]:
+    """Where processes write what belongs into no run's folder; nowhere if that cannot be had."""
+    try:
+        return (runs / LOG).open("ab")
+    except OSError:
+        return open(os.devnull, "ab")
+
+
+def why_ended(process: subprocess.Popen[bytes], runs: Path, log_began: int) -> str:
+    """Why a process ended whose standard output has: its signal, and its last line in LOG.
+
+    `log_began` is how long the log was when it began.
+    """
+    code = 0
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        code = process.wait(timeout=5)
+    words = _last_line(runs / LOG, log_began).removeprefix("cifar-tui: ")
+    if code >= 0:
+        return words or f"exit code {code}"
+    killed = f"killed by {signal.Signals(-code).name}"
+    if -code == signal.SIGKILL:
+        killed += ", as the system does where memory runs out"
+    return f"{killed} ({words})" if words else killed
+
+
+def _last_line(log: Path, begin: int) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(begin, file.seek(0, os.SEEK_END) - LOOK_AT))
+            lines = file.read(LOOK_AT).decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return plain(next((line.strip() for line in reversed(lines) if line.strip()), ""))[:300]

@@ -1,30 +1,39 @@
-"""What trains queued runs: one queue, and the same questions and orders whoever does the work."""
+"""What trains queued runs: one queue, the same questions and orders whoever does the work; and the
+backend `thread`, which trains them one after another in this program."""
 
 import contextlib
 import math
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar_tui.errors import UserError
 from cifar_tui.queue.nodes import Node
+from cifar_tui.queue.turns import locks_folder
 from cifar_tui.runs.control import BY_USER
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.checks import SETTINGS
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.training.process import prepare_process
 
 if TYPE_CHECKING:
+    from cifar_tui.queue.choices import Wish
     from cifar_tui.queue.notify import Notifier
 
 
-class Backend(ABC):
+class Backend:
     """Trains run folders in the order of a queue; screens and commands know no more of it.
 
     What happens inside a run is read from its folder, and asked for through its control file.
     """
+
+    outlives = False
+    """Whether its runs go on when this program ends; `close` then leaves them alone."""
+    slots = 1
+    """How many runs train at the same time."""
 
     def __init__(self) -> None:
         self._queue: list[RunFolder] = []
@@ -37,30 +46,29 @@ class Backend(ABC):
         self._changed = threading.Condition()
         self.notifier: Notifier | None = None
         """Is told which runs have ended."""
+        self._threads: list[threading.Thread] = []
+        """What it works in; none is a daemon, so that the process lives until they end."""
         self.ready = threading.Event()
         """Set when a run could begin at once."""
 
-    @abstractmethod
     def start(self) -> None:
-        """Begin working."""
+        """Begin working; raises UserError, with nothing begun, where threads cannot be had."""
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            self.close()
+            raise UserError(
+                f"Training cannot start here ({error}); allow this user more processes (ulimit -u)."
+            ) from None
 
     @property
-    @abstractmethod
     def alive(self) -> bool:
         """Whether it works or waits for work."""
+        return any(thread.is_alive() for thread in self._threads)
 
-    def check(self, spec: RunSpec) -> None:  # noqa: B027 - most have nothing to add
+    def check(self, spec: RunSpec) -> None:
         """Raise UserError for a spec that it could not train."""
-
-    @property
-    def outlives(self) -> bool:
-        """Whether its runs go on when this program ends; `close` then leaves them alone."""
-        return False
-
-    @property
-    def slots(self) -> int:
-        """How many runs train at the same time."""
-        return 1
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -77,9 +85,11 @@ class Backend(ABC):
         """
         return self.nodes
 
-    @abstractmethod
     def join(self) -> None:
         """Wait until it has ended, if it was ever started."""
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
 
     def add(self, folder: RunFolder, *, place: int | None = None) -> None:
         """Queue a run, last or at `place`; a held queue goes on.
@@ -173,15 +183,11 @@ class Backend(ABC):
 
     def _enqueue(self, folder: RunFolder, place: int | None = None) -> None:
         """Have a run wait, last or at `place`; a held queue stays held."""
-        self._mark(folder)
+        with contextlib.suppress(OSError):
+            folder.write_progress(Progress(worker=this_worker()))
         with self._changed:
             self._queue.insert(len(self._queue) if place is None else place, folder)
             self._changed.notify_all()
-
-    def _mark(self, folder: RunFolder) -> None:
-        """Say in a run's folder that it waits here."""
-        with contextlib.suppress(OSError):
-            folder.write_progress(Progress(worker=this_worker()))
 
     def _say(self, problem: str) -> None:
         with self._changed:
@@ -215,16 +221,47 @@ class Backend(ABC):
             self.notifier.done(folder.id, is_last)
 
 
-def start_threads(backend: Backend, threads: Sequence[threading.Thread]) -> None:
-    """Start what a backend works in; raises UserError, with none left, where not all can be had."""
-    try:
-        for thread in threads:
-            thread.start()
-    except RuntimeError as error:
-        backend.close()
-        raise UserError(
-            f"Training cannot start here ({error}); allow this user more processes (ulimit -u)."
-        ) from None
+def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
+    """One thread, on the device that each run's spec names."""
+    if wish.devices:
+        raise UserError("--devices needs --backend processes; a run alone takes --device.")
+    return ThreadQueue(), []
+
+
+class ThreadQueue(Backend):
+    """Trains queued runs in a thread made outside the app, and never waits for a screen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads = [threading.Thread(target=self._work, name="training")]
+
+    def start(self) -> None:
+        prepare_process()  # torch is imported in the thread
+        super().start()
+
+    def check(self, spec: RunSpec) -> None:
+        """Raise UserError for device, precision or images, and where no turns can be taken."""
+        locks_folder()
+        from cifar_tui.training.device import check_run
+
+        check_run(spec)
+
+    def _work(self) -> None:
+        from cifar_tui.queue.train_run import perform
+        from cifar_tui.training.faults import DeviceLost, Unwritable, storage_reason
+
+        self.ready.set()
+        while folder := self._next():
+            try:
+                perform(folder, lambda: self._closing, self._say)
+            except DeviceLost as error:
+                self._say(str(error))
+                self.hold()
+            except Unwritable as error:
+                self._say(str(error))
+            except OSError as error:
+                self._say(storage_reason(error))
+            self._done(folder)
 
 
 def seconds_left(spec: RunSpec, done: int, known: Sequence[Run]) -> float | None:
@@ -246,16 +283,13 @@ def longest_first(folders: Sequence[RunFolder], known: Sequence[Run]) -> list[Ru
 
     Those whose time is not known come before, in their order, as any may be long.
     """
-    times = [_seconds_left(read_run(folder.path), known) for folder in folders]
-    places = sorted(range(len(folders)), key=lambda i: -times[i])
-    return [folders[i] for i in places]
 
+    def time(folder: RunFolder) -> float:
+        run = read_run(folder.path)
+        if run.spec is None:
+            return math.inf
+        same = [other for other in known if other.spec and other.spec.data == run.spec.data]
+        left = seconds_left(run.spec, run.summary.epochs_done, same)
+        return math.inf if left is None else left
 
-def _seconds_left(run: Run, known: Sequence[Run]) -> float:
-    """Seconds that a run still takes; infinity where nothing is known."""
-    spec = run.spec
-    if spec is None:
-        return math.inf
-    same = [other for other in known if other.spec and other.spec.data == spec.data]
-    left = seconds_left(spec, run.summary.epochs_done, same)
-    return math.inf if left is None else left
+    return sorted(folders, key=time, reverse=True)

@@ -9,8 +9,15 @@ import torch
 
 from cifar_tui.data.loading import IMAGES
 from cifar_tui.locks import ASKED, Lock
-from cifar_tui.queue.heartbeat import BEAT, TRY_AGAIN, Heartbeat, wait_for_runs
-from cifar_tui.queue.run_writer import RunWriter, Write, refusal_of
+from cifar_tui.queue.run_writer import (
+    BEAT,
+    TRY_AGAIN,
+    Heartbeat,
+    RunWriter,
+    Write,
+    refusal_of,
+    wait_for_runs,
+)
 from cifar_tui.queue.turns import Turn, device_turn
 from cifar_tui.runs.control import BY_USER
 from cifar_tui.runs.events import Ended, Remark, RunEvent

@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 import torch
 
 import cifar_tui.__main__
-from cifar_tui.queue import heartbeat
+from cifar_tui.queue import run_writer
 from cifar_tui.queue.turns import device_turn
 
 TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -258,7 +258,7 @@ def load_program() -> None:
             importlib.import_module(
                 ".".join(path.relative_to(package.parent).with_suffix("").parts)
             )
-    heartbeat.GRACE = GRACE
+    run_writer.GRACE = GRACE
     gc.collect()
     gc.freeze()  # else each fork would copy what it only counts
 

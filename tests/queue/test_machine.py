@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -14,18 +14,16 @@ import psutil
 import pynvml
 import pytest
 
+from cifar_tui.features.devices.tables import cpu_lines, gpu_lines, text_lines
 from cifar_tui.queue import machine
 from cifar_tui.queue.machine import (
     Gpu,
     Process,
     Snapshot,
-    cpu_lines,
     gpu_for,
-    gpu_lines,
     memory_of_process,
     resident_memory,
     strip_line,
-    text_lines,
 )
 from tests.conftest import Command
 
@@ -404,7 +402,7 @@ def test_the_command_prints_the_machine(cifar: Command) -> None:
 
 
 def test_a_snapshot_is_json_ready(two: Snapshot) -> None:
-    read = json.loads(json.dumps(machine.to_dict(two)))
+    read = json.loads(json.dumps(asdict(two)))
     assert read["gpus"][0]["processes"][0]["pid"] == os.getpid()
     assert read["gpus"][1]["utilisation"] is None
     assert read["cpu_count"] == psutil.cpu_count()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cifar_tui.queue.heartbeat import Rate
+from cifar_tui.queue.run_writer import Rate
 
 
 def test_the_first_epochs_forecast_is_steady_at_a_steady_speed() -> None:

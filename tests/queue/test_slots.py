@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue import slots as slots_module
-from cifar_tui.queue.machine import Gpu, Process, Snapshot
-from cifar_tui.queue.slots import parse_slots, require_slot
+from cifar_tui.queue import machine as machine_module
+from cifar_tui.queue.machine import Gpu, Process, Snapshot, parse_slots, require_slot
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.control import user_name
 from cifar_tui.training.process import Slot, this_slot
@@ -57,7 +56,7 @@ def test_all_is_the_cpu_where_there_is_no_gpu_and_refused_where_none_is_free() -
 
 
 def test_slots_of_the_cpu_share_the_cores_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots_module, "usable_cores", lambda: 4)
+    monkeypatch.setattr(machine_module, "usable_cores", lambda: 4)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {2, 3, 6, 7}, raising=False)
     slots, _ = parse_slots("cpu:2", machine)
     assert [(slot.name, slot.cores) for slot in slots] == [("cpu:0", (2, 6)), ("cpu:1", (3, 7))]

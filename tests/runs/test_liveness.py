@@ -126,7 +126,7 @@ AS_ANOTHER_USER = """
 import _strptime  # all that is imported is so beforehand, where only root may read
 import os
 from pathlib import Path
-import cifar_tui.queue.thread
+import cifar_tui.queue.queue
 from cifar_tui import cli
 from cifar_tui.queue import headless
 os.setuid(12345)

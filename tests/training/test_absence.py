@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_tui.queue import heartbeat, train_run
-from cifar_tui.queue.thread import ThreadQueue
+from cifar_tui.queue import run_writer, train_run
+from cifar_tui.queue.queue import ThreadQueue
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
@@ -49,7 +49,7 @@ def remove(folder: Path) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder is given up after a moment, and a device given back at once."""
-    monkeypatch.setattr(heartbeat, "GRACE", 0.5)
+    monkeypatch.setattr(run_writer, "GRACE", 0.5)
     monkeypatch.setattr(train_run, "HOLD", 0.0)
 
 

@@ -11,8 +11,8 @@ import torch
 from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.loading import IMAGES, open_dataset
 from cifar_tui.locks import Lock
-from cifar_tui.queue import heartbeat, train_run
-from cifar_tui.queue.thread import ThreadQueue
+from cifar_tui.queue import run_writer, train_run
+from cifar_tui.queue.queue import ThreadQueue
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
@@ -154,7 +154,7 @@ def test_a_folder_that_is_gone_ends_its_run_and_not_the_queue(
 def test_a_run_whose_images_take_long_to_be_read_is_not_silent(
     tmp_path: Path, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "READING_BEAT", 0.01)
+    monkeypatch.setattr(run_writer, "READING_BEAT", 0.01)
     where = str(tiny_course)
     folder = RunFolder.create(tmp_path, RunSpec(data=where, epochs=1))
     counters: set[int] = set()

@@ -25,7 +25,7 @@ BELONGS = ("best.pt", "last.pt", "meta.json")
 @pytest.fixture(autouse=True)
 def obeys_at_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """However quick the epochs are, a stop is heard in the one it falls in."""
-    monkeypatch.setattr("cifar_tui.queue.heartbeat.BEAT", 0.0)
+    monkeypatch.setattr("cifar_tui.queue.run_writer.BEAT", 0.0)
 
 
 def train_some(folder: RunFolder) -> Summary:

@@ -1,6 +1,7 @@
 """The command `devices`: this machine, and the nodes of a cluster."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,8 +46,8 @@ def devices(
     runs: RunsDir = RUNS,
 ) -> None:
     """Show GPUs, their use and processes, the CPU, and which run is trained where."""
-    from cifar_tui.queue.machine import snapshot, text_lines, to_dict
-    from cifar_tui.queue.nodes import node_lines, to_dicts, totals
+    from cifar_tui.features.devices.tables import node_lines, text_lines, to_dicts, totals
+    from cifar_tui.queue.machine import snapshot
 
     nodes = _nodes(runs, Wish(backend, options=parse_options(option)))
     found, training = snapshot(), in_training(Runs(runs).all())
@@ -56,7 +57,7 @@ def devices(
             | {"host": run.progress.worker.host if run.progress else ""}
             for run in training
         ]
-        printing.print_json(to_dict(found) | {"runs": where, "nodes": to_dicts(nodes, training)})
+        printing.print_json(asdict(found) | {"runs": where, "nodes": to_dicts(nodes, training)})
         return
     printing.put(*text_lines(found))
     for run in training:

@@ -10,18 +10,17 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from cifar_tui.errors import UserError
+from cifar_tui.features.devices.tables import cpu_lines, gpu_lines, node_lines, totals
 from cifar_tui.queue.cluster.slurm import find_nodes
 from cifar_tui.queue.machine import (
     GIB,
     Gpu,
     Snapshot,
-    cpu_lines,
-    gpu_lines,
     memory_of_process,
     resident_memory,
     snapshot,
 )
-from cifar_tui.queue.nodes import Node, Watch, node_lines, totals
+from cifar_tui.queue.nodes import Node, Watch
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import this_host
 from cifar_tui.text import at_epoch, clock, plain, rate

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from cifar_tui.errors import UserError
 from cifar_tui.files import read_small
-from cifar_tui.queue import detached
 from cifar_tui.queue.cluster import cluster
 from cifar_tui.queue.cluster.adapter import Job, Refused, Silent, State
 from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.nodes import Node
+from cifar_tui.queue.processes import open_log
 from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.control import BY_USER, end
 from cifar_tui.runs.folder import RunFolder
@@ -189,7 +189,7 @@ class Ray:
 
     def _open(self) -> "subprocess.Popen[bytes]":
         self._runs.mkdir(parents=True, exist_ok=True)
-        with (self._runs / detached.LOG).open("ab") as log:
+        with open_log(self._runs) as log:
             return subprocess.Popen(
                 program(self._address, module="cifar_tui.queue.cluster.ray_process"),
                 cwd="/",  # Ray has its workers import from the folder in which it is called

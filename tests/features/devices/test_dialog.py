@@ -7,7 +7,7 @@ import pytest
 from cifar_tui.errors import UserError
 from cifar_tui.queue import processes
 from cifar_tui.queue.choices import BackendChoice, parse_options, split_options
-from cifar_tui.queue.thread import ThreadQueue
+from cifar_tui.queue.queue import ThreadQueue
 from tests.apps import MakeApp
 from tests.waiting import screen_text, wait_for
 

@@ -16,7 +16,7 @@ from cifar_tui.app import CifarApp
 from cifar_tui.features.devices.screen import DevicesScreen, Lines
 from cifar_tui.queue.machine import GIB, Gpu, Process, Snapshot
 from cifar_tui.queue.nodes import Node
-from cifar_tui.queue.thread import ThreadQueue
+from cifar_tui.queue.queue import ThreadQueue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Point, Progress, this_worker

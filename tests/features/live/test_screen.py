@@ -11,7 +11,7 @@ from cifar_tui.app import CifarApp
 from cifar_tui.features.history.screen import HistoryScreen
 from cifar_tui.features.live.page import RunPage
 from cifar_tui.features.live.screen import LiveScreen
-from cifar_tui.queue import heartbeat
+from cifar_tui.queue import run_writer
 from cifar_tui.queue.cluster import adapter, slurm
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.events import read_epochs
@@ -519,7 +519,7 @@ async def test_a_run_that_waits_in_slurm_is_stopped_at_once_with_another_backend
 async def test_a_run_whose_folder_is_removed_makes_way_for_the_next(
     make_app: MakeApp, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "GRACE", 3.0)
+    monkeypatch.setattr(run_writer, "GRACE", 3.0)
     app = make_app()
     async with app.run_test(size=SMALL, notifications=True) as pilot:
         await launch(pilot, *[long_spec(tiny_course, name=name) for name in ("removed", "next")])

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cifar_tui.queue.nodes import Node, node_lines, runs_there, totals
+from cifar_tui.features.devices.tables import node_lines, runs_there, totals
+from cifar_tui.queue.nodes import Node
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import Progress, this_worker
 from tests.apps import SaveRun
