@@ -103,7 +103,7 @@ NOT_HERE = {
     "--workers": WORKERS,
     "--num-workers": WORKERS,
     "--resume": "`cifar-tui runs resume RUN` goes on with a run.",
-    "--together": "--devices cuda:0,cuda:1 or --devices cpu:2 trains several runs at the same time.",
+    "--together": "--devices cuda:0,cuda:1 or --devices cpu:2 trains runs at the same time.",
 }
 """What is said of flags that other programs, or earlier versions, have and no command has here."""
 

@@ -66,6 +66,9 @@ class ClusterQueue(Backend):
     of this user has submitted are looked after, too.
     """
 
+    outlives = True
+    slots = MANY
+
     def __init__(self, runs: Path, cluster: Cluster) -> None:
         super().__init__()
         self._runs = Runs(runs)
@@ -100,16 +103,6 @@ class ClusterQueue(Backend):
         """Whether it looks after runs; they are trained without it, too."""
         with self._changed:
             return self._thread.is_alive() and not (self._closing and self._is_settled())
-
-    @property
-    def outlives(self) -> bool:
-        """The cluster trains on when this program ends."""
-        return True
-
-    @property
-    def slots(self) -> int:
-        """As many as the cluster finds room for."""
-        return MANY
 
     @property
     def held(self) -> bool:
