@@ -20,7 +20,7 @@ from textual.pilot import Pilot
 from benchmarks.svg import Frame, Picture
 from cifar_tui.app import CifarApp
 from cifar_tui.errors import UserError
-from cifar_tui.features.labs.lab import Scale
+from cifar_tui.features.labs.experiments import Scale
 from cifar_tui.queue.queue import ThreadQueue
 from cifar_tui.training.process import program
 

@@ -43,7 +43,7 @@ from cifar_tui.tui.screen import CifarScreen
 from cifar_tui.tui.textual_internals import BaseApp
 
 if TYPE_CHECKING:
-    from cifar_tui.features.labs.lab import Scale
+    from cifar_tui.features.labs.experiments import Scale
 
 
 SWITCH_SECONDS = 0.01

@@ -4,13 +4,8 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from rich.segment import Segment
-
-if TYPE_CHECKING:
-    pass
-
 
 Corner = tuple[int, int]
 """Column and line, counted from the upper left."""

@@ -279,11 +279,12 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-IN_THE_WAY = "{} exists; use --overwrite to replace it, or another --output."
-
-
 class InTheWay(UserError):
     """There is such a file already, and nothing said to replace it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} exists; use --overwrite to replace it, or another --output.")
+        self.path = path
 
 
 def at_home(path: Path) -> Path:
@@ -308,7 +309,7 @@ def check_output(path: Path, overwrite: bool, example: str) -> None:
         if os.path.lexists(path) and not path.is_file():
             raise UserError(f"{path} is no regular file; name another file.")
         if path.exists() and not overwrite:
-            raise InTheWay(IN_THE_WAY.format(path))
+            raise InTheWay(path)
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}; name another file.") from None
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -322,6 +323,6 @@ def write_output(path: Path, content: bytes, *, overwrite: bool = True) -> None:
         with replacing(path, overwrite=overwrite) as file:
             file.write(content)
     except FileExistsError:
-        raise InTheWay(IN_THE_WAY.format(path)) from None
+        raise InTheWay(path) from None
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from None

@@ -20,7 +20,7 @@ from cifar_tui.console.progress import JsonPrinter, LinePrinter
 from cifar_tui.errors import UserError
 from cifar_tui.features.compare.command import print_comparison
 from cifar_tui.features.compare.core import Asked, compare
-from cifar_tui.features.inspect.tables import event_rows, file_rows, settings_lines
+from cifar_tui.features.inspect.tables import event_table, file_table, settings_lines
 from cifar_tui.runs.disk import contents
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Follower, Runs, read_run
@@ -195,9 +195,9 @@ def show_everything(folder: Path) -> None:
         details = printed_json(lambda run=run: printing.print_json(printing.run_details(run)))
         assert details["id"] == run.id
         settings_lines(run)
-        rows = event_rows(run.path)
+        rows = event_table(run.path).rows
         assert all(cell.isprintable() for row in rows for cell in row)
-        file_rows(contents(run.path))
+        file_table(contents(run.path))
         look = Follower(runs, run.id).look()
         printed(lambda look=look: LinePrinter().show(look))
         for line in printed(lambda look=look: JsonPrinter().show(look)).splitlines():

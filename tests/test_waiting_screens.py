@@ -91,7 +91,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Folder:
         (listing, "read_run"),
         (listing, "read_progress"),
         (folders, "_new_folder"),
-        (Runs, "_names"),
+        (Runs, "_ids"),
         (BackendChoice, "why_not"),
         (find, "_find_in"),
     ):
@@ -154,7 +154,21 @@ async def test_live_and_its_neighbours_are_read_beside_the_screen(
             await shows(pilot, "ended")
             await pilot.press("end", "enter")
             await shows(pilot, "finished")
-        assert {"_stamp", "read_progress", "_names"} <= set(folder.asked)
+        assert {"_stamp", "read_progress", "_ids"} <= set(folder.asked)
+
+
+async def test_the_lab_book_asks_before_launching_while_the_screen_goes_on(
+    make_app: MakeApp, save_run: SaveRun, folder: Folder, tiny_course: Path
+) -> None:
+    save_run(name="ended")
+    app = make_app(data=str(tiny_course))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f12")
+        await shows(pilot, "labs done")
+        async with folder.not_holding():
+            await pilot.press("A")
+            await shows(pilot, "runs of 16 labs")
+        assert "_ids" in folder.asked
 
 
 async def test_a_backend_is_chosen_beside_the_screen(make_app: MakeApp, folder: Folder) -> None:

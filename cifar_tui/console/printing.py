@@ -1,33 +1,25 @@
 """What the commands print: tables and progress for people, JSON for programs."""
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from cifar_tui.console.table import Column, Table, cut_middle, output_width, prefix
 from cifar_tui.runs.disk import contents, size_text, total
 from cifar_tui.runs.events import EpochDone, read_epochs, read_events, to_json
 from cifar_tui.runs.listing import Run, best_run, read_meta
 from cifar_tui.spec.checks import changed
 from cifar_tui.spec.naming import brief, model_name
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.text import (
-    EPOCH_COLUMNS,
-    at_epoch,
-    epoch_cells,
-    plain,
-    runs_text,
-)
-
-if TYPE_CHECKING:
-    pass
-
+from cifar_tui.table import Column, Table, cut_middle, figures, prefix
+from cifar_tui.text import EPOCH_COLUMNS, at_epoch, epoch_cells, plain, runs_text
 
 STAMP = len("20261126-183321-481756")
 """Of the characters of an id, those that say when a run was made."""
@@ -57,12 +49,20 @@ def say(value: Mapping[str, Any], sentence: str, as_json: bool) -> None:
         print("\n".join(map(plain, sentence.split("\n"))))
 
 
+def output_width() -> int | None:
+    """Cells of a line on standard output; None in a pipe or file, unless COLUMNS is set."""
+    columns = os.environ.get("COLUMNS", "")
+    if sys.stdout.isatty() or (columns.isdecimal() and int(columns)):
+        return shutil.get_terminal_size().columns
+    return None
+
+
 def put(*things: str | Text | Table) -> None:
     """Print texts, which a terminal breaks between words, and tables."""
     width = output_width()
     console = Console(highlight=False, width=width)
     for thing in things:
-        lines = thing.lines(width) if isinstance(thing, Table) else [thing]
+        lines = thing.printed_lines(width) if isinstance(thing, Table) else [thing]
         for line in lines:
             text = line if isinstance(line, Text) else Text(plain(line))
             if text.no_wrap and not text.style:
@@ -76,30 +76,31 @@ def print_runs(runs: Sequence[Run], folder: Path) -> None:
     if not runs:
         print(f"No runs in {folder}. `cifar-tui train` makes one.")
         return
-    table = Table(
+    columns: list[Column | str] = [
         id_column(runs),
         Column("name", cut=cut_middle),
-        Column("settings", 16),
-        *("best val_acc", "epochs", Column("status", 13)),
-        right=["epochs"],
-        drop=["settings", "epochs", "best val_acc"],
-        keep=["status"],
-    )
-    for run in runs:
-        settings = "" if run.spec is None else _settings(run.spec)
-        demo = " edited" * bool(run.edited) + " demo" * run.synthetic
-        demo += " pinned" * run.notes.pinned
-        table.add(
-            run.id,
-            run.name,
-            settings,
-            at_epoch(run.summary.best),
-            f"{run.summary.epochs_done}/{run.summary.epochs}",
-            f"{run.status}{demo} {run.problem}".strip(),
-        )
+        Column("settings", least=16),
+        "best val_acc",
+        *figures("epochs"),
+        Column("status", least=13),
+    ]
+    drop, keep = ("settings", "epochs", "best val_acc"), ("status",)
+    table = Table(columns, map(_run_row, runs), drop=drop, keep=keep)
     best = best_run(list(runs))
     line = f"{runs_text(len(runs))} in {folder}"
     put(table, line + (f", best {best.id} {at_epoch(best.summary.best)}" if best else ""))
+
+
+def _run_row(run: Run) -> tuple[str, ...]:
+    said = " edited" * bool(run.edited) + " demo" * run.synthetic + " pinned" * run.notes.pinned
+    return (
+        run.id,
+        run.name,
+        "" if run.spec is None else _settings(run.spec),
+        at_epoch(run.summary.best),
+        f"{run.summary.epochs_done}/{run.summary.epochs}",
+        f"{run.status}{said} {run.problem}".strip(),
+    )
 
 
 def id_column(runs: Sequence[Run]) -> Column:
@@ -107,7 +108,7 @@ def id_column(runs: Sequence[Run]) -> Column:
     ids = {run.id for run in runs}
     longest = max(map(len, ids), default=0)
     telling = (n for n in range(STAMP, longest) if len({i[:n] for i in ids}) == len(ids))
-    return Column("id", next(telling, longest), prefix)
+    return Column("id", cut=prefix, least=next(telling, longest))
 
 
 def _settings(spec: RunSpec) -> str:
@@ -139,24 +140,8 @@ def print_run(run: Run) -> None:
     lines += [f"{label:<10}{text}" for label, text in run.remarks.items()]
     files = contents(run.path)
     lines.append(f"files     {size_text(total(files))} in {len(files)} files")
-    table = Table(*EPOCH_COLUMNS, right=EPOCH_COLUMNS)
-    for epoch in read_epochs(run.path):
-        table.add(*epoch_cells(epoch))
-    put(*lines, "", table)
-
-
-@contextmanager
-def export_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar of images predicted, on a terminal."""
-    with progress("predicting", quiet) as tick:
-        yield tick
-
-
-@contextmanager
-def download_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar of bytes received, on a terminal."""
-    with progress("downloading", quiet) as tick:
-        yield tick
+    epochs = Table(figures(*EPOCH_COLUMNS), map(epoch_cells, read_epochs(run.path)))
+    put(*lines, "", epochs)
 
 
 @contextmanager

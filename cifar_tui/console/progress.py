@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from cifar_tui.console.printing import json_text
-from cifar_tui.console.table import Column, Table, cut_middle, output_width
+from cifar_tui.console.printing import json_text, output_width
 from cifar_tui.queue.headless import TrainPrinter
-from cifar_tui.runs.events import Ended, EpochDone, RunEvent, Started, to_json
+from cifar_tui.runs.events import Ended, EpochDone, Started, to_json
 from cifar_tui.runs.listing import Look, Run
+from cifar_tui.table import Column, Table, cut_middle, figures
 from cifar_tui.text import at_epoch, clock, epoch_cells, loss, plain, rate
 
 WIDEST = 80
@@ -18,98 +18,66 @@ WIDEST = 80
 
 
 class SilentPrinter:
-    """Shows nothing: the folder says it all. Remarks go to stderr, the background's log."""
+    """Shows nothing of a run, as its folder says it all; notes go to stderr."""
 
     def note(self, sentence: str) -> None:
-        """Keep a remark."""
+        """Tell something beside the runs."""
         print(sentence, file=sys.stderr, flush=True)
 
     def begin(self, run: Run, number: int, total: int) -> None:
-        """Nothing."""
+        """Show that a run begins."""
 
     def show(self, look: Look) -> None:
-        """Nothing."""
+        """Show what is new of a run."""
 
     def leave(self) -> None:
-        """Nothing."""
-
-    def side_by_side(self) -> TrainPrinter:
-        """The same."""
-        return self
+        """Show that a run is no longer looked at."""
 
     def sum_up(self, runs: Sequence[Run]) -> None:
-        """Nothing."""
+        """Show what became of all runs."""
+
+    def side_by_side(self) -> TrainPrinter:
+        """One that shows several runs at a time."""
+        return self
 
 
-class JsonPrinter:
+class JsonPrinter(SilentPrinter):
     """Each event of the run as one JSON object on one line of stdout."""
 
     def __init__(self, *, name_runs: bool = False) -> None:
         self._name_runs = name_runs
 
-    def note(self, sentence: str) -> None:
-        """Notes go to stderr, out of a program's way."""
-        print(sentence, file=sys.stderr)
-
-    def begin(self, run: Run, number: int, total: int) -> None:
-        """The start event says it all."""
-
     def show(self, look: Look) -> None:
-        """Print the new events."""
         for event in look.events:
             run = {"run": look.run.id} if self._name_runs else {}
             print(json_text({**run, **to_json(event)}), flush=True)
 
-    def leave(self) -> None:
-        """The end event says it all."""
-
     def side_by_side(self) -> TrainPrinter:
-        """One whose objects say which run they are of."""
         return JsonPrinter(name_runs=True)
 
-    def sum_up(self, runs: Sequence[Run]) -> None:
-        """The end events say it all."""
 
-
-class LinePrinter:
+class LinePrinter(SilentPrinter):
     """A line per epoch, for logs."""
 
-    def note(self, sentence: str) -> None:
-        """Notes go to stderr."""
-        print(sentence, file=sys.stderr)
-
     def begin(self, run: Run, number: int, total: int) -> None:
-        """Name the run."""
         self._print(f"run {number}/{total}  {run.id}")
 
     def show(self, look: Look) -> None:
-        """Print the new epochs, and how the run ended."""
         for event in look.events:
-            for line in self._lines(event, look):
-                self._print(line)
-
-    def leave(self) -> None:
-        """The last line says it all."""
-
-    def _lines(self, event: RunEvent, look: Look) -> list[str]:
-        match event:
-            case Started():
-                return [f"loss {loss(event.initial_loss)} before training (ln 10 = 2.3026)"]
-            case EpochDone():
-                return [epoch_line(event, look.run.summary.epochs)]
-            case Ended():
-                return [end_line(look, event)]
-            case _:
-                return []
+            match event:
+                case Started():
+                    self._print(f"loss {loss(event.initial_loss)} before training (ln 10 = 2.3026)")
+                case EpochDone():
+                    self._print(epoch_line(event, look.run.summary.epochs))
+                case Ended():
+                    self._print(end_line(look, event))
 
     def side_by_side(self) -> TrainPrinter:
-        """Lines that begin with their run's number."""
         return NumberedPrinter()
 
     def sum_up(self, runs: Sequence[Run]) -> None:
-        """A table of several runs, the best first."""
         if len(runs) > 1:
-            for line in summary_table(runs).lines(min(output_width() or WIDEST, WIDEST)):
+            for line in summary_table(runs).printed_lines(min(output_width() or WIDEST, WIDEST)):
                 LinePrinter._print(self, line.plain)
 
     def _print(self, line: str) -> None:
@@ -124,13 +92,11 @@ class NumberedPrinter(LinePrinter):
         self._prefix = ""
 
     def begin(self, run: Run, number: int, total: int) -> None:
-        """Name the run and its number."""
         self._numbers[run.id] = f"{number:>{len(str(total))}}/{total}"
         self._prefix = ""
         super().begin(run, number, total)
 
     def show(self, look: Look) -> None:
-        """Print the new epochs behind the run's number."""
         self._prefix = f"{self._numbers[look.run.id]}  "
         super().show(look)
 
@@ -147,7 +113,6 @@ class BarPrinter(LinePrinter):
         self._task = TaskID(0)
 
     def begin(self, run: Run, number: int, total: int) -> None:
-        """Name the run and draw its bar."""
         super().begin(run, number, total)
         columns = (BarColumn(), TextColumn("{task.description}"))
         self._bar = Progress(*columns, console=self._console, transient=True)
@@ -155,7 +120,6 @@ class BarPrinter(LinePrinter):
         self._bar.start()
 
     def show(self, look: Look) -> None:
-        """Print the new epochs and move the bar."""
         super().show(look)
         if self._bar is None:
             return
@@ -169,7 +133,6 @@ class BarPrinter(LinePrinter):
             self._bar.update(self._task, completed=done, description=text)
 
     def leave(self) -> None:
-        """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -187,19 +150,19 @@ def train_printer(as_json: bool) -> TrainPrinter:
 
 def summary_table(runs: Sequence[Run]) -> Table:
     """Runs with what became of them, the best first."""
-    columns = ("val_acc", "val_loss", "epochs", "time")
-    table = Table(Column("run, best first", cut=cut_middle), *columns, "status", right=columns)
-    for run in sorted(runs, key=lambda run: -run.best_val_acc):
-        summary = run.summary
-        table.add(
+    measured = figures("val_acc", "val_loss", "epochs", "time")
+    rows = [
+        (
             f"{run.name}{' (synthetic)' * run.synthetic}",
-            at_epoch(summary.best),
-            loss(summary.best.val_loss if summary.best else None),
-            f"{summary.epochs_done}/{summary.epochs}",
-            clock(summary.seconds),
+            at_epoch(run.summary.best),
+            loss(run.summary.best.val_loss if run.summary.best else None),
+            f"{run.summary.epochs_done}/{run.summary.epochs}",
+            clock(run.summary.seconds),
             run.status,
         )
-    return table
+        for run in sorted(runs, key=lambda run: -run.best_val_acc)
+    ]
+    return Table([Column("run, best first", cut=cut_middle), *measured, "status"], rows)
 
 
 def epoch_line(event: EpochDone, epochs: int) -> str:

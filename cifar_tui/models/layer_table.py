@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cifar_tui.models.build import build_model
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.table import Table, figures
 
 Shape = tuple[int, ...]
 
@@ -54,6 +55,30 @@ class ModelSummary:
         """Every figure under its own name, ready for JSON."""
         return asdict(self)
 
+    def table(self) -> Table:
+        """A row for each layer with weights, as in the report, and one for their totals.
+
+        Shapes leave out the leading batch of one; `separable` is what a 3x3 convolution would cost
+        as a depthwise separable one.
+        """
+        rows: list[tuple[str, ...]] = [
+            (
+                layer.name,
+                _shape(layer.input_shape[1:]),
+                _shape(layer.output_shape[1:]),
+                _shape(layer.weight_shape),
+                _thousands(layer.parameters),
+                _thousands(layer.multiply_adds),
+                _thousands(layer.separable_multiply_adds),
+            )
+            for layer in self.layers
+            if layer.weight_shape is not None
+        ]
+        totals = (self.parameters, self.multiply_adds, self.separable_multiply_adds)
+        rows.append(("total", "", "", "", *map(_thousands, totals)))
+        counts = figures("params", "mult-adds", "separable")
+        return Table(["layer", "input", "output", "weight", *counts], rows)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -97,32 +122,6 @@ def summarise_spec(spec: RunSpec) -> ModelSummary:
     with torch.device("meta"):
         model = build_model(spec)
     return summarise(_with_any_weights(model))
-
-
-ROW = ("layer", "input", "output", "weight", "params", "mult-adds", "separable")
-
-
-def rows(summary: ModelSummary) -> list[tuple[str, ...]]:
-    """The columns ROW as text, for each layer with weights as in the report, and their totals.
-
-    Shapes leave out the leading batch of one; `separable` is what a 3x3 convolution would cost as
-    a depthwise separable one.
-    """
-    table = [
-        (
-            layer.name,
-            _shape(layer.input_shape[1:]),
-            _shape(layer.output_shape[1:]),
-            _shape(layer.weight_shape),
-            f"{layer.parameters:,}",
-            f"{layer.multiply_adds:,}",
-            _thousands(layer.separable_multiply_adds),
-        )
-        for layer in summary.layers
-        if layer.weight_shape is not None
-    ]
-    totals = (summary.parameters, summary.multiply_adds, summary.separable_multiply_adds)
-    return [*table, ("total", "", "", "", *map(_thousands, totals))]
 
 
 def _shape(shape: Sequence[int]) -> str:

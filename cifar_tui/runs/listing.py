@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,12 @@ class Runs:
     def find(self, wanted: str) -> Run:
         """The run meant by an id, unique prefix, name, `last` or `best`; else UserError."""
         return find_run(self.all(), wanted, self.folder)
+
+    def find_each(self, wanted: Iterable[str]) -> list[Run]:
+        """The runs meant by these words, each once; raises UserError as `find` does."""
+        known = self.all()
+        found = (find_run(known, word, self.folder) for word in wanted)
+        return list({run.id: run for run in found}.values())
 
     def trashed(self) -> list[Run]:
         """The runs in the trash, oldest first."""

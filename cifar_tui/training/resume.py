@@ -10,6 +10,7 @@ from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
 from cifar_tui.files import fingerprint
 from cifar_tui.runs.control import edited_words, only_best_words
+from cifar_tui.runs.derived import Kind, write_derived
 from cifar_tui.runs.events import Ended, Resumed, Started, read_events
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
@@ -139,3 +140,34 @@ def best_of(run: Run) -> tuple[Checkpoint, str]:
     checkpoint = load(path)
     require_own(run, origin_of(run), checkpoint, path)
     return checkpoint, weights
+
+
+def derive(
+    run: Run,
+    file: str,
+    kept: Callable[[str | None], Kind | None],
+    compute: Callable[[Checkpoint, Dataset, str], Kind],
+    *,
+    split: str,
+    command: str,
+    data: str | None = None,
+    redo: bool = False,
+) -> Kind:
+    """What `file` keeps of the run's best weights, else what is computed of them and then kept.
+
+    `kept` reads the file, given the fingerprint of other images than the run's own; `compute` is
+    given the checkpoint, the images, and what tells the checkpoint's file apart. Raises UserError
+    as `images_of` and `best_of` do.
+    """
+    origin = origin_of(run)
+    dataset = None if data is None else images_of(run, data, split, command)
+    found = None if redo else kept(origin.known_as(dataset.fingerprints) if dataset else None)
+    if found is not None:
+        return found
+    checkpoint, weights = best_of(run)
+    dataset = dataset or images_of(run, None, split, command)
+    computed = compute(checkpoint, dataset, weights)
+    computed = computed.model_copy(update={"data": origin.known_as(dataset.fingerprints)})
+    with contextlib.suppress(OSError):  # a folder that cannot be written keeps none
+        write_derived(run.path / file, computed)
+    return computed

@@ -1,8 +1,9 @@
 """What opens over a screen: questions with yes or no, forms, and the help."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import ClassVar, Generic, cast
+from pathlib import Path
+from typing import ClassVar, Generic, Literal, TypeVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -13,11 +14,15 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from cifar_tui.errors import Tick
+from cifar_tui.files import InTheWay
 from cifar_tui.runs.listing import Run
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.jobs import Result, run_job
 from cifar_tui.tui.keys import EVERYWHERE, Key, keys_for
+from cifar_tui.tui.screen import put
 from cifar_tui.tui.textual_internals import BaseApp
+
+Other = TypeVar("Other")
 
 
 class AskToLeave(ModalScreen[str]):
@@ -42,7 +47,6 @@ class AskToLeave(ModalScreen[str]):
             )
 
     def action_answer(self, choice: str) -> None:
-        """Close with the choice, empty for none."""
         self.dismiss(choice)
 
 
@@ -84,7 +88,6 @@ class Ask(ModalScreen[bool]):
             yield Static(f"\ny {self._yes}   n or Esc cancel", markup=False)
 
     def action_answer(self, sure: bool) -> None:
-        """Close with the answer."""
         self.dismiss(sure)
 
 
@@ -117,113 +120,153 @@ def _key_line(key: Key) -> str:
 
 
 class FormDialog(ModalScreen[Result | None], Generic[Result]):
-    """Lines with a name and a text; Enter hands them in and closes with what came of it, or says
-    what is wrong; Esc closes with None and ends what is under way."""
+    """Named fields, which Enter applies in a thread; Esc cancels, and ends what is under way.
+
+    It closes with what came of the fields, or with None. What is wrong with them is said below
+    them, and a file in the way is replaced only where `y` agrees.
+    """
 
     DEFAULT_CSS = """
-    FormDialog .dialog { width: 76; }
     FormDialog .field { height: 1; }
     FormDialog .field > Static { width: 12; }
     FormDialog Input { width: 1fr; }
-    FormDialog #told { width: 1fr; }
+    FormDialog #outcome { margin-top: 1; }
     """
+    AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "leave", "cancel"),
-        ("enter", "hand_in", "take it"),
+        ("enter", "apply", "apply"),
+        ("y", "replace", "replace"),
     ]
-    TITLE = ""
     HINTS: ClassVar[Mapping[str, str]] = {}
     """Each field's name, and what stands in it while it is empty."""
-    KEYS = "Enter takes it   Tab next field   Esc cancels"
-    WORKING = ""
-    """Said while it is worked on."""
+    KEYS = "Enter applies   Tab next field   Esc cancels"
+    WORKING = "Working ..."
     FAILED = "That failed"
     """Begins the sentence on an error that nobody foresaw."""
+    unit = "images"
+    """What progress is counted in."""
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    def __init__(self, title: str, texts: Mapping[str, str]) -> None:
         super().__init__()
+        self._heading = title
         self._inputs = {
             name: Input(texts.get(name, ""), id=name, placeholder=hint, compact=True)
             for name, hint in self.HINTS.items()
         }
-        self._told = Static("", id="told", markup=False)
-        self._working = False
+        self._outcome = Static("", id="outcome", markup=False)
+        self._keys = Static(self.KEYS, markup=False)
+        self._state: Literal["ready", "working", "asking", "ended"] = "ready"
         self._result: Result | None = None
+        self.overwrite = False
+        """Whether a file in the way is to be replaced."""
 
     def submit(self, texts: Mapping[str, str], tick: Tick) -> Result:
         """What comes of the stripped texts, in a thread; raises UserError for what is wrong."""
         raise NotImplementedError
 
     def accept(self, result: Result) -> None:
-        """What comes after that: by default it closes."""
+        """Close with the result, or stay open to tell of it."""
         self.dismiss(result)
-
-    def end(self, result: Result, outcome: str) -> None:
-        """Stay open to tell the outcome."""
-        self._result = result
-        self.set_focus(None)
-        self.tell(f"{outcome}\n\nEnter closes.")
-
-    def progress(self, done: int, total: int) -> str:
-        """How much is done, in words."""
-        return f"{done:,} of {total:,}. Esc cancels."
 
     def above(self) -> Iterable[Widget]:
         """What stands between the title and the fields."""
         return ()
 
     def below(self) -> Iterable[Widget]:
-        """What stands between the fields and what is told."""
+        """What stands between the fields and the outcome."""
         return ()
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
-            yield Static(f"{self.TITLE}\n", markup=False)
+        with VerticalScroll(classes="dialog", can_focus=False):
+            yield Static(f"{self._heading}\n", markup=False)
             yield from self.above()
             for name, field in self._inputs.items():
                 yield Horizontal(Static(name, markup=False), field, classes="field")
             yield from self.below()
-            yield self._told
-            yield Static(self.KEYS, markup=False)
+            yield self._outcome
+            yield self._keys
 
-    def tell(self, text: str, *, wrong: bool = False) -> None:
-        """Say how it stands, or what is wrong."""
-        self._told.set_class(wrong, "error")
-        self._told.update(text)
+    def tell(self, text: str, keys: str = "", *, wrong: bool = False) -> None:
+        """Say how it stands, and what keys do then."""
+        self._outcome.set_class(wrong, "error")
+        put(self._outcome, text)
+        put(self._keys, keys or self.KEYS)
+
+    def end(self, outcome: str, result: Result | None = None) -> None:
+        """Tell the outcome; there is nothing more to do, and Enter closes with the result."""
+        self._state, self._result = "ended", result
+        self.query(".field").set(display=False)
+        self.query_one(VerticalScroll).can_focus = True
+        self.query_one(VerticalScroll).focus()
+        self.tell(outcome, "Enter closes")
+
+    def do(self, job: Callable[[Tick], Other], then: Callable[[Other], object]) -> None:
+        """Do a job in a thread, and hand over what it returns unless it is refused."""
+
+        def unless_in_the_way(tick: Tick) -> Other | InTheWay:
+            try:
+                return job(tick)
+            except InTheWay as error:
+                return error
+
+        def take(found: Other | InTheWay) -> None:
+            if isinstance(found, InTheWay):
+                self._ask(found.path)
+            else:
+                self._state = "ready"
+                then(found)
+
+        self._state = "working"
+        self.tell(self.WORKING, "Esc cancels")
+        worker = run_job(self, unless_in_the_way, take, self.refuse, self._count, words=self.FAILED)
+        cast("BaseApp", self.app).keys_wait_for(worker)
+
+    def _count(self, done: int, total: int) -> None:
+        self.tell(f"{self.WORKING} {done:,} of {total:,} {self.unit}", "Esc cancels")
+
+    def _ask(self, path: Path) -> None:
+        self._state = "asking"
+        self.set_focus(None)
+        self.tell(f"{plain(str(path))} exists. y replaces it, Esc keeps it.", "Esc cancels")
+
+    def refuse(self, sentence: str) -> None:
+        """Say what is wrong, and go to the field that the sentence begins with."""
+        self._state = "ready"
+        self.tell(sentence, wrong=True)
+        named = self._inputs.get(sentence.partition(" ")[0])
+        if named is not None:
+            named.focus()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it waits for the user's fields, or for an answer."""
+        return self._state in ("ready", "asking")
 
     @on(Input.Changed)
     def mended(self) -> None:
         """What was said is no longer so."""
-        if not self._working:
+        if self.ready:
+            self._state = "ready"
             self.tell("")
 
     def action_leave(self) -> None:
-        """Close, with what came of it if anything did."""
         self.dismiss(self._result)
 
     @on(Input.Submitted)
-    def action_hand_in(self) -> None:
-        """Have the texts worked on; close where that was done."""
-        if self._result is not None:
+    def action_apply(self) -> None:
+        """Work on the fields, or close where that was done."""
+        if self._state == "ended":
             self.dismiss(self._result)
-        elif not self._working:
-            self._working = True
-            self.tell(self.WORKING)
-            texts = {name: field.value.strip() for name, field in self._inputs.items()}
-            job = run_job(
-                self,
-                partial(self.submit, texts),
-                self._take,
-                self._refuse,
-                lambda done, total: self.tell(self.progress(done, total)),
-                words=self.FAILED,
-            )
-            cast("BaseApp", self.app).keys_wait_for(job)
+        elif self.ready:
+            self._begin(overwrite=False)
 
-    def _take(self, result: Result) -> None:
-        self._working = False
-        self.accept(result)
+    def action_replace(self) -> None:
+        """Replace the file that was asked about."""
+        if self._state == "asking":
+            self._begin(overwrite=True)
 
-    def _refuse(self, sentence: str) -> None:
-        self._working = False
-        self.tell(sentence, wrong=True)
+    def _begin(self, *, overwrite: bool) -> None:
+        self.overwrite = overwrite
+        texts = {name: field.value.strip() for name, field in self._inputs.items()}
+        self.do(partial(self.submit, texts), self.accept)

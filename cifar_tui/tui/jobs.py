@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
@@ -14,7 +13,7 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
-from textual.widgets import Input, ProgressBar, Static
+from textual.widgets import ProgressBar, Static
 from textual.worker import Worker as TextualWorker
 from textual.worker import get_current_worker
 
@@ -134,8 +133,6 @@ class WorkDialog(ModalScreen[None]):
     """Does a job in a thread and tells what came of it; Esc closes at any time and ends the job."""
 
     CSS = """
-    .dialog { width: 64; }
-    Input { width: 100%; margin-top: 1; }
     ProgressBar { width: 100%; margin-top: 1; }
     #outcome { width: 100%; margin-top: 1; }
     Bar { width: 1fr; }
@@ -157,7 +154,6 @@ class WorkDialog(ModalScreen[None]):
         yield VerticalScroll(*self.parts(), classes="dialog")
 
     def parts(self) -> list[Widget]:
-        """The lines of the dialog."""
         return [self._title, self._bar, self._outcome]
 
     def action_leave(self) -> None:
@@ -165,7 +161,6 @@ class WorkDialog(ModalScreen[None]):
         self.dismiss()
 
     def action_leave_when_done(self) -> None:
-        """Close when there is nothing more to do."""
         if self._done:
             self.dismiss()
 
@@ -193,74 +188,4 @@ class WorkDialog(ModalScreen[None]):
         self.tell(outcome)
 
     def tell(self, text: str) -> None:
-        """Say how it stands."""
         self._outcome.update(text)
-
-
-class FileDialog(WorkDialog):
-    """Asks where to and writes one file, which no other is replaced for without `y`."""
-
-    AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [("y", "replace", "replace")]
-    WORKING = "Working. Esc leaves, and nothing is written."
-
-    def __init__(
-        self, title: str, path: Path, hint: str = "Enter writes the file, Esc leaves."
-    ) -> None:
-        super().__init__(title, hint)
-        self._in_the_way: Path | None = None
-        self._path = Input(str(path), compact=True)
-
-    def parts(self) -> list[Widget]:
-        """The path stands below the title."""
-        return [self._title, self._path, self._bar, self._outcome]
-
-    def on_mount(self) -> None:
-        refusal = self.refusal()
-        if refusal:
-            self._path.display = False
-            self.tell(refusal)
-
-    def refusal(self) -> str:
-        """Why nothing can be written, if so."""
-        return ""
-
-    def checked(self, text: str) -> Path:
-        """The path of the typed text, which may exist; raises UserError."""
-        raise NotImplementedError
-
-    def existing(self, path: Path) -> Path | None:
-        """A file that would be replaced."""
-        return path if path.exists() else None
-
-    def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
-        """Write the file, in a thread; returns what to say, raises UserError."""
-        raise NotImplementedError
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Begin, or ask first where there is such a file."""
-        try:
-            path = self.checked(event.value.strip())
-        except UserError as error:
-            self.tell(plain(str(error)))
-            return
-        self._path.disabled = True
-        there = self.existing(path)
-        if there is None:
-            self._begin(path, overwrite=False)
-        else:
-            self._in_the_way = path
-            self.tell(f"{plain(str(there))} exists. y replaces it, Esc keeps it.")
-
-    def action_replace(self) -> None:
-        """Write over the file that was asked about."""
-        if self._in_the_way is not None:
-            path, self._in_the_way = self._in_the_way, None
-            self._begin(path, overwrite=True)
-
-    def _begin(self, path: Path, *, overwrite: bool) -> None:
-        self.tell(self.WORKING)
-        self.do(lambda tick: self.write(path, overwrite, tick), self._written)
-
-    def _written(self, outcome: str) -> None:
-        self.end(f"{outcome}\n\nEnter closes.")

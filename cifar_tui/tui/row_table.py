@@ -4,10 +4,9 @@ Only the lines on the screen are ever made, so that ten thousand rows cost as mu
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
@@ -19,26 +18,10 @@ from textual.strip import Strip
 
 from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.record import Point
-from cifar_tui.text import EPOCH_COLUMNS, epoch_cells, plain
+from cifar_tui.table import Column, Table
+from cifar_tui.text import EPOCH_COLUMNS, epoch_cells
 
 Texts = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """A column of a fixed width in cells, the gap to the next included."""
-
-    name: str
-    width: int
-    right: bool = False
-
-    def cell(self, text: str) -> str:
-        """Text cut and aligned to the width, shown literally."""
-        room = self.width - 1
-        shown = text if text.isprintable() else plain(text)
-        if cell_len(shown) > room:
-            shown = set_cell_size(shown, room - 1) + "…"
-        return set_cell_size(shown.rjust(room) if self.right else shown, self.width)
 
 
 class RowTable(ScrollView, can_focus=True):
@@ -86,12 +69,13 @@ class RowTable(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None, fixed_columns: int = 0) -> None:
         super().__init__(id=id)
-        self.columns: tuple[TableColumn, ...] = ()
+        self.columns: tuple[Column, ...] = ()
         self.keys: list[str] = []
         """The rows' keys in order."""
         self.cursor_row = 0
         self.fixed_columns = fixed_columns
         """How many columns stay when the others scroll to the left."""
+        self._table: Table | None = None
         self._texts: Callable[[str], Texts] = lambda key: ()
         self._drawn: dict[int, Texts] = {}
         """What stands on which line of the screen."""
@@ -108,16 +92,33 @@ class RowTable(ScrollView, can_focus=True):
 
     def get_row_at(self, row: int) -> Texts:
         """The cells of a row as they are shown."""
-        texts = self._texts(self.keys[row])
-        return tuple(c.cell(text) for c, text in zip(self.columns, texts, strict=True))
+        return tuple(map(_cell, self.columns, self._texts(self.keys[row])))
 
-    def set_columns(self, columns: Sequence[TableColumn]) -> None:
+    def set_columns(self, columns: Sequence[Column]) -> None:
         """Have these columns; the rows must be shown again when that changes anything."""
         if tuple(columns) != self.columns:
             self.columns = tuple(columns)
             width = sum(column.width for column in columns)
             self.virtual_size = Size(width, self.virtual_size.height)
             self._refresh_line(0)
+
+    def show_table(self, table: Table, keys: Sequence[str] | None = None) -> None:
+        """Have a table's columns and rows; a row's key is its first text unless keys are given."""
+        self._table = table
+        self._fit_columns()
+        rows = dict(zip(keys or [row[0] for row in table.rows], table.rows, strict=True))
+        self.show(list(rows), rows.__getitem__)
+
+    def _fit_columns(self) -> None:
+        """Let those of a table grow into the width that there is."""
+        if self._table is not None:
+            pairs = zip(self._table.columns, self._table.widths(self.size.width), strict=True)
+            self.set_columns([replace(column, width=width) for column, width in pairs])
+
+    def on_resize(self) -> None:
+        """Fit a table's columns to the new width."""
+        self._fit_columns()
+        self.show(self.keys, self._texts)
 
     def show(self, keys: Sequence[str], texts: Callable[[str], Texts]) -> None:
         """Have these rows in this order; `texts` gives one text per column, asked when drawn."""
@@ -157,7 +158,7 @@ class RowTable(ScrollView, can_focus=True):
         style = self.rich_style
         if y == 0:
             style = self.get_component_rich_style("table--header")
-            cells: Sequence[str] = [column.cell(column.name) for column in self.columns]
+            cells: Sequence[str] = [_cell(column, column.name) for column in self.columns]
         else:
             cells = line[:-1]
             if line and line[-1]:
@@ -169,11 +170,9 @@ class RowTable(ScrollView, can_focus=True):
         return strip.adjust_cell_length(self.size.width, style)
 
     def on_focus(self, event: Focus) -> None:
-        """Show the cursor of a table that takes the keys."""
         self.refresh()
 
     def on_blur(self, event: Blur) -> None:
-        """Show that the keys go elsewhere."""
         self.refresh()
 
     def move_cursor(self, row: int) -> None:
@@ -190,20 +189,16 @@ class RowTable(ScrollView, can_focus=True):
             self._refresh_line(changed - self.scroll_offset.y + 1)
 
     def action_move(self, rows: int) -> None:
-        """Move the cursor by `count` rows."""
         self.move_cursor(self.cursor_row + rows)
 
     def action_page(self, pages: int) -> None:
-        """Move the cursor by so many screens."""
         lines = max(1, self.scrollable_content_region.height - 2)
         self.move_cursor(self.cursor_row + pages * lines)
 
     def action_first(self) -> None:
-        """Go to the first row."""
         self.move_cursor(0)
 
     def action_last(self) -> None:
-        """Go to the last row."""
         self.move_cursor(len(self.keys) - 1)
 
     def on_click(self, event: Click) -> None:
@@ -223,6 +218,11 @@ class RowTable(ScrollView, can_focus=True):
             if x + (self.scroll_offset.x if number >= self.fixed_columns else 0) < end:
                 self.post_message(self.HeaderSelected(column.name))
                 return
+
+
+def _cell(column: Column, text: str) -> str:
+    """A text in a column of a fixed width, with the gap to the next."""
+    return f"{column.cell(text, column.width - 1)} "
 
 
 WIDTHS = (6, 10, 11, 10, 9, 8, 7, 6)

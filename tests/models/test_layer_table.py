@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from cifar_tui.models.build import build_model
-from cifar_tui.models.layer_table import computation_answers, rows, summarise, summarise_spec
+from cifar_tui.models.layer_table import computation_answers, summarise, summarise_spec
 from cifar_tui.spec.settings import RunSpec
 
 RESNET = RunSpec(model="resnet")
 
 
 def test_the_table_of_simplenn_is_the_assignments() -> None:
-    assert rows(summarise_spec(RunSpec())) == [
+    assert summarise_spec(RunSpec()).table().rows == [
         ("conv1", "3x32x32", "8x28x28", "8x3x5x5", "608", "470,400", ""),
         ("conv2", "8x14x14", "16x12x12", "16x8x3x3", "1,168", "165,888", "28,800"),
         ("fc1", "576", "120", "120x576", "69,240", "69,120", ""),
@@ -35,7 +35,7 @@ def test_totals_of_resnet_20() -> None:
 
 def test_the_rows_add_up_to_the_totals() -> None:
     for spec in (RunSpec(batch_norm=True), RESNET, RunSpec(model="resnet", shortcut="B")):
-        *layers, total = rows(summarise_spec(spec))
+        *layers, total = summarise_spec(spec).table().rows
         for column in (4, 5):
             figures = [int(row[column].replace(",", "")) for row in layers]
             assert f"{sum(figures):,}" == total[column]

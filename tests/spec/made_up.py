@@ -36,8 +36,7 @@ from cifar_tui.features.effects.study import studies  # noqa: E402
 from cifar_tui.features.history.dialog import GroupsDialog  # noqa: E402
 from cifar_tui.features.history.rows import format_of  # noqa: E402
 from cifar_tui.features.labs.answer import Book, ImageSet  # noqa: E402
-from cifar_tui.features.labs.experiments import BY_NAME  # noqa: E402
-from cifar_tui.features.labs.lab import Scale  # noqa: E402
+from cifar_tui.features.labs.experiments import BY_NAME, Scale  # noqa: E402
 from cifar_tui.features.labs.report import markdown  # noqa: E402
 from cifar_tui.features.new_run.screen import NewScreen  # noqa: E402
 from cifar_tui.query.fields import FIELDS, Line, varying  # noqa: E402

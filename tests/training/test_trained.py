@@ -14,7 +14,7 @@ from cifar_tui.features.inspect.compute import evaluation_of
 from cifar_tui.features.inspect.core import kept_evaluation
 from cifar_tui.features.predict.compute import agreement, export_best, export_predictions
 from cifar_tui.features.surface.compute import surface_of
-from cifar_tui.features.surface.core import Slice, read_surface
+from cifar_tui.features.surface.core import Slice, kept_surface
 from cifar_tui.queue.train_run import perform
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_meta, read_run
@@ -127,7 +127,7 @@ def test_what_is_kept_of_other_images_is_not_shown_as_the_runs_own(
         again = (evaluation_of(run, data=data), surface_of(run, SLICE, data=data))
         assert (again[0].accuracy == evaluation.accuracy) == (data is None)
         assert (again[1].centre == surface.centre) == (data is None)
-        shown = (kept_evaluation(run, "val"), read_surface(run, SLICE))
+        shown = (kept_evaluation(run, "val"), kept_surface(run, SLICE))
         assert (shown == (None, None)) == (data is not None)
 
 

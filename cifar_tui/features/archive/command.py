@@ -13,20 +13,13 @@ from cifar_tui.console.help import examples
 from cifar_tui.errors import UserError
 from cifar_tui.runs.disk import empty_trash, keep_best, size_of, size_text, spare
 from cifar_tui.runs.ids import TRASH
-from cifar_tui.runs.listing import Run, Runs, find_run
+from cifar_tui.runs.listing import Runs, find_run
 from cifar_tui.runs.notes import annotate
 from cifar_tui.text import runs_text
 
 Some = Annotated[tuple[str, ...], RUN, Parameter(help="One or more runs.")]
 Trashed = Annotated[str, Parameter(name="RUN", help="A run in the trash.", completer=runs_in_trash)]
 Yes = Annotated[bool, Parameter(negative=(), help="Do it without asking.")]
-
-
-def _found(wanted: tuple[str, ...], known: Runs) -> list[Run]:
-    """The runs meant, each once."""
-    everything = known.all()
-    found = [find_run(everything, one, known.folder) for one in wanted]
-    return list({run.id: run for run in found}.values())
 
 
 def _agreed(question: str, yes: bool, json: bool) -> bool:
@@ -45,7 +38,7 @@ def _agreed(question: str, yes: bool, json: bool) -> bool:
 def delete(run: Some, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
     """Move runs to the trash; of several, none may be pinned."""
     known = Runs(runs)
-    found = _found(run, known)
+    found = known.find_each(run)
     pinned = [one.name for one in found if one.notes.pinned]
     if len(found) > 1 and pinned:
         raise UserError(f"Pinned: {', '.join(pinned)}. Unpin first, or delete it alone.")
@@ -105,7 +98,7 @@ def unpin(run: Some, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
 
 
 def _set_pinned(wanted: tuple[str, ...], pinned: bool, json: bool, runs: Path) -> None:
-    found = _found(wanted, Runs(runs))
+    found = Runs(runs).find_each(wanted)
     for one in found:
         annotate(one.path, pinned=pinned)
     ids = [one.id for one in found]
@@ -120,7 +113,7 @@ def keep_only_best(
     run: Some, /, *, yes: Yes = False, json: Json = False, runs: RunsDir = RUNS
 ) -> None:
     """Remove last.pt of runs that have ended: they can no longer be resumed."""
-    found = _found(run, Runs(runs))
+    found = Runs(runs).find_each(run)
     space = size_text(sum(map(spare, found)))
     question = f"Remove last.pt of {runs_text(len(found))} ({space})? They cannot be resumed then."
     if _agreed(question, yes, json):
@@ -148,7 +141,7 @@ def archive(
     """Write runs into one file, to be kept or taken to another machine."""
     from cifar_tui.features.archive.core import archive_path, archive_runs, archived_text
 
-    found = _found(run, Runs(runs))
+    found = Runs(runs).find_each(run)
     path = archive_path(output, found)
     with printing.progress("archiving", json) as tick:
         size = archive_runs(found, path, overwrite=overwrite, tick=tick)

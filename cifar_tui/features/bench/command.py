@@ -1,7 +1,7 @@
 """The command `bench`: how fast the engine is here."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -10,30 +10,11 @@ from cifar_tui.console.completion import several_of
 from cifar_tui.console.flags import DataDir, Device, Json
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
-from cifar_tui.console.table import Table
 from cifar_tui.errors import UserError
-from cifar_tui.features.bench.rounds import MODELS, bench
+from cifar_tui.features.bench.rounds import MODELS, BenchRow, Result, bench
 from cifar_tui.spec.checks import SETTINGS
-from cifar_tui.text import (
-    rate,
-)
-
-if TYPE_CHECKING:
-    from cifar_tui.features.bench.rounds import Result
-
-
-BENCH_COLUMNS = (
-    "model",
-    "",
-    "a script",
-    "b ours",
-    "c limit",
-    "floor",
-    "b/a",
-    "b/c",
-    "s/epoch",
-)
-
+from cifar_tui.table import Table, figures
+from cifar_tui.text import rate
 
 PRECISIONS = SETTINGS["precision"].choices
 
@@ -107,22 +88,28 @@ def _usual(device: str) -> str:
     return "fp32,bf16" if has_bf16 else "fp32"
 
 
-def print_bench(result: "Result") -> None:
+def print_bench(result: Result) -> None:
     """Rates and ratios of each model and precision, and what the columns mean."""
-    table = Table(*BENCH_COLUMNS, right=BENCH_COLUMNS[2:])
-    for row in result.rows:
-        rates = map(rate, (row.plain, row.engine, row.limit, row.floor))
-        ratios = (f"{row.engine_over_plain:.2f}", f"{row.engine_over_limit:.3f}")
-        seconds = f"{row.to_dict()['seconds_per_epoch']['engine']:.2f}"
-        table.add(row.model, row.precision, *rates, *ratios, seconds)
+    measured = ("a script", "b ours", "c limit", "floor", "b/a", "b/c", "s/epoch")
     put(
         f"{result.device}, {result.threads} threads, {result.source} images, "
         f"median of {result.rounds} rounds; images/s in training",
-        table,
+        Table(["model", "", *figures(*measured)], map(_texts, result.rows)),
         "a: the usual script (PIL, DataLoader, .item() each step; always fp32)  b: this engine",
         "c: the same steps on one resident batch  floor: operations or bytes over measured peaks",
         "The ratios are what counts: images/s belong to this machine at this hour.",
         *(f"{row.model} {row.precision}: {text}" for row in result.rows for text in row.remarks),
+    )
+
+
+def _texts(row: BenchRow) -> tuple[str, ...]:
+    return (
+        row.model,
+        row.precision,
+        *map(rate, (row.plain, row.engine, row.limit, row.floor)),
+        f"{row.engine_over_plain:.2f}",
+        f"{row.engine_over_limit:.3f}",
+        f"{row.to_dict()['seconds_per_epoch']['engine']:.2f}",
     )
 
 

@@ -71,7 +71,6 @@ class Result:
     rows: list[BenchRow]
 
     def to_dict(self) -> dict[str, Any]:
-        """The result for programs."""
         return asdict(self) | {"rows": [row.to_dict() for row in self.rows]}
 
 

@@ -11,12 +11,19 @@ from cifar_tui.console.completion import one_of
 from cifar_tui.console.flags import RUN, RUNS, Baseline, DataFolder, Json, RunsDir
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
-from cifar_tui.console.table import Column, Table, cut_middle
 from cifar_tui.errors import UserError
-from cifar_tui.features.compare.core import Asked, Entry, baseline_among, entries, entry_labels
-from cifar_tui.features.compare.tables import Question, figures_of
+from cifar_tui.features.compare.core import (
+    Asked,
+    Entry,
+    baseline_among,
+    compare,
+    entries,
+    entry_labels,
+)
+from cifar_tui.features.compare.tables import Question, figure_table
 from cifar_tui.query.curves import METRICS, MOST_SMOOTHING, Axis, Sample, sample_at
 from cifar_tui.runs.listing import Run, Runs, find_run
+from cifar_tui.table import Column, Table, cut_middle, figures
 from cifar_tui.text import clock, plain
 
 
@@ -51,25 +58,16 @@ def runs_compare(
     runs: RunsDir = RUNS,
 ) -> None:
     """Show runs beside each other: the settings that differ, the figures, and curves if asked."""
-    from cifar_tui.features.compare.core import Asked, compare
-
     _check(metric, smooth)
-    found = _runs(run, Runs(runs))
+    if len(run) < 2:
+        raise UserError("compare needs two or more runs, like `cifar-tui runs compare best last`.")
+    found = Runs(runs).find_each(run)
     base = None if baseline is None else find_run(found, baseline, runs)
     asked = Asked(base, group, metric, over, smooth)
     if json:
         printing.print_json(compare(found, asked))
     else:
         print_comparison(found, asked)
-
-
-def _runs(wanted: tuple[str, ...], known: Runs) -> list[Run]:
-    """The runs meant, each once."""
-    if len(wanted) < 2:
-        raise UserError("compare needs two or more runs, like `cifar-tui runs compare best last`.")
-    every = known.all()
-    found = {run.id: run for run in (find_run(every, word, known.folder) for word in wanted)}
-    return list(found.values())
 
 
 def _check(metric: str | None, smooth: float) -> None:
@@ -81,7 +79,6 @@ def _check(metric: str | None, smooth: float) -> None:
 
 PLACES = 8
 """Places along the x axis at which a curve's values are printed."""
-RIGHT = ("n", "epochs", "time", "Δ time")
 
 
 def print_comparison(runs: Sequence[Run], asked: Asked) -> None:
@@ -92,12 +89,7 @@ def print_comparison(runs: Sequence[Run], asked: Asked) -> None:
     metric = asked.metric or "val_acc"
     curves = [entry.curve(metric, asked.axis, asked.smoothing) for entry in found]
     ask = Question(metric, smooth=asked.smoothing > 0, grouped=asked.grouped, baseline=base)
-    columns = figures_of(found, curves, ask)
-    figures = [Column(name, least=max(map(len, texts))) for name, texts in columns.items()]
-    table = Table(Column("run", cut=cut_middle), *figures, right=RIGHT, keep=["images"])
-    for row in zip(names, *columns.values(), strict=True):
-        table.add(*row)
-    put(table)
+    put(figure_table(names, found, curves, ask))
     if asked.metric:
         put("")
         _print_curves(names, found, curves, asked)
@@ -114,11 +106,11 @@ def _print_curves(
         put(f"No run has a value of {metric.name} over {asked.axis}.")
         return
     put(f"{metric.name} over {asked.axis}{smooth}")
-    table = Table(Column("run", cut=cut_middle), *heads, "", right=heads)
-    for name, entry, curve in zip(names, found, curves, strict=True):
-        values = [_value(curve, x) for x in places]
-        table.add(name, *(metric.show(value) for value in values), entry.remark)
-    put(table)
+    rows = [
+        (name, *(metric.show(_value(curve, x)) for x in places), entry.remark)
+        for name, entry, curve in zip(names, found, curves, strict=True)
+    ]
+    put(Table([Column("run", cut=cut_middle), *figures(*heads), ""], rows))
 
 
 def _value(curve: Sequence[Sample], x: float) -> float | None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -22,13 +21,13 @@ from cifar_tui.features.compare.core import (
     showing,
     zoomed,
 )
-from cifar_tui.features.compare.tables import Question, best_words, figures_of, settings_of
+from cifar_tui.features.compare.tables import Question, best_words, figure_table, settings_of
 from cifar_tui.query.curves import AXES, METRICS, Axis, Log, Sample
 from cifar_tui.runs.listing import Follower, Look
 from cifar_tui.text import clock, plain
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves, PlotView, mark
-from cifar_tui.tui.row_table import RowTable, TableColumn
+from cifar_tui.tui.row_table import RowTable
 from cifar_tui.tui.screen import KeyLine, TopLine, WatchingScreen
 
 SMOOTHING = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99)
@@ -39,9 +38,6 @@ MOST_ZOOM = 100
 LEAST_EPOCHS = 2.0
 MOST_MADE = 200
 """Curves kept."""
-NAME_CELLS = (12, 32)
-"""Least and most width of the names."""
-RIGHT = ("n", "epochs", "time", "Δ time")
 Grouping = Literal["", "sd", "range"]
 GROUPINGS: dict[Grouping, str] = {"": "", "sd": "mean ± std", "range": "mean, min to max"}
 
@@ -103,7 +99,6 @@ class CompareScreen(WatchingScreen[list[Look]]):
         self._followers = [Follower(self.cifar.runs, run_id) for run_id in self._run_ids]
 
     def on_resize(self) -> None:
-        """Fit the names to the new width; a second plot where there is room."""
         self.query_one("#beside").display = self._wide
         self._show()
 
@@ -120,12 +115,10 @@ class CompareScreen(WatchingScreen[list[Look]]):
             self._show()
 
     def action_save(self) -> None:
-        """Save these runs as a table, curves or a figure."""
         if self._looks:
             self.cifar.open("save", [look.run for look in self._looks])
 
     def _change(self, **changes: object) -> None:
-        """Draw something else, or otherwise."""
         self._choice = replace(self._choice, **changes)  # type: ignore[arg-type]
         self._show()
 
@@ -183,18 +176,8 @@ class CompareScreen(WatchingScreen[list[Look]]):
         grouped = bool(choice.grouping)
         ask = Question(choice.metric, self._cursor, place, choice.smoothing > 0, grouped, baseline)
         curves = [self._samples(entry, choice.metric) for entry in self._entries]
-        figures = figures_of(self._entries, curves, ask)
-        names = self._names()
-        columns = [_column(name, texts) for name, texts in figures.items()]
-        free = self.size.width - sum(column.width for column in columns)
-        longest = max(cell_len(name) for name in names) + 1
-        least, most = NAME_CELLS
-        width = max(least, min(free, longest, most))
-        table = self.query_one(RowTable)
-        table.set_columns([TableColumn("run", width), *columns])
-        rows = zip(names, *figures.values(), strict=True)
-        texts = {e.first.id: tuple(row) for e, row in zip(self._entries, rows, strict=True)}
-        table.show(list(texts), texts.__getitem__)
+        table = figure_table(self._names(), self._entries, curves, ask)
+        self.query_one(RowTable).show_table(table, [entry.first.id for entry in self._entries])
         self._show_head(baseline)
 
     def _names(self) -> list[str]:
@@ -219,18 +202,15 @@ class CompareScreen(WatchingScreen[list[Look]]):
         self.say("best", words)
 
     def action_metric(self, step: int = 1) -> None:
-        """Show the next metric, or the one before."""
         names = list(METRICS)
         place = names.index(self._choice.metric) + step
         self._change(metric=names[place % len(names)])
 
     def action_axis(self) -> None:
-        """Show the metric over the next axis."""
         self._cursor = None
         self._change(axis=AXES[(AXES.index(self._choice.axis) + 1) % len(AXES)], window=None)
 
     def action_smooth(self, step: int = 1) -> None:
-        """Smooth the curves more, or less."""
         place = SMOOTHING.index(self._choice.smoothing) + step
         self._change(smoothing=SMOOTHING[place % len(SMOOTHING)])
 
@@ -304,7 +284,6 @@ class CompareScreen(WatchingScreen[list[Look]]):
             self._change(window=window)
 
     def action_pan(self, share: float) -> None:
-        """Move along the x axis."""
         whole = self._whole()
         if whole is not None:
             self._change(window=panned(self._choice.window, whole, share))
@@ -324,8 +303,3 @@ def _remark(entry: Entry, samples: Sequence[Sample]) -> tuple[float, str] | None
 
 def _place(x: float, axis: Axis) -> str:
     return clock(x) if axis == "time" else f"{x:.0f}"
-
-
-def _column(name: str, texts: Sequence[str]) -> TableColumn:
-    width = max(cell_len(plain(text)) for text in (name, *texts)) + 1
-    return TableColumn(name, width, name in RIGHT)

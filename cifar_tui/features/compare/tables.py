@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from rich.cells import cell_len
+
 from cifar_tui.features.compare.core import WITHOUT_EFFECT, Entry, difference, telling
 from cifar_tui.query.curves import METRICS, Sample, last_sample, sample_at
 from cifar_tui.spec.checks import format_value
+from cifar_tui.table import Column, Table, cut_middle
 from cifar_tui.text import accuracy, at_epoch, clock
 
 
@@ -25,10 +28,29 @@ class Question:
     baseline: Entry | None = None
 
 
-def figures_of(
+RIGHT = ("n", "epochs", "time", "Δ time")
+
+
+def figure_table(
+    names: Sequence[str],
+    found: Sequence[Entry],
+    curves: Sequence[Sequence[Sample]],
+    ask: Question,
+) -> Table:
+    """A row per entry: its name, the best, the metric's values, settings that differ, and more."""
+    texts = _figures_of(found, curves, ask)
+    columns = [
+        Column(name, right=name in RIGHT, least=max(map(cell_len, cells)))
+        for name, cells in texts.items()
+    ]
+    name = Column("run", 12, grows=True, cut=cut_middle)
+    return Table([name, *columns], zip(names, *texts.values(), strict=True), keep=("images",))
+
+
+def _figures_of(
     found: Sequence[Entry], curves: Sequence[Sequence[Sample]], ask: Question
 ) -> dict[str, list[str]]:
-    """One list of texts per column: the best, values of the metric, settings that differ, more."""
+    """A list of texts per column."""
     columns: dict[str, list[str]] = {}
     if ask.grouped:
         columns["n"] = [str(len(entry.runs)) for entry in found]

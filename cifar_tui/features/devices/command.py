@@ -9,10 +9,15 @@ from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.completion import one_of
-from cifar_tui.console.flags import RUNS, AnyRuns, Json, Options, RunsDir
+from cifar_tui.console.flags import (
+    RUNS,
+    AnyRuns,
+    Json,
+    Options,
+    RunsDir,
+)
 from cifar_tui.console.help import examples
-from cifar_tui.console.printing import put
-from cifar_tui.console.table import output_width
+from cifar_tui.console.printing import output_width, put
 from cifar_tui.queue.choices import Wish, make_backend, parse_options
 from cifar_tui.queue.nodes import Node
 from cifar_tui.runs.control import in_training

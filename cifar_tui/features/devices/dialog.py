@@ -36,17 +36,14 @@ class BackendDialog(FormDialog[Chosen]):
     BackendDialog OptionList { height: auto; max-height: 10; border: none; padding: 0; }
     BackendDialog OptionList { margin: 0 0 1 0; }
     BackendDialog OptionList:focus { border: none; }
-    BackendDialog .field > Static { width: 9; }
-    BackendDialog #help { width: 1fr; }
     """
     AUTO_FOCUS = "OptionList"
-    TITLE = "What trains the runs"
     HINTS: ClassVar = {"devices": "cuda:0,cuda:1, cpu:2 or all", "options": "NAME=VALUE,NAME=VALUE"}
     WORKING = "Asking whether it can be used ..."
 
     def __init__(self, runs: Path, wish: Wish) -> None:
         options = ",".join(f"{name}={value}" for name, value in wish.options.items())
-        super().__init__({"devices": wish.devices, "options": options})
+        super().__init__("What trains the runs", {"devices": wish.devices, "options": options})
         self._runs = runs
         self._chosen = wish.name
         self._options = OptionList(
@@ -98,7 +95,7 @@ class BackendDialog(FormDialog[Chosen]):
 
     @on(OptionList.OptionSelected)
     def _take_it(self) -> None:
-        self.action_hand_in()
+        self.action_apply()
 
     def submit(self, texts: Mapping[str, str], tick: Tick) -> Chosen:
         """Make the backend, which shows whether it can be used."""

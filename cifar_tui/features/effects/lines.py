@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from rich.style import Style
 from rich.text import Text
@@ -21,11 +21,8 @@ from cifar_tui.drawing import Dots, solid
 from cifar_tui.features.effects.study import MOST_LEVELS, Study, levels, rising
 from cifar_tui.features.effects.tables import figure
 from cifar_tui.query.fields import Field, Value
+from cifar_tui.runs.listing import Run
 from cifar_tui.text import plain
-
-if TYPE_CHECKING:
-    from cifar_tui.features.effects.study import Study
-    from cifar_tui.runs.listing import Run
 
 FAN = 0.2
 """Share of a value's stretch of its axis over which its runs are spread, so that each is seen."""
@@ -214,7 +211,7 @@ class ParallelPlot(Static, can_focus=True):
         self._plot: Plot | None = None
         self._background: list[Row] = []
 
-    def show(self, study: "Study") -> None:
+    def show(self, study: Study) -> None:
         """Have this study's runs, the best one chosen."""
 
         self._study, self._axes, self._order = study, axes_of(study), best_first(study)
@@ -223,11 +220,10 @@ class ParallelPlot(Static, can_focus=True):
         self._lay_out()
 
     def on_resize(self) -> None:
-        """Draw to the new size."""
         self._lay_out()
 
     @property
-    def run(self) -> "Run | None":
+    def run(self) -> Run | None:
         """The cursor's run."""
         shown = self._shown()
         return self._study.runs[shown[self._place]] if self._study and shown else None
@@ -268,19 +264,16 @@ class ParallelPlot(Static, can_focus=True):
         self._lay_out()
 
     def keep_all(self) -> None:
-        """Show all runs again."""
         chosen = self._shown()[self._place] if self._order else 0
         self._kept.clear()
         self._place = self._order.index(chosen) if self._order else 0
         self._lay_out()
 
     def action_run(self, step: int) -> None:
-        """Go to a better or worse run."""
         self._place = max(0, min(self._place + step, len(self._shown()) - 1))
         self._draw()
 
     def action_axis(self, step: int) -> None:
-        """Go to another axis."""
         self._selected = max(0, min(self._selected + step, len(self._visible()) - 1))
         self._draw()
 

@@ -1,7 +1,7 @@
 """What mattered: the settings of some runs by their effect, and the runs as lines over axes."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -9,29 +9,28 @@ from textual.binding import BindingType
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from cifar_tui.drawing import strip, strip_scale
 from cifar_tui.features.effects.lines import ParallelPlot
+from cifar_tui.features.effects.study import Effect, Study, studies
+from cifar_tui.features.effects.tables import (
+    EFFECTS,
+    LEVELS,
+    SETTING_WIDTH,
+    about,
+    effect_table,
+    headline,
+    level_table,
+    limits,
+    reasons,
+)
 from cifar_tui.runs.listing import Run
 from cifar_tui.text import plain
 from cifar_tui.tui.keys import bindings
-from cifar_tui.tui.row_table import RowTable, TableColumn
+from cifar_tui.tui.row_table import RowTable
 from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
-
-if TYPE_CHECKING:
-    from cifar_tui.features.effects.study import Effect, Study
-
 
 METRICS = ("val_acc", "last_val_acc", "val_loss", "train_acc", "train_loss")
 """The figures that the key goes through."""
-COLUMNS = (
-    TableColumn("setting", 15),
-    TableColumn("effect", 9, True),
-    TableColumn("±", 9, True),
-    TableColumn("best", 16),
-    TableColumn("rank corr.", 12, True),
-    TableColumn("says", 16),
-)
-VALUE_WIDTH, FIGURE_WIDTH, COUNT_WIDTH = 16, 9, 5
+LEAST_STRIP = 10
 LINES_ONLY = ("keep", "keep_all", "open")
 """What can only be done where runs are drawn."""
 
@@ -64,56 +63,36 @@ class MatteredScreen(CifarScreen):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Compute in a thread."""
-        self.query_one(RowTable).set_columns(COLUMNS)
+        self.query_one(RowTable).set_columns(EFFECTS)
         self._compute(self._metric)
 
     def on_resize(self) -> None:
-        """Draw the strips to the new width, once the parts have theirs."""
         self.call_after_refresh(self._show_setting)
 
     @work(thread=True, exclusive=True)
     def _compute(self, metric: str) -> None:
-        from cifar_tui.features.effects.study import studies
-
         worker, app = get_current_worker(), self.app
         found = studies(self._runs, metric)
         if not worker.is_cancelled:
             app.call_from_thread(self._take, found)
 
-    def _take(self, found: "list[Study]") -> None:
+    def _take(self, found: list[Study]) -> None:
         self._studies = found
         self._images = min(self._images, len(found) - 1)
         self._show()
         self.refresh_bindings()
 
     @property
-    def _study(self) -> "Study | None":
+    def _study(self) -> Study | None:
         return self._studies[self._images] if self._studies else None
 
     def _show(self) -> None:
-        from cifar_tui.features.effects.tables import figure, headline, limits
-
         study = self._study
         if study is None:
             return
         self.say("answer", f" {headline(study)}")
         self.query_one("#limits", Static).update("\n".join(f" {line}" for line in limits(study)))
-        effects = {effect.setting.name: effect for effect in study.effects}
-
-        def texts(name: str) -> tuple[str, ...]:
-            effect = effects[name]
-            found = effect.found
-            return (
-                name,
-                figure(study.metric, found.spread),
-                figure(study.metric, found.margin),
-                effect.best or "-",
-                "-" if found.rho is None else f"{found.rho:+.2f}",
-                found.verdict,
-            )
-
-        self.query_one(RowTable).show(list(effects), texts)
+        self.query_one(RowTable).show_table(effect_table(study))
         self.query_one(ParallelPlot).show(study)
         self._show_about()
         self.call_after_refresh(self._show_setting)
@@ -121,8 +100,6 @@ class MatteredScreen(CifarScreen):
     @on(ParallelPlot.Moved)
     def _show_about(self) -> None:
         """Which runs the answer rests on; where they are drawn, the one under the cursor."""
-        from cifar_tui.features.effects.tables import about
-
         study, lines = self._study, self.query_one(ParallelPlot)
         if study is None:
             return
@@ -143,11 +120,9 @@ class MatteredScreen(CifarScreen):
         effect = next((e for e in study.effects if e.setting.name == name), None) if study else None
         why, values = "", ""
         if study is not None and effect is not None:
-            from cifar_tui.features.effects.tables import correlation_words
-
-            parts = filter(None, [effect.found.why, correlation_words(study, effect)])
-            why = f" {name}: {'; '.join(parts)}"
-            values = "\n".join(_value_lines(study, effect, self.size.width - 1))
+            why = f" {name}: {reasons(study, effect)}"
+            lines = _level_lines(study, effect, self.size.width - 2)
+            values = "\n".join(f" {line}" for line in lines)
         self.query_one("#why", Static).update(why)
         self.query_one("#values", Static).update(values)
 
@@ -160,59 +135,35 @@ class MatteredScreen(CifarScreen):
         return True
 
     def action_lines(self) -> None:
-        """Show the runs as lines, or the table again."""
         self.toggle_class("lines")
         self.set_focus(self.query_one(ParallelPlot if self.has_class("lines") else RowTable))
         self._show_about()
         self.refresh_bindings()
 
     def action_metric(self) -> None:
-        """Ask about the next figure."""
         self._metric = METRICS[(METRICS.index(self._metric) + 1) % len(METRICS)]
         self._compute(self._metric)
 
     def action_images(self) -> None:
-        """Show the runs on other images."""
         self._images = (self._images + 1) % len(self._studies)
         self._show()
 
     def action_keep(self) -> None:
-        """Draw only runs that are like the cursor's on the axis."""
         self.query_one(ParallelPlot).keep()
 
     def action_keep_all(self) -> None:
-        """Draw all runs again."""
         self.query_one(ParallelPlot).keep_all()
 
     def action_open(self) -> None:
-        """Show the curves and epochs of the cursor's run."""
         run = self.query_one(ParallelPlot).run
         if run is not None:
             self.cifar.watch_run(run.id)
 
 
-def _value_lines(study: "Study", effect: "Effect", width: int) -> list[str]:
-    """Per value of a setting: how many runs, their mean, its interval, and the runs on a strip."""
-    from cifar_tui.features.effects.tables import figure
-
-    metric = study.metric
-    bad = any(level.diverged for level in effect.levels)
-    adjusted = any(level.adjusted is not None for level in effect.levels)
-    low, high = min(study.figures, default=0.0), max(study.figures, default=0.0)
-    heads = [(COUNT_WIDTH, "runs")] + [(COUNT_WIDTH + 4, "diverged")] * bad
-    heads += [(FIGURE_WIDTH, "mean"), (FIGURE_WIDTH, "±")] + [(FIGURE_WIDTH, "adjusted")] * adjusted
-    room = max(10, width - VALUE_WIDTH - sum(cells for cells, _ in heads) - 1)
-    scale = strip_scale(figure(metric, low), figure(metric, high), room)
-    lines = [(effect.setting.name, [text for _, text in heads], scale)]
-    for level in effect.levels:
-        cells = [str(len(level.figures))] + [str(level.diverged)] * bad
-        cells += [figure(metric, level.mean), figure(metric, level.margin)]
-        cells += [figure(metric, level.adjusted)] * adjusted
-        drawn = strip(level.figures, level.mean, level.margin, low, high, room)
-        lines.append((level.text, cells, drawn))
-    return [
-        f" {plain(text)[: VALUE_WIDTH - 1]:<{VALUE_WIDTH - 1}}"
-        + "".join(f"{cell:>{cells}}" for (cells, _), cell in zip(heads, row, strict=True))
-        + f" {drawn}"
-        for text, row, drawn in lines
-    ]
+def _level_lines(study: Study, effect: Effect, room: int) -> list[str]:
+    """The values of a setting with the columns that say something, for `room` cells."""
+    names = ["n", *["diverged"] * any(level.diverged for level in effect.levels), "mean", "±"]
+    names += ["adjusted"] * any(level.adjusted is not None for level in effect.levels)
+    taken = SETTING_WIDTH + sum(column.width for column in LEVELS if column.name in names)
+    table = level_table(study, effect, max(LEAST_STRIP, room - taken))
+    return table.only(table.names[0], *names, table.names[-1]).screen_lines(room)

@@ -50,7 +50,6 @@ class Level:
         return student(len(self.figures) - 1) * self.sd / len(self.figures) ** 0.5
 
     def to_dict(self) -> dict[str, Any]:
-        """For programs."""
         return {
             "value": self.text,
             "n": len(self.figures),
@@ -89,7 +88,6 @@ class Effect:
         return f"{first.split('..')[0]}..{last.split('..')[-1]}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For programs."""
         return {
             "setting": self.setting.name,
             "effect": self.found.spread,
@@ -123,7 +121,6 @@ class Study:
     noise: Noise
 
     def to_dict(self) -> dict[str, Any]:
-        """For programs."""
         return {
             "images": self.images,
             "synthetic": self.images == "demo",

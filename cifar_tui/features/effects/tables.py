@@ -1,9 +1,24 @@
-"""What mattered, in sentences: the answer first, then what stands behind it."""
+"""What mattered, in sentences and tables: the answer first, then what stands behind it."""
 
+from cifar_tui.drawing import strip, strip_scale
 from cifar_tui.features.effects.study import Effect, Study
 from cifar_tui.features.effects.verdicts import FEWEST
 from cifar_tui.query.fields import METRICS, Field
+from cifar_tui.table import Column, Table, figures
 from cifar_tui.text import plain
+
+SETTING_WIDTH = 16
+EFFECTS = (
+    Column("setting", 15),
+    *figures("effect", "±", width=9),
+    Column("best", 16),
+    Column("rank corr.", 12, right=True),
+    Column("says", 16),
+)
+LEVELS = (
+    *figures("n", width=5),
+    *figures("diverged", "mean", "±", "std", "adjusted", width=9),
+)
 
 
 def figure(metric: Field, value: float | None) -> str:
@@ -93,8 +108,13 @@ def limits(study: Study) -> list[str]:
     return found
 
 
-def correlation_words(study: Study, effect: Effect) -> str:
-    """`val_acc falls as lr rises: rank correlation -0.43 (p 0.012)`; empty for words."""
+def reasons(study: Study, effect: Effect) -> str:
+    """What an effect's verdict rests on, and how the figure goes along with a numeric setting."""
+    return "; ".join(filter(None, [effect.found.why, _correlation(study, effect)]))
+
+
+def _correlation(study: Study, effect: Effect) -> str:
+    """`val_acc falls with lr (rank correlation -0.43, p 0.012)`; empty where there are no ranks."""
     rho, p = effect.found.rho, effect.found.rho_p
     if rho is None or p is None:
         return ""
@@ -104,3 +124,42 @@ def correlation_words(study: Study, effect: Effect) -> str:
         return words
     way = "rises" if rho > 0 else "falls"
     return f"{study.metric.name} {way} with {effect.setting.name} ({words})"
+
+
+def effect_table(study: Study) -> Table:
+    """A row for each setting: its effect and how sure that is."""
+    metric = study.metric
+    rows = [
+        (
+            effect.setting.name,
+            figure(metric, effect.found.spread),
+            figure(metric, effect.found.margin),
+            effect.best or "-",
+            "-" if effect.found.rho is None else f"{effect.found.rho:+.2f}",
+            effect.found.verdict,
+        )
+        for effect in study.effects
+    ]
+    return Table(EFFECTS, rows)
+
+
+def level_table(study: Study, effect: Effect, cells: int) -> Table:
+    """A row for each value of a setting: its figures, and its runs on a strip of `cells` cells."""
+    metric = study.metric
+    low, high = min(study.figures, default=0.0), max(study.figures, default=0.0)
+    scale = strip_scale(figure(metric, low), figure(metric, high), cells)
+    rows = [
+        (
+            level.text,
+            str(len(level.figures)),
+            str(level.diverged),
+            figure(metric, level.mean),
+            figure(metric, level.margin),
+            figure(metric, level.sd),
+            figure(metric, level.adjusted),
+            strip(level.figures, level.mean, level.margin, low, high, cells),
+        )
+        for level in effect.levels
+    ]
+    columns = [Column(effect.setting.name, SETTING_WIDTH), *LEVELS, Column(scale, least=cells)]
+    return Table(columns, rows, drop=("diverged", "std", "adjusted"))

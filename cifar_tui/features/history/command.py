@@ -22,8 +22,7 @@ from cifar_tui.console.flags import (
     Which,
 )
 from cifar_tui.console.help import examples
-from cifar_tui.console.printing import id_column, print_json, put
-from cifar_tui.console.table import Column, Table, cut_end, cut_middle, output_width
+from cifar_tui.console.printing import id_column, output_width, print_json, put
 from cifar_tui.errors import UserError
 from cifar_tui.query.fields import ALIASES, FIELDS, Field, Line, find_field, in_order
 from cifar_tui.query.filter import parse
@@ -36,6 +35,7 @@ from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.spec.naming import to_toml
+from cifar_tui.table import Column, Table, cut_end, cut_middle, figures
 
 Filter = Annotated[
     str | None,
@@ -183,9 +183,8 @@ def _print_groups(found: list[Line], shown: View, sort: str | None, json: bool) 
     elif not groups:
         print("There are no runs to group.")
     else:
-        table = Table("group", *STATS, right=STATS)
-        for group in groups:
-            table.add(group.title, *map(group.text, STATS))
+        rows = [(group.title, *map(group.text, STATS)) for group in groups]
+        table = Table(["group", *figures(*STATS)], rows)
         members = sum(len(group.runs) for group in groups)
         put(table, f"{groups[0].metric.help} of {members} runs in {len(groups)} groups")
 
@@ -226,18 +225,19 @@ def _values(run: Run, fields: Sequence[Field]) -> dict[str, Any]:
 def _print_columns(runs: Sequence[Run], fields: Sequence[Field], of: int, folder: Path) -> None:
     """A line per run with the chosen fields, those on the demo set with a word about it."""
     demo = [""] if any(run.synthetic for run in runs) else []
-    right = [field.name for field in fields if field.kind == "number"]
-    table = Table(*(_column(field, runs) for field in fields), *demo, right=right, keep=demo)
-    for run in runs:
-        said = ["demo" if run.synthetic else ""] if demo else []
-        table.add(*(field.text(run) for field in fields), *said)
+    rows = (
+        [*(field.text(run) for field in fields), *("demo" * run.synthetic for _ in demo)]
+        for run in runs
+    )
+    table = Table([*(_column(field, runs) for field in fields), *demo], rows, keep=demo)
     put(*([table] if runs else []), f"{len(runs)} of {of} runs in {folder}")
 
 
 def _column(field: Field, runs: Sequence[Run]) -> Column:
     if field.name == "id":
         return id_column(runs)
-    return Column(field.name, cut=cut_middle if field.name == "name" else cut_end)
+    cut = cut_middle if field.name == "name" else cut_end
+    return Column(field.name, right=field.kind == "number", cut=cut)
 
 
 def _kind(field: Field) -> str:

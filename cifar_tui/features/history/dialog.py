@@ -1,13 +1,13 @@
 """What History asks for: a filter, columns, groups, a run's name, tags and note, an archive."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
@@ -17,7 +17,6 @@ from cifar_tui.features.archive.core import (
     archive_path,
     archive_runs,
     archived_text,
-    check_archive,
     require_ended,
 )
 from cifar_tui.features.history.rows import (
@@ -34,9 +33,10 @@ from cifar_tui.query.view import COLUMNS, LONGEST_FILTER, View
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.spec.checks import with_role
+from cifar_tui.table import Column
 from cifar_tui.text import plain, runs_text
-from cifar_tui.tui.jobs import FileDialog
-from cifar_tui.tui.row_table import RowTable, TableColumn
+from cifar_tui.tui.dialogs import FormDialog
+from cifar_tui.tui.row_table import RowTable
 from cifar_tui.tui.textual_internals import suggestion
 
 Answer = TypeVar("Answer")
@@ -83,7 +83,7 @@ class TickDialog(ModalScreen[Answer | None], Generic[Answer]):
         table = self.query_one(RowTable)
         name, about = self.HEADERS
         room = WIDTH - NAME_WIDTH - MARK_WIDTH - SCROLLBAR
-        columns = (TableColumn(name, NAME_WIDTH), TableColumn(about, room))
+        columns = (Column(name, NAME_WIDTH), Column(about, room))
         table.set_columns([MARK_COLUMN, *columns])
         table.styles.height = len(self._names) + 1
         table.focus()
@@ -127,7 +127,7 @@ class ColumnsDialog(TickDialog[tuple[str, ...]]):
         ("r", "reset", "reset"),
     ]
     HEADERS = ("column", "what it is")
-    KEYS = "Space shows or hides   < > move   r resets   Enter takes it   Esc cancels"
+    KEYS = "Space shows or hides   < > move   r resets   Enter applies   Esc cancels"
 
     def __init__(self, columns: Sequence[str], width: int) -> None:
         super().__init__(_columns_first(columns), columns)
@@ -181,7 +181,7 @@ class GroupsDialog(TickDialog[tuple[tuple[str, ...], str]]):
 
     BINDINGS: ClassVar[list[BindingType]] = [("m", "metric", "metric"), ("u", "none", "none")]
     HEADERS = ("setting", "values")
-    KEYS = "Space ticks   u none: runs again   m other metric   Enter groups   Esc"
+    KEYS = "Space ticks   u none: runs again   m metric   Enter applies   Esc cancels"
 
     def __init__(self, fields: Sequence[Field], lines: Sequence[Line], view: View) -> None:
         names = [field.name for field in fields]
@@ -216,92 +216,58 @@ def _values(field: Field, lines: Sequence[Line]) -> str:
     return ", ".join(map(value_text, values))
 
 
-HINTS = {"name": "as it was started", "tags": "words, with commas", "note": "one line"}
-
-
-class AnnotateDialog(ModalScreen[bool]):
+class AnnotateDialog(FormDialog[bool]):
     """Name, tags and note of one run; only what was edited is saved."""
 
-    DEFAULT_CSS = """
-    AnnotateDialog .dialog { width: 72; }
-    AnnotateDialog Horizontal { height: 1; }
-    AnnotateDialog Horizontal > Static { width: 6; }
-    AnnotateDialog Input { width: 1fr; }
-    AnnotateDialog #problem { width: 1fr; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(False)", "cancel")]
+    HINTS: ClassVar = {
+        "name": "as it was started",
+        "tags": "words, with commas",
+        "note": "one line",
+    }
 
     def __init__(self, run: Run) -> None:
-        super().__init__()
-        self._run = run
+        self._path = run.path
         self._before = {
             "name": plain(run.name),
             "tags": plain(",".join(run.tags)),
             "note": plain(run.notes.note),
         }
+        super().__init__(plain(run.id), self._before)
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
-            yield Static(f"{plain(self._run.id)}\n", markup=False)
-            for name, text in self._before.items():
-                with Horizontal():
-                    yield Static(name, markup=False)
-                    yield Input(text, id=name, placeholder=HINTS[name], compact=True)
-            yield Static("", id="problem", classes="error", markup=False)
-            yield Static("Enter saves   Tab next field   Esc cancels", markup=False)
-
-    def on_input_submitted(self) -> None:
-        """Save what was edited, or say which field is wrong and go there."""
-        changes: dict[str, Any] = {}
-        for field in self.query(Input):
-            name = str(field.id)
-            if field.value == self._before[name]:
-                continue
-            try:
-                changes |= clean_notes(**{name: field.value})
-            except UserError as error:
-                self._complain(str(error))
-                field.focus()
-                return
-        try:
-            if changes:
-                annotate(self._run.path, **changes)
-        except UserError as error:
-            self._complain(str(error))
-            return
-        self.dismiss(True)
-
-    def _complain(self, sentence: str) -> None:
-        self.query_one("#problem", Static).update(sentence)
+    def submit(self, texts: Mapping[str, str], tick: Tick) -> bool:
+        edited = {name: text for name, text in texts.items() if text != self._before[name].strip()}
+        if edited:
+            annotate(self._path, **clean_notes(**edited))
+        return True
 
 
-class ArchiveDialog(FileDialog):
+class ArchiveDialog(FormDialog[str]):
     """One .zip of some runs."""
 
-    WORKING = "Archiving. Esc leaves, and nothing is written."
+    HINTS: ClassVar = {"file": "a .zip"}
+    WORKING = "Archiving ..."
+    unit = "bytes"
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        what = plain(runs[0].name) if len(runs) == 1 else runs_text(len(runs))
-        super().__init__(f"Archive {what} as .zip", archive_path(None, runs))
         self._runs = list(runs)
+        what = plain(runs[0].name) if len(runs) == 1 else runs_text(len(runs))
+        super().__init__(f"Archive {what} as .zip", {"file": str(archive_path(None, runs))})
 
-    def refusal(self) -> str:
+    def on_mount(self) -> None:
         try:
             for run in self._runs:
                 require_ended(run)
         except UserError as error:
-            return plain(str(error))
-        return ""
+            self.end(plain(str(error)))
 
-    def checked(self, text: str) -> Path:
-        path = archive_path(Path(text) if text else None, self._runs)
-        check_archive(path, overwrite=True)
-        return path
+    def submit(self, texts: Mapping[str, str], tick: Tick) -> str:
+        path = archive_path(Path(texts["file"]) if texts["file"] else None, self._runs)
+        size = archive_runs(self._runs, path, overwrite=self.overwrite, tick=tick)
+        return archived_text(self._runs, path, size)
 
-    def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
-        size = archive_runs(self._runs, path, overwrite=overwrite, tick=tick)
-        told = archived_text(self._runs, path, size)
-        return f"{told}\nI in History, or `cifar-tui runs unarchive FILE`, brings it in."
+    def accept(self, result: str) -> None:
+        told = "I in History, or `cifar-tui runs unarchive FILE`, brings it in."
+        self.end(f"{result}\n{told}", result)
 
 
 class TermSuggester(Suggester):

@@ -10,8 +10,8 @@ from cifar_tui.query.view import View
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.ids import by_time
 from cifar_tui.runs.listing import Run
+from cifar_tui.table import Column
 from cifar_tui.text import age, at_epoch, plain
-from cifar_tui.tui.row_table import TableColumn
 
 LEAST = 18
 """Cells that a column gets which takes what the others leave."""
@@ -61,7 +61,7 @@ def format_of(asked: Field) -> FieldFormat:
     return FORMATS.get(asked.name, plainly)
 
 
-def fitting(fields: Iterable[Field], room: int) -> list[tuple[FieldFormat, TableColumn]]:
+def fitting(fields: Iterable[Field], room: int) -> list[tuple[FieldFormat, Column]]:
     """The first of the fields that have room in so many cells, and their columns."""
     looks: list[FieldFormat] = []
     for look in map(format_of, fields):
@@ -77,7 +77,7 @@ def fitting(fields: Iterable[Field], room: int) -> list[tuple[FieldFormat, Table
             more = min(more, MOST - widths[look.header])
             widths[look.header] += more
             room -= more
-    return [(look, TableColumn(look.header, widths[look.header], look.right)) for look in looks]
+    return [(look, Column(look.header, widths[look.header], look.right)) for look in looks]
 
 
 def best_words(run: Run, room: int) -> str:
@@ -93,7 +93,7 @@ SORTED_FIRST = ("started", "val_acc")
 MARK, MARK_SOME = "*", "+"
 PIN, PIN_MARKED = "p", "P"
 MARK_WIDTH = 2
-MARK_COLUMN = TableColumn("", MARK_WIDTH)
+MARK_COLUMN = Column("", MARK_WIDTH)
 SCROLLBAR = 1
 STAT_WIDTH = 9
 SIDE_BY_SIDE = 4
@@ -170,8 +170,8 @@ class GroupRows:
         cells = [6, *[STAT_WIDTH] * (len(STATS) - 1)]
         left = width - MARK_WIDTH - SCROLLBAR - sum(cells)
         self._titles = _titles(groups, left)
-        self.columns = [MARK_COLUMN, TableColumn("group", max(LEAST, left))]
-        self.columns += [TableColumn(s, w, True) for s, w in zip(STATS, cells, strict=True)]
+        self.columns = [MARK_COLUMN, Column("group", max(LEAST, left))]
+        self.columns += [Column(s, w, True) for s, w in zip(STATS, cells, strict=True)]
 
     def texts(self, key: str, marks: Collection[str], now: datetime) -> tuple[str, ...]:
         """A row's texts, one per column."""

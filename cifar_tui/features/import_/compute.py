@@ -14,7 +14,7 @@ from cifar_tui.data.dataset import Dataset
 from cifar_tui.data.find import find
 from cifar_tui.data.loading import open_dataset
 from cifar_tui.errors import UserError
-from cifar_tui.files import write_atomic
+from cifar_tui.files import at_home, write_atomic
 from cifar_tui.models.build import with_weights
 from cifar_tui.models.state_dicts import Recognised, recognise
 from cifar_tui.models.torch_file import read_stored
@@ -89,7 +89,7 @@ def import_checkpoint(
     name, tags); one of our checkpoints knows its own. Validation is by the images of `data`, on the
     CPU. `tick` is told the images done and in all; what it raises ends the import with no run made.
     """
-    content = _read(_at_home(file))
+    content = _read(at_home(file))
     known, weights = _told(content), _weights(content)
     given = {name: value for name, value in given.items() if value is not None}
     told = {**known, **given}
@@ -110,13 +110,6 @@ def import_checkpoint(
         note += "; trained on other images"
     run = _save(runs, spec, recognised, evaluated, {"file": str(file.resolve()), "note": note})
     return Imported(run, assumed)
-
-
-def _at_home(file: Path) -> Path:
-    try:
-        return file.expanduser()
-    except RuntimeError:
-        raise UserError(f"There is no home folder for {plain(str(file))}.") from None
 
 
 def _read(file: Path) -> Mapping[str, Any]:

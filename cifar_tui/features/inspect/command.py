@@ -9,15 +9,15 @@ from rich.segment import Segment, Segments
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, DataFolder, Json, RunsDir, Which
 from cifar_tui.console.help import examples
-from cifar_tui.console.table import output_width
+from cifar_tui.console.printing import output_width, put
 from cifar_tui.drawing import beside
 from cifar_tui.errors import UserError
 from cifar_tui.features.inspect import tables as findings
-from cifar_tui.features.inspect.core import Evaluation, SplitName, kept_evaluation
-from cifar_tui.features.inspect.tables import SIDE, gallery, picture, shows_colours
+from cifar_tui.features.inspect.core import SIDE, Evaluation, SplitName, kept_evaluation
+from cifar_tui.features.inspect.tables import gallery, picture, shows_colours
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.origin import origin_of
-from cifar_tui.text import accuracy, plain
+from cifar_tui.text import plain
 
 
 @examples(
@@ -77,24 +77,13 @@ def print_evaluation(run: Run, found: Evaluation, worst: int, *, pictures: bool)
         findings.calibration_line(found),
         *beside(tables, findings.CLASS_WIDTH),
         findings.LEGEND,
-        *_worst_lines(found, worst),
     ]
-    for line in lines:
-        print(plain(line))
+    print("\n".join(map(plain, lines)))
+    if found.worst and worst:
+        wrong = f"worst of {len(found.worst):,} wrong images"
+        put("", wrong, findings.worst_table(found, worst))
     if pictures:
         _print_pictures(found, worst)
-
-
-def _worst_lines(found: Evaluation, count: int) -> list[str]:
-    if not found.worst or not count:
-        return []
-    names = findings.names_of(found)
-    lines = ["", f"worst of {len(found.worst):,} wrong images"]
-    lines.append(f"{'image':>7}  {'true':<11}{'predicted':<11}{'prob.':>7}{'of true':>9}")
-    for one in found.worst[:count]:
-        shares = f"{accuracy(one.probability):>7}{accuracy(one.probability_of_true):>9}"
-        lines.append(f"{one.image:>7}  {names[one.true]:<11}{names[one.predicted]:<11}{shares}")
-    return lines
 
 
 def _print_pictures(found: Evaluation, count: int) -> None:

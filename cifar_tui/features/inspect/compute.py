@@ -1,7 +1,7 @@
 """What a run's best net says of each image of a labelled split, kept with the run."""
 
-import contextlib
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,17 +13,15 @@ from cifar_tui.features.inspect.core import (
     Evaluation,
     SplitName,
     encoded,
+    file_of,
     kept_evaluation,
-    read_evaluation,
-    write_evaluation,
 )
 from cifar_tui.models.build import with_weights
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.origin import origin_of
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint
 from cifar_tui.training.device import forward
-from cifar_tui.training.resume import best_of, images_of
+from cifar_tui.training.resume import derive
 
 BATCH = 250
 """Images per batch; changes no result."""
@@ -43,21 +41,16 @@ def evaluation_of(
     images done and in all; what it raises ends the work with nothing written. Raises UserError,
     also for a split without labels.
     """
-    origin = origin_of(run)
-    dataset = None if data is None else images_of(run, data, split, "inspect")
-    if dataset is None:
-        kept = kept_evaluation(run, split)
-    else:
-        kept = read_evaluation(run.path, split, origin.known_as(dataset.fingerprints))
-    if kept is not None and not redo:
-        return kept
-    checkpoint, weights = best_of(run)
-    dataset = dataset or images_of(run, None, split, "inspect")
-    found = _evaluate(checkpoint, dataset, split, weights, tick)
-    found = found.model_copy(update={"data": origin.known_as(dataset.fingerprints)})
-    with contextlib.suppress(OSError):  # a folder that cannot be written keeps none
-        write_evaluation(run.path, found)
-    return found
+    return derive(
+        run,
+        file_of(split),
+        partial(kept_evaluation, run, split),
+        lambda checkpoint, images, weights: _evaluate(checkpoint, images, split, weights, tick),
+        split=split,
+        command="inspect",
+        data=data,
+        redo=redo,
+    )
 
 
 def _evaluate(

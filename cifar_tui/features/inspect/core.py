@@ -11,17 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from cifar_tui.features.surface.core import SYNTHETIC
-from cifar_tui.files import dump_json, fingerprint, read_json, sweep, write_atomic
+from cifar_tui.runs.derived import Derived, read_derived
 from cifar_tui.runs.events import LARGEST_FIGURE
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.origin import origin_of
-from cifar_tui.runs.record import Count, Line
+from cifar_tui.runs.record import Line
 from cifar_tui.spec.settings import CLASSES
 
 SplitName = Literal["val", "train", "test"]
@@ -43,21 +40,13 @@ Loss = Annotated[float, Field(ge=0, le=LARGEST_FIGURE)]
 Picture = Annotated[str, Field(min_length=PIXELS // 3 * 4, max_length=PIXELS // 3 * 4)]
 
 
-class Evaluation(BaseModel):
+class Evaluation(Derived):
     """The label, the predicted class, its probability and the loss of each image of a split.
 
     A loss is -log of the probability given to the true class.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
     split: SplitName
-    weights: str
-    """First 16 hex digits of the checkpoint file's sha256."""
-    epoch: Count
-    data: str
-    """The data set's fingerprint."""
-    source: Line
     classes: tuple[Line, ...]
     """Their names, where the images came with any."""
     labels: tuple[Label, ...]
@@ -78,11 +67,6 @@ class Evaluation(BaseModel):
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the images are the demo set's."""
-        return self.source == "demo"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -188,7 +172,7 @@ class Evaluation(BaseModel):
 
     def images_text(self) -> str:
         """How many images of which split: `5,000 val images`."""
-        return f"{len(self):,} {self.split} images{SYNTHETIC * self.synthetic}"
+        return f"{len(self):,} {self.split} images{' (synthetic)' * self.synthetic}"
 
     def figures(self, worst: int = PICTURES) -> dict[str, Any]:
         """Everything that is derived, for programs, with up to `worst` of the worst images."""
@@ -276,31 +260,15 @@ def encoded(pixels: bytes) -> str:
     return base64.b64encode(pixels).decode()
 
 
-def file_of(run: Path, split: SplitName) -> Path:
-    """Where a run's evaluation on a split is kept."""
-    return run / f"evaluation-{split}.json"
+def file_of(split: SplitName) -> str:
+    """The file of a run's folder in which its evaluation on a split is kept."""
+    return f"evaluation-{split}.json"
 
 
-def read_evaluation(run: Path, split: SplitName, data: str | None = None) -> Evaluation | None:
-    """The evaluation kept with a run; None unless it is whole and of the current best weights.
+def kept_evaluation(run: Run, split: SplitName, data: str | None = None) -> Evaluation | None:
+    """The evaluation kept with a run, if it is about its best weights and its own images.
 
-    `data` is the fingerprint of the images it must be about, None where that is not known.
+    `data` is the fingerprint of other images that it must be about.
     """
-    try:
-        found = Evaluation.model_validate(read_json(file_of(run, split)))
-        current = found.split == split and found.weights == fingerprint(run / "best.pt")
-    except (OSError, ValueError):
-        return None
-    return found if current and data in (None, found.data) else None
-
-
-def kept_evaluation(run: Run, split: SplitName) -> Evaluation | None:
-    """The evaluation kept with a run, if it is about the images the run was trained on."""
-    return read_evaluation(run.path, split, origin_of(run).fingerprint or None)
-
-
-def write_evaluation(run: Path, evaluation: Evaluation) -> None:
-    """Keep an evaluation with its run, in one step; raises OSError."""
-    path = file_of(run, evaluation.split)
-    sweep(path)
-    write_atomic(path, dump_json(evaluation.model_dump(mode="json")))
+    found = read_derived(run, file_of(split), Evaluation, data)
+    return found if found is not None and found.split == split else None

@@ -9,11 +9,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cifar_tui.drawing import Line
-from cifar_tui.features.inspect.core import Evaluation
+from cifar_tui.features.inspect.core import SIDE, Evaluation
 from cifar_tui.features.inspect.tables import (
     CELL,
     NAME,
-    SIDE,
     captions,
     gallery,
     matrix_header,
@@ -59,7 +58,6 @@ class ConfusionMatrix(Widget):
         self._shares = False
 
     def show(self, evaluation: Evaluation) -> None:
-        """Draw another evaluation."""
         if evaluation is not self._evaluation:
             self._evaluation = evaluation
             first = evaluation.confused[0] if evaluation.confused else None
@@ -68,12 +66,10 @@ class ConfusionMatrix(Widget):
         self.post_message(self.CursorMoved())
 
     def toggle_shares(self) -> None:
-        """Show percent instead of counts, or counts again."""
         self._shares = not self._shares
         self.refresh()
 
     def move(self, down: int, right: int) -> None:
-        """Move the cursor, not beyond the edge."""
         self._go(self.cursor[0] + down, self.cursor[1] + right)
 
     def _go(self, row: int, column: int) -> None:
@@ -83,13 +79,11 @@ class ConfusionMatrix(Widget):
         self.post_message(self.CursorMoved())
 
     def on_click(self, event: Click) -> None:
-        """Take the cursor to a cell."""
         row, column = event.y - 1, (event.x - NAME) // CELL
         if 0 <= row < CLASSES and 0 <= column < CLASSES:
             self._go(row, column)
 
     def render_line(self, y: int) -> Strip:
-        """The header or one true class."""
         width, style = self.size.width, self.rich_style
         if self._evaluation is None or y > CLASSES:
             return Strip.blank(width, style)
@@ -143,13 +137,11 @@ class WorstImages(Widget):
         return range(self._first, min(self.count, self._first + across * down))
 
     def show(self, evaluation: Evaluation) -> None:
-        """Draw another evaluation, the worst images first."""
         if evaluation is not self._evaluation:
             self._evaluation, self._first = evaluation, 0
         self._draw()
 
     def turn(self, by: int) -> None:
-        """Go on to the next pictures, or back."""
         across, down, _ = self._grid()
         first = self._first + by * across * down
         if 0 <= first < self.count or (by < 0 < self._first):
@@ -157,7 +149,6 @@ class WorstImages(Widget):
             self._draw()
 
     def on_resize(self) -> None:
-        """Draw as many as fit now."""
         self._draw()
 
     def _grid(self) -> tuple[int, int, int]:
@@ -192,7 +183,6 @@ class WorstImages(Widget):
         return lines
 
     def render_line(self, y: int) -> Strip:
-        """One line of all pictures in a row."""
         style = self.rich_style
         if y >= len(self._lines):
             return Strip.blank(self.size.width, style)

@@ -17,9 +17,9 @@ from cifar_tui.features.inspect import tables as findings
 from cifar_tui.features.inspect.core import SPLITS, Evaluation, SplitName, kept_evaluation
 from cifar_tui.features.inspect.matrix import ConfusionMatrix, WorstImages
 from cifar_tui.features.inspect.tables import (
-    event_rows,
+    event_table,
     events_answer,
-    file_rows,
+    file_table,
     files_answer,
     settings_answer,
     settings_lines,
@@ -27,10 +27,11 @@ from cifar_tui.features.inspect.tables import (
 from cifar_tui.runs.disk import contents
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, labelled
+from cifar_tui.table import Table
 from cifar_tui.text import at_epoch
 from cifar_tui.tui.jobs import run_job
 from cifar_tui.tui.keys import bindings
-from cifar_tui.tui.row_table import RowTable, TableColumn, Texts
+from cifar_tui.tui.row_table import RowTable
 from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 PAGES = ("settings", "events", "files", "confusion", "classes", "worst images")
@@ -41,9 +42,6 @@ NARROWEST = findings.CLASS_WIDTH + findings.RELIABILITY_WIDTH
 """Below, the tables of classes and calibration stand one under the other."""
 WIDEST_BAR = 40
 BODY = ("text", "rows", "matrix", "cell", "images")
-EVENT_COLUMNS = (("when", 15), ("after", 9), ("event", 11), ("epoch", 6), ("", 0))
-FILE_COLUMNS = (("file", 22), ("size", 9), ("written", 17), ("", 0))
-RIGHT = ("after", "epoch", "size")
 
 
 class RunScreen(CifarScreen):
@@ -95,16 +93,13 @@ class RunScreen(CifarScreen):
     # Pages
 
     def action_page(self, number: int) -> None:
-        """Turn to a page."""
         self._page = number
         self._open()
 
     def action_page_next(self) -> None:
-        """Turn to the next page; the first comes after the last."""
         self.action_page((self._page + 1) % len(PAGES))
 
     def action_page_before(self) -> None:
-        """Turn to the page before."""
         self.action_page((self._page - 1) % len(PAGES))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -116,7 +111,6 @@ class RunScreen(CifarScreen):
         return True
 
     def _open(self) -> None:
-        """Mark the page as open and fill it."""
         self.query_one("#pages", Static).update("".join(map(self._tab, range(len(PAGES)))))
         self.refresh_bindings()
         self.set_focus(None)
@@ -133,18 +127,16 @@ class RunScreen(CifarScreen):
 
     @work(thread=True, exclusive=True, group="read")
     def _read(self, page: int) -> None:
-        """Read what a page tells, behind the screen."""
         worker, app, run = get_current_worker(), self.app, self._run
         if page == SETTINGS:
             lines = settings_lines(run)
             told = partial(self._take_lines, settings_answer(run), lines)
         elif page == EVENTS:
-            rows = event_rows(run.path)
-            told = partial(self._take_rows, events_answer(rows), EVENT_COLUMNS, rows)
+            table = event_table(run.path)
+            told = partial(self._take_table, events_answer(table.rows), table)
         else:
             files = contents(run.path)
-            rows = file_rows(files)
-            told = partial(self._take_rows, files_answer(files), FILE_COLUMNS, rows)
+            told = partial(self._take_table, files_answer(files), file_table(files))
         if not worker.is_cancelled:
             app.call_from_thread(self._take, page, told)
 
@@ -160,19 +152,12 @@ class RunScreen(CifarScreen):
         if not self.query_one("#text").has_focus:
             self.set_focus(self.query_one("#text"))
 
-    def _take_rows(
-        self, answer: str, columns: Sequence[tuple[str, int]], rows: Sequence[Texts]
-    ) -> None:
+    def _take_table(self, answer: str, table: Table) -> None:
         self.say("answer", f" {answer}")
         self._reveal("rows")
-        left = self.size.width - sum(width for _, width in columns) - 1
-        table = self.query_one(RowTable)
-        table.set_columns(
-            [TableColumn(name, width or max(9, left), name in RIGHT) for name, width in columns]
-        )
-        by_key = {str(number): row for number, row in enumerate(rows)}
-        table.show(list(by_key), by_key.__getitem__)
-        self.set_focus(table)
+        rows = self.query_one(RowTable)
+        rows.show_table(table, [str(number) for number in range(len(table.rows))])
+        self.set_focus(rows)
 
     def _reveal(self, *names: str) -> None:
         """Show these parts of the body, and no others."""
@@ -213,11 +198,9 @@ class RunScreen(CifarScreen):
         self._show()
 
     def action_redo(self) -> None:
-        """Evaluate this split again."""
         self._begin(redo=True)
 
     def action_split(self) -> None:
-        """Go on to the next split."""
         self._split = SPLITS[(SPLITS.index(self._split) + 1) % len(SPLITS)]
         self._begin()
 
@@ -282,7 +265,6 @@ class RunScreen(CifarScreen):
             self.query_one(WorstImages).turn(right)
 
     def action_shares(self) -> None:
-        """Show the matrix in percent, or in counts."""
         self.query_one(ConfusionMatrix).toggle_shares()
 
 

@@ -1,8 +1,10 @@
 """An evaluation in lines of text, at most 80 cells wide, and what a run's folder tells."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from rich.color import Color
 from rich.console import Console
@@ -10,16 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from cifar_tui.drawing import SHADES, Line, Pixel
-from cifar_tui.features.inspect.core import Evaluation
-
-if TYPE_CHECKING:
-    pass
-
-from datetime import datetime
-from pathlib import Path
-from typing import Any
-
-from cifar_tui.features.inspect.core import Bin, ClassFigures, Mistake
+from cifar_tui.features.inspect.core import SIDE, Bin, Evaluation, Mistake
 from cifar_tui.runs.disk import Content, size_text, total
 from cifar_tui.runs.events import (
     WORDS,
@@ -35,16 +28,12 @@ from cifar_tui.runs.events import (
 )
 from cifar_tui.runs.listing import Run, read_meta
 from cifar_tui.spec.checks import SETTINGS, changed, format_value
+from cifar_tui.table import Column, Table, figures
 from cifar_tui.text import accuracy, at_epoch, clock, loss, plain
 
-SIDE = 32
 HALF = "▀"
-
-
 LONGEST = 200
 """Most characters of a text from an event."""
-Texts = tuple[str, ...]
-"""A row of a table."""
 WIDTH = 79
 NAME = 11
 """Cells of a class's name, the gap included."""
@@ -98,21 +87,13 @@ def matrix_header(evaluation: Evaluation) -> str:
     return f"{CORNER:<{NAME}}{cells}{'recall':>8}"
 
 
-def matrix_cells(evaluation: Evaluation, row: int, *, shares: bool) -> list[str]:
-    """Counts of one true class, or percent of its images; a dot for none."""
-    counts = evaluation.confusion[row]
-    images = sum(counts)
-    return [
-        f"{'.' if not n else f'{100 * n / images:.1f}' if shares else f'{n:,}':>{CELL}}"
-        for n in counts
-    ]
-
-
 def matrix_row(evaluation: Evaluation, row: int, *, shares: bool) -> tuple[str, list[str], str]:
-    """The name of a true class, its cells, and its recall."""
-    name = f"{names_of(evaluation)[row]:<{NAME}}"
+    """The name of a true class, its counts or percent of its images, and its recall."""
+    counts = evaluation.confusion[row]
+    texts = [f"{100 * n / sum(counts):.1f}" if shares and n else f"{n:,}" for n in counts]
+    cells = [f"{text if text != '0' else '.':>{CELL}}" for text in texts]
     recall = f"{accuracy(evaluation.per_class[row].recall):>8}"
-    return name, matrix_cells(evaluation, row, shares=shares), recall
+    return f"{names_of(evaluation)[row]:<{NAME}}", cells, recall
 
 
 def matrix_lines(evaluation: Evaluation) -> list[str]:
@@ -142,16 +123,15 @@ def cell_words(evaluation: Evaluation, row: int, column: int) -> list[str]:
 def class_lines(evaluation: Evaluation, bar: int = CLASS_BAR) -> list[str]:
     """Recall as a bar, precision and images of each class."""
     header = f"{'class':<{NAME}}recall {'':<{bar}}{'prec.':>7}{'images':>7}"
-    return [header, *(_class_line(evaluation, one, bar) for one in evaluation.per_class)]
-
-
-def _class_line(evaluation: Evaluation, one: ClassFigures, bar: int) -> str:
-    name = names_of(evaluation)[one.label]
-    drawn = filled(one.recall or 0.0, bar)
-    return (
-        f"{name:<{NAME}}{accuracy(one.recall):<6} {drawn}{accuracy(one.precision):>7}"
-        f"{one.images:>7,}"
-    )
+    names = names_of(evaluation)
+    return [
+        header,
+        *(
+            f"{names[one.label]:<{NAME}}{accuracy(one.recall):<6} {filled(one.recall or 0.0, bar)}"
+            f"{accuracy(one.precision):>7}{one.images:>7,}"
+            for one in evaluation.per_class
+        ),
+    ]
 
 
 def reliability_lines(evaluation: Evaluation, bar: int = RELIABILITY_BAR) -> list[str]:
@@ -196,8 +176,19 @@ def captions(mistakes: Sequence[Mistake], names: list[str], room: int) -> list[s
             for one in mistakes
         ]
         if all(len(text) <= room for text in texts):
-            return texts
+            break
     return [text[:room] for text in texts]
+
+
+def worst_table(evaluation: Evaluation, count: int) -> Table:
+    """A row for each of the `count` worst images, with the probabilities of both classes."""
+    names = names_of(evaluation)
+    rows = [
+        (str(one.image), names[one.true], names[one.predicted])
+        + (accuracy(one.probability), accuracy(one.probability_of_true))
+        for one in evaluation.worst[:count]
+    ]
+    return Table([*figures("image"), "true", "predicted", *figures("prob.", "of true")], rows)
 
 
 def settings_answer(run: Run) -> str:
@@ -241,12 +232,19 @@ def _meta_lines(meta: dict[str, Any]) -> list[str]:
     return lines
 
 
-def event_rows(run: Path) -> list[Texts]:
+def event_table(run: Path) -> Table:
     """What happened besides the epochs: when, after how long, what, at which epoch."""
+    columns = (
+        Column("when", 15),
+        *figures("after", width=9),
+        Column("event", 11),
+        *figures("epoch", width=6),
+        Column("", 9, grows=True),
+    )
     events = read_events(run)
     reached = {epoch.epoch: epoch.val_acc for epoch in epochs_of(events)}
     began = next((t for event in events if (t := _time(event)) is not None), None)
-    rows: list[Texts] = []
+    rows = []
     for event in events:
         if not isinstance(event, EpochDone):
             now = _time(event)
@@ -254,10 +252,9 @@ def event_rows(run: Path) -> list[Texts]:
             after = clock(None if now is None or began is None else now - began)
             epoch = event.epoch if isinstance(event, Resumed | CheckpointSaved) else None
             text = _event_text(event, None if epoch is None else reached.get(epoch))
-            rows.append(
-                (when, after, WORDS[type(event)], "" if epoch is None else str(epoch), text)
-            )
-    return rows
+            number = "" if epoch is None else str(epoch)
+            rows.append((when, after, WORDS[type(event)], number, text))
+    return Table(columns, rows)
 
 
 def _time(event: RunEvent) -> float | None:
@@ -286,7 +283,7 @@ def _event_text(event: RunEvent, val_acc: float | None) -> str:
             return ""
 
 
-def events_answer(rows: list[Texts]) -> str:
+def events_answer(rows: Sequence[Sequence[str]]) -> str:
     """How often it began, and how many checkpoints were better than those before."""
     kinds = [row[2] for row in rows]
     began = kinds.count("start") + kinds.count("resume")
@@ -297,17 +294,20 @@ def events_answer(rows: list[Texts]) -> str:
     return f"began {times}; {checkpoints} checkpoints{last if better else ''}"
 
 
-def file_rows(files: list[Content]) -> list[Texts]:
+def file_table(files: list[Content]) -> Table:
     """Each file with its size, when it was written, and what it is there for."""
-    return [
+    rows = [
         (
-            plain(file.name),
+            file.name,
             size_text(file.size),
             f"{datetime.fromtimestamp(max(0.0, file.written)):%Y-%m-%d %H:%M}",
             file.purpose,
         )
         for file in files
     ]
+    size = figures("size", width=9)
+    columns = (Column("file", 22), *size, Column("written", 17), Column("", 9, grows=True))
+    return Table(columns, rows)
 
 
 def files_answer(files: list[Content]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cifar_tui.data.find import find
 from cifar_tui.errors import UserError
-from cifar_tui.features.labs.lab import Arm, Lab, Scale
+from cifar_tui.features.labs.experiments import Arm, Lab, Scale
 from cifar_tui.features.labs.trends import Figures, Finding
 from cifar_tui.runs.control import only_best
 from cifar_tui.runs.ids import by_time
@@ -36,7 +36,6 @@ class ImageSet:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the program drew them itself."""
         return self.source == "demo"
 
     @property
@@ -134,7 +133,6 @@ class ArmResult:
 
     @property
     def mean(self) -> float | None:
-        """Mean over seeds; None without a figure."""
         return fmean(self.values) if self.values else None
 
     @property
@@ -148,18 +146,15 @@ class ArmResult:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """All runs that count or will."""
         return (*self.results, *self.arriving, *self.unfinished)
 
     @property
     def initial_loss(self) -> float | None:
-        """Mean loss before training."""
         known = [r.summary.initial_loss for r in self.runs if r.summary.initial_loss is not None]
         return fmean(known) if known else None
 
     @property
     def devices(self) -> str:
-        """Where the runs were trained."""
         return ", ".join(sorted({r.summary.device for r in self.runs if r.summary.device}))
 
 
@@ -186,7 +181,6 @@ class LabAnswer:
 
     @property
     def done(self) -> int:
-        """How many of them are there."""
         return sum(min(len(row.results), self.scale.seeds) for row in self.rows)
 
     @property
@@ -278,11 +272,9 @@ class LabAnswer:
         return [note for note in (self.images.note, self.lab.note) if note]
 
     def to_resume(self) -> list[Run]:
-        """The runs that were begun and need to go on."""
         return [run for row in self.rows for run in row.unfinished]
 
     def to_train(self) -> list[RunSpec]:
-        """The runs that nobody has begun."""
         return [spec for row in self.rows for spec in row.missing]
 
     def to_dict(self) -> dict[str, Any]:

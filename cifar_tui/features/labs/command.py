@@ -22,16 +22,11 @@ from cifar_tui.console.flags import (
 )
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
-from cifar_tui.console.table import Column, Table
-from cifar_tui.features.labs.answer import Book, ImageSet, LabAnswer, choose_images
-from cifar_tui.features.labs.experiments import LABS, find_labs
-from cifar_tui.features.labs.lab import Lab, Scale, make_scale
-from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.features.labs.answer import ArmResult, Book, ImageSet, LabAnswer, choose_images
+from cifar_tui.features.labs.experiments import LABS, Lab, Scale, find_labs, make_scale
+from cifar_tui.features.labs.tables import arm_table, lab_table
+from cifar_tui.runs.listing import Runs
 from cifar_tui.spec.checks import SETTINGS
-from cifar_tui.text import (
-    accuracy,
-    loss,
-)
 
 if TYPE_CHECKING:
     LabNames = tuple[str, ...]
@@ -63,7 +58,6 @@ class ScaleFlags:
     ] = "fp32"
 
     def checked(self) -> Scale:
-        """The scale they mean; raises UserError."""
         return make_scale(self.epochs, self.seeds, self.subset, self.precision)
 
 
@@ -219,41 +213,20 @@ def _print(found: list[LabAnswer], as_json: bool) -> None:
 
 def print_labs(answers: Sequence[LabAnswer]) -> None:
     """The experiments, a line each, and which images their figures are about."""
-    columns = (
-        Column("lab", 18),
-        "state",
-        "ours",
-        "report",
-        "bar",
-        "answer",
-        Column("question", 30),
-    )
-    table = Table(*columns, right=["ours", "report", "bar"], drop=["bar", "report"])
-    for found in answers:
-        show = found.lab.measure.show_with_unit
-        figures = (show(found.ours), show(found.reported), accuracy(found.lab.bar))
-        table.add(found.lab.name, found.state, *figures, found.word, found.lab.question)
     scaled = [f"Scaled: {answers[0].scaled}."] if answers[0].scaled else []
     settled = "A question mark: not yet settled; more seeds help."
-    put(table, _images_line(answers[0]), *scaled, settled)
+    put(lab_table(answers), _images_line(answers[0]), *scaled, settled)
 
 
 def print_answer(found: LabAnswer) -> None:
     """One experiment: its settings with our figures beside the others, and the verdict."""
-    show = found.lab.measure.show
     bar = "" if found.lab.bar is None else f"   the assignment asks for val_acc {found.lab.bar:g}"
     if found.bar_reached is not None:
         bar += f": {'reached' if found.bar_reached else 'not reached'}"
-    columns = ("setting", found.lab.measure.name, "n", "report", "others", "loss 0", "runs")
-    table = Table(*columns, right=columns[2:6])
-    for row in found.rows:
-        ours = (row.figure(show), str(len(row.values)))
-        figures = (*ours, show(row.arm.report), row.arm.others_words, loss(row.initial_loss))
-        table.add(row.arm.label, *figures, _run_words(row.runs))
     put(
         f"{found.lab.name}  {found.lab.question}",
         f"{found.state}{bar}",
-        table,
+        arm_table(found, [row.arm.label for row in found.rows], _runs_text),
         "loss 0: before training, beside ln 10 = 2.3026",
         f"look at  {found.lab.look_at}",
         f"answer   {found.verdict}",
@@ -262,18 +235,17 @@ def print_answer(found: LabAnswer) -> None:
     )
 
 
-def _run_words(runs: Sequence[Run]) -> str:
+def _runs_text(row: ArmResult) -> str:
     """How many runs, what the unfinished ones do, and where they were trained."""
     words = [
         run.status
         if run.status in ("finished", "diverged")
         else f"{run.status} {run.summary.epochs_done}/{run.summary.epochs}"
-        for run in runs
+        for run in row.runs
     ]
     counted = {word: words.count(word) for word in words}
-    devices = sorted({run.summary.device for run in runs if run.summary.device})
     states = ", ".join(word if n == 1 else f"{n} {word}" for word, n in counted.items())
-    return f"{states} {', '.join(devices)}".strip()
+    return f"{states} {row.devices}".strip()
 
 
 def _images_line(found: LabAnswer) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.labs.answer import ArmResult, LabAnswer
+from cifar_tui.features.labs.tables import arm_table
 from cifar_tui.features.save.core import (
     PICTURE_FORMATS,
     curve,
@@ -22,7 +23,8 @@ from cifar_tui.runs.listing import Run, read_meta
 from cifar_tui.spec.checks import SETTINGS, with_role
 from cifar_tui.spec.naming import format_value, model_name
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.text import accuracy, clock, loss, shortened
+from cifar_tui.table import Table
+from cifar_tui.text import accuracy, clock, shortened
 
 
 def curve_runs(row: ArmResult) -> Sequence[Run]:
@@ -164,17 +166,14 @@ def _overview(answers: Sequence[LabAnswer]) -> str:
         for a in answers
     ]
     head = ("lab", "question", "ours, best", "report, best", "bar", "answer", "runs")
-    return markdown_table(head, rows)
+    return markdown_table(Table(head, rows))
 
 
 def _section(answer: LabAnswer, figures: Sequence[Path]) -> list[str]:
-    lab, show = answer.lab, answer.lab.measure.show
+    lab = answer.lab
+    labels = [row.arm.label for row in answer.rows]
+    rows = [row[:-1] for row in arm_table(answer, labels, lambda row: "").rows]
     head = ("setting", f"ours: {lab.measure.name}", "n", "report", "others", "loss before training")
-    rows = [
-        (row.arm.label, row.figure(show), str(len(row.values)), show(row.arm.report))
-        + (row.arm.others_words, loss(row.initial_loss))
-        for row in answer.rows
-    ]
     picture = next(path for path in figures if path.suffix == ".png")
     others = ", ".join(f"[{p.suffix[1:].upper()}]({p})" for p in figures if p != picture)
     parts = [
@@ -182,7 +181,7 @@ def _section(answer: LabAnswer, figures: Sequence[Path]) -> list[str]:
         f"{lab.question} **{answer.verdict}**",
         f"![{lab.name}]({picture})",
         f"*{_caption(answer)}* {others}",
-        markdown_table(head, rows),
+        markdown_table(Table(head, rows)),
         f"To look at: {lab.look_at}. The loss before training lies beside ln 10 = 2.3026.",
     ]
     if answer.bar_reached is not None:

@@ -18,7 +18,6 @@ from cifar_tui.console.flags import (
 )
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
-from cifar_tui.console.table import Column, Table, cut_middle
 from cifar_tui.data.find import find, lasting
 from cifar_tui.queue.choices import Wish, make_backend
 from cifar_tui.queue.queue import seconds_left
@@ -26,6 +25,7 @@ from cifar_tui.runs.listing import Runs
 from cifar_tui.spec.checks import changed, make_spec
 from cifar_tui.spec.naming import brief, model_name, title
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.table import Column, Table, cut_middle, figures
 from cifar_tui.text import clock, runs_text
 
 if TYPE_CHECKING:
@@ -34,12 +34,7 @@ if TYPE_CHECKING:
 
 def print_summary(spec: RunSpec, summary: "ModelSummary", answers: Sequence["Answer"]) -> None:
     """The layer table with totals, and the computation answers if asked for."""
-    from cifar_tui.models.layer_table import ROW, rows
-
-    table = Table(*ROW, right=ROW[4:])
-    for row in rows(summary):
-        table.add(*row)
-    put(model_name(spec.model_dump()), table)
+    put(model_name(spec.model_dump()), summary.table())
     for answer in answers:
         put(f"{answer.question}  {answer.answer}")
 
@@ -51,11 +46,11 @@ def print_data(described: Mapping[str, Any]) -> None:
     if described["note"]:
         put(described["note"])
     names = described["classes"] or [str(i) for i in range(10)]
-    table = Table("split", "images", *names, right=["images", *names])
-    for name, split in described["splits"].items():
-        counts = split["counts"] or ["-"] * 10
-        table.add(name, f"{split['images']:,}", *(str(c) for c in counts))
-    put(table)
+    rows = [
+        (name, f"{split['images']:,}", *map(str, split["counts"] or "-" * 10))
+        for name, split in described["splits"].items()
+    ]
+    put(Table(["split", *figures("images", *names)], rows))
     for key in ("mean", "std"):
         put(f"{key:4}  " + "  ".join(f"{v:.4f}" for v in described[key]))
     put(f"fingerprint  {described['fingerprint']}")
@@ -84,9 +79,10 @@ def print_plan(specs: Sequence[RunSpec], runs: Path, wish: Wish, json: bool) -> 
         found = {"source": images.source, "path": str(images.path or ""), "note": images.note}
         printing.print_json(told | {"backend": wish.name, "device": where, "images": found})
         return
-    table = Table(Column("run", cut=cut_middle), "epochs", "time", right=("epochs", "time"))
-    for spec, seconds in zip(specs, times, strict=True):
-        table.add(title(spec), str(spec.epochs), clock(seconds))
+    rows = [
+        (title(spec), str(spec.epochs), clock(seconds))
+        for spec, seconds in zip(specs, times, strict=True)
+    ]
     how = "" if len(specs) == 1 else f", {at_a_time if at_a_time > 1 else 'one'} at a time"
     time = "not known: no run like these was trained here" if total is None else clock(total)
     put(
@@ -96,7 +92,7 @@ def print_plan(specs: Sequence[RunSpec], runs: Path, wish: Wish, json: bool) -> 
         f"time    {'' if total is None else 'about '}{time}",
         *notes,
         "",
-        table,
+        Table([Column("run", cut=cut_middle), *figures("epochs", "time")], rows),
         "",
         "Nothing was trained; without --dry-run it is.",
     )
@@ -175,7 +171,7 @@ def data_download(*, data: DataDir = "data", json: Json = False, runs: AnyRuns =
     from cifar_tui.data.official import download
 
     folder = Path(data)
-    with printing.download_progress(json) as tick:
+    with printing.progress("downloading", json) as tick:
         download(folder, tick)
     printing.say({"folder": str(folder)}, f"CIFAR-10 is in {folder}.", json)
 

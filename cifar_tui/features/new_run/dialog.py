@@ -1,7 +1,7 @@
 """Dialogs of the form: the model layer by layer, and getting CIFAR-10."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from rich.table import Table
 from rich.text import Text
@@ -20,12 +20,14 @@ from cifar_tui.tui.jobs import WorkDialog
 
 def layer_table(spec: RunSpec) -> Table:
     """Shapes, parameters and multiply-adds of each layer with weights; imports torch."""
-    from cifar_tui.models.layer_table import ROW, rows, summarise_spec
+    from cifar_tui.models.layer_table import summarise_spec
 
+    shown = summarise_spec(spec).table()
     table = Table(box=None, pad_edge=False, title=model_name(spec.model_dump()))
-    for column in ROW:
-        table.add_column(column, justify="right" if column in ROW[4:] else "left", no_wrap=True)
-    for row in rows(summarise_spec(spec)):
+    for column in shown.columns:
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(column.name, justify=justify, no_wrap=True)
+    for row in shown.rows:
         table.add_row(*map(Text, row))
     return table
 

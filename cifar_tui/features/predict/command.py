@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUN, RUNS, DataFolder, Json, RunsDir
 from cifar_tui.console.help import examples
+from cifar_tui.features.predict.core import Export, Exported
 from cifar_tui.runs.listing import Runs
 
 
@@ -42,18 +43,15 @@ def export(
     With several runs or --flips, validation accuracy alone chooses, and predictions.json beside it
     says what was tried and taken.
     """
-    known = Runs(runs)
-    found = list({one.id: one for one in map(known.find, run)}.values())
-    with printing.export_progress(json) as tick:
+    found = Runs(runs).find_each(run)
+    with printing.progress("predicting", json) as tick:
+        from cifar_tui.features.predict.compute import export_best, export_predictions
+
+        made: Export | Exported
         if len(found) == 1 and not flips:
-            from cifar_tui.features.predict.compute import export_predictions
-
-            single = export_predictions(found[0], output, data=data, overwrite=overwrite, tick=tick)
-            told, sentence = single.to_dict(), single.sentence()
+            made = export_predictions(found[0], output, data=data, overwrite=overwrite, tick=tick)
         else:
-            from cifar_tui.features.predict.compute import export_best
-
-            best = export_best(
+            made = export_best(
                 found,
                 output,
                 flips=flips is not False,
@@ -61,8 +59,7 @@ def export(
                 overwrite=overwrite,
                 tick=tick,
             )
-            told, sentence = best.to_dict(), best.sentence()
-    printing.say(told, sentence, json)
+    printing.say(made.to_dict(), made.sentence(), json)
 
 
 COMMANDS = {

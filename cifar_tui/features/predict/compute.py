@@ -90,7 +90,6 @@ def model_of(checkpoint: Checkpoint) -> tuple[nn.Module, RunSpec]:
 
 
 def counts_of(labels: Sequence[int]) -> dict[str, int]:
-    """How often each label occurs."""
     counts = Counter(labels)
     return {str(label): counts[label] for label in range(CLASSES)}
 
@@ -123,7 +122,6 @@ class Ensemble:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the images are the demo set's."""
         return self.dataset.synthetic
 
     def weigh(self, flips: bool, tick: Tick = lambda done, total: None) -> None:

@@ -31,7 +31,6 @@ class Rightness:
     """McNemar's exact test, two-sided: how often chance alone gives so unequal a share."""
 
     def words(self) -> str:
-        """What the test says."""
         gap = abs(self.only_a - self.only_b)
         shown = f"{self.p:.4f}" if self.p >= 0.0001 else "below 0.0001"
         test = f"McNemar's exact test: p {shown}"
@@ -62,11 +61,9 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """Share of equal labels."""
         return self.equal / self.images
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for programs."""
         return asdict(self) | {"share": self.share}
 
     def lines(self) -> list[str]:
@@ -256,7 +253,6 @@ class Export:
     """That the images are not those the run was trained on."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for programs."""
         return asdict(self)
 
     def sentence(self) -> str:
@@ -291,11 +287,9 @@ class Exported:
     lines: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The record that stands beside the file."""
         return self.record
 
     def told(self) -> str:
-        """What was written."""
         record = self.record
         told = (
             f"{record['rows']:,} predictions are in {plain(record['output'])}, "

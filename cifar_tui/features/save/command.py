@@ -68,13 +68,13 @@ def runs_save(
 def _chosen(known: Runs, wanted: tuple[str, ...], all: bool, filter: str | None) -> list[Run]:
     """The runs that are meant, each once, in the order given; raises UserError for none."""
     every = all or (filter is not None and not wanted)
-    found = known.all() if every else [known.find(one) for one in wanted]
+    found = known.all() if every else known.find_each(wanted)
     if filter is not None:
         found = [line.run for line in parse(filter).found(map(Line, found))]
     if not found:
         missing = f"none in {known.folder} is meant" if every else "name some, or say --all"
         raise UserError(f"No run to save; {missing}.")
-    return list({run.id: run for run in found}.values())
+    return found
 
 
 COMMANDS = {

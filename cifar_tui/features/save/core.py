@@ -55,7 +55,6 @@ class Saved:
     """Which images the runs were on."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for programs, without the text."""
         told = {"what": self.what, "format": self.format, "output": str(self.path)}
         return (
             told
@@ -64,7 +63,6 @@ class Saved:
         )
 
     def sentence(self) -> str:
-        """What was written and where, for people."""
         runs = f"{self.runs} run{'s' if self.runs != 1 else ''}"
         told = f"{self.what.capitalize()} of {runs} in {plain(str(self.path))}."
         if self.format == BOARD:

@@ -2,27 +2,23 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from textual import on, work
-from textual.app import App, ComposeResult
+from textual import on
+from textual.app import App
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.message import Message
-from textual.screen import ModalScreen
-from textual.widgets import Input, Static
-from textual.worker import get_current_worker
+from textual.widget import Widget
+from textual.widgets import Static
 
-from cifar_tui.errors import UserError
-from cifar_tui.features.save.core import KINDS, default_path, save_runs
-from cifar_tui.files import InTheWay
+from cifar_tui.errors import Tick
+from cifar_tui.features.save.core import KINDS, Saved, default_path, save_runs
 from cifar_tui.runs.listing import Run
-from cifar_tui.text import plain
-
-State = Literal["ready", "writing", "asking", "done"]
-HINT = "Enter writes it, and copies what is text. Esc leaves."
+from cifar_tui.text import runs_text
+from cifar_tui.tui.dialogs import FormDialog
 
 
 class WordChoice(Static, can_focus=True):
@@ -48,61 +44,48 @@ class WordChoice(Static, can_focus=True):
         self.update(" ".join(words))
 
     def turn(self, step: int) -> None:
-        """Take the neighbouring word."""
         self.word = self._words[(self._words.index(self.word) + step) % len(self._words)]
         self._draw()
         self.post_message(self.Changed())
 
 
-class SaveDialog(ModalScreen[None]):
-    """What of some runs is saved, in which format and where; Enter writes it.
+class SaveDialog(FormDialog[Saved]):
+    """What of some runs is saved, in which format and where; text is copied as well.
 
     `columns` are those of a table, by default the usual ones.
     """
 
     DEFAULT_CSS = """
-    SaveDialog .dialog { width: 72; }
-    SaveDialog Horizontal { height: 1; }
-    SaveDialog Horizontal > .name { width: 8; }
     SaveDialog WordChoice { width: 1fr; height: 1; }
     SaveDialog WordChoice:focus {
         color: $block-cursor-foreground;
         background: $block-cursor-background;
     }
-    SaveDialog Input { width: 1fr; margin-left: 1; }
-    SaveDialog #outcome { width: 100%; margin-top: 1; }
     """
     AUTO_FOCUS = "#what"
     BINDINGS: ClassVar[list[BindingType]] = [
-        ("escape", "dismiss", "close"),
-        ("enter", "save", "save"),
         ("left", "choose(-1)", "before"),
         ("right,space", "choose(1)", "next"),
         ("up", "app.focus_previous", "up"),
         ("down", "app.focus_next", "down"),
-        ("y", "replace", "replace"),
     ]
+    HINTS: ClassVar = {"file": "the usual name, in this folder"}
+    KEYS = "Enter applies   Arrows choose   Esc cancels"
+    WORKING = "Writing ..."
+    FAILED = "It could not be saved"
 
     def __init__(self, runs: Sequence[Run], columns: Sequence[str] = ()) -> None:
-        super().__init__()
         self._runs = list(runs)
         self._columns = tuple(columns)
-        self._state: State = "ready"
         self._what = WordChoice(tuple(KINDS), id="what")
         self._format = WordChoice(KINDS[self._what.word], id="format")
-        self._path = Input(self._proposed(), id="path", compact=True)
-        self._path.cursor_blink = False  # each blink would be sent over the line
-        self._outcome = Static(HINT, id="outcome", markup=False)
+        super().__init__(f"Save {runs_text(len(runs))}", {"file": self._proposed()})
+        self._inputs["file"].cursor_blink = False  # each blink would be sent over the line
+        self._not_copied = ""
 
-    def compose(self) -> ComposeResult:
-        count = f"{len(self._runs)} run{'s' if len(self._runs) != 1 else ''}"
-        with Vertical(classes="dialog"):
-            yield Static(f"Save {count}   (arrows choose)\n", markup=False)
-            for widget in (self._what, self._format, self._path):
-                with Horizontal():
-                    yield Static(str(widget.id), classes="name", markup=False)
-                    yield widget
-            yield self._outcome
+    def above(self) -> Iterable[Widget]:
+        for choice in (self._what, self._format):
+            yield Horizontal(Static(str(choice.id), markup=False), choice, classes="field")
 
     def _proposed(self) -> str:
         synthetic = any(run.synthetic for run in self._runs)
@@ -116,65 +99,24 @@ class SaveDialog(ModalScreen[None]):
     def _choice_changed(self) -> None:
         """Propose a path for it; a folder that was typed stays."""
         self._format.offer(KINDS[self._what.word])
-        self._path.value = str(Path(self._path.value.strip()).parent / self._proposed())
+        file = self._inputs["file"]
+        file.value = str(Path(file.value.strip()).parent / self._proposed())
+        self.mended()
 
-    @on(WordChoice.Changed)
-    @on(Input.Changed)
-    def _begin_anew(self) -> None:
-        if self._state != "writing":
-            self._show("ready", HINT)
+    def submit(self, texts: Mapping[str, str], tick: Tick) -> Saved:
+        what, path = self._what.word, Path(texts["file"]) if texts["file"] else None
+        columns = self._columns if what == "table" else ()
+        saved = save_runs(
+            self._runs, what, self._format.word, path, columns=columns, overwrite=self.overwrite
+        )
+        self._not_copied = "" if saved.text is None else refusal(saved.text)
+        return saved
 
-    @on(Input.Submitted)
-    def action_save(self) -> None:
-        if self._state == "done":
-            self.dismiss()
-        elif self._state != "writing":
-            self._begin(overwrite=False)
-
-    def action_replace(self) -> None:
-        if self._state == "asking":
-            self._begin(overwrite=True)
-
-    def _begin(self, *, overwrite: bool) -> None:
-        self._show("writing", "Writing.")
-        typed = self._path.value.strip()
-        output = Path(typed) if typed else None
-        self._write(self._what.word, self._format.word, output, overwrite)
-
-    @work(thread=True)
-    def _write(self, what: str, format: str, output: Path | None, overwrite: bool) -> None:
-        worker, app = get_current_worker(), self.app
-        state: State = "ready"
-        text = None
-        try:
-            columns = self._columns if what == "table" else ()
-            saved = save_runs(
-                self._runs, what, format, output, columns=columns, overwrite=overwrite
-            )
-            state, outcome, text = "done", saved.sentence(), saved.text
-        except InTheWay as error:
-            there = plain(str(error)).partition("; ")[0]
-            state, outcome = "asking", f"{there}. y replaces it, Esc keeps it."
-        except UserError as error:
-            outcome = plain(str(error))
-        except Exception as error:
-            outcome = f"It could not be saved: {plain(repr(error))}"
-        refused = "" if text is None else refusal(text)
-        if not worker.is_cancelled:
-            app.call_from_thread(self._end, state, outcome, text, refused)
-
-    def _end(self, state: State, outcome: str, text: str | None, refused: str) -> None:
-        """Say what was written, and what was copied or why not."""
-        if text is not None:
-            outcome += f"\n{refused or copy(self.app, text)}"
-        if state == "done":
-            outcome += "\n\nEnter closes."
-        self.set_focus(self._what)
-        self._show(state, outcome)
-
-    def _show(self, state: State, text: str) -> None:
-        self._state = state
-        self._outcome.update(text)
+    def accept(self, result: Saved) -> None:
+        outcome = result.sentence()
+        if result.text is not None:
+            outcome += f"\n{self._not_copied or copy(self.app, result.text)}"
+        self.end(outcome, result)
 
 
 MOST_BYTES = 74_994

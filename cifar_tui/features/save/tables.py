@@ -14,6 +14,7 @@ from cifar_tui.query.fields import FIELDS, Field, find_field, varying
 from cifar_tui.runs.events import EPOCH_METRICS, read_epochs
 from cifar_tui.runs.listing import Run
 from cifar_tui.spec.checks import SETTINGS, format_value
+from cifar_tui.table import Table
 from cifar_tui.text import accuracy, learning_rate, loss, plain, rate
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -145,7 +146,7 @@ def to_markdown(table: SavedTable) -> str:
         ["-" if v is None else show(v) for v, show in zip(row, table.shows, strict=True)]
         for row in table.rows
     ]
-    return markdown_table(table.names, rows) + "\n"
+    return markdown_table(Table(table.names, rows)) + "\n"
 
 
 def markdown_text(text: str) -> str:
@@ -153,8 +154,7 @@ def markdown_text(text: str) -> str:
     return MARKDOWN.sub(r"\\\g<0>", plain(text))
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of texts, in which nothing is markup."""
-    cells = [[markdown_text(cell) for cell in line] for line in [head, *rows]]
-    lines = [cells[0], ["---"] * len(head), *cells[1:]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def markdown_table(table: Table) -> str:
+    """A table in Markdown, in whose texts nothing is markup."""
+    head, *rows = ([markdown_text(cell) for cell in line] for line in (table.names, *table.rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))

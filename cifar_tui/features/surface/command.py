@@ -1,7 +1,7 @@
 """The commands `surface`: slices of loss surfaces, computed once and kept with the run."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -9,19 +9,19 @@ from cifar_tui.console import printing
 from cifar_tui.console.flags import RUN, RUNS, DataFolder, Json, RunsDir, few_runs
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
-from cifar_tui.console.table import Table
-from cifar_tui.features.surface.core import Slice, make_slice
+from cifar_tui.features.surface.core import (
+    Slice,
+    Surface,
+    make_slice,
+    shade_legend,
+    slice_pictures,
+    surface_table,
+)
 from cifar_tui.runs.listing import labelled
 from cifar_tui.runs.origin import origin_of
 
-if TYPE_CHECKING:
-    from cifar_tui.features.surface.core import Surface
-
-
 SURFACE_CELLS = 40
 """Width of a slice of a loss surface; half as many lines make it square."""
-
-
 DEFAULT = Slice()
 
 
@@ -69,24 +69,17 @@ def surface(
     printing.print_json({"runs": told})
 
 
-def print_surfaces(names: Sequence[str], surfaces: Sequence["Surface"]) -> None:
+def print_surfaces(names: Sequence[str], surfaces: Sequence[Surface]) -> None:
     """Slices side by side on one scale, what the shades stand for, and each one's figures."""
-    from cifar_tui.features.surface.core import FIGURES, common_scale, figure_cells
-    from cifar_tui.features.surface.tables import shade_legend, slice_pictures
-
     each = min(SURFACE_CELLS, SURFACE_CELLS * 2 // len(surfaces))
-    table = Table("run", *FIGURES, right=FIGURES)
-    for name, surface in zip(names, surfaces, strict=True):
-        table.add(name, *figure_cells(surface))
-    first = surfaces[0]
     put(
         *slice_pictures(names, surfaces, each * len(surfaces), each // 2),
         "",
-        f"loss from  {shade_legend(*common_scale(surfaces))}",
+        f"loss from  {shade_legend(surfaces)}",
         "",
-        table,
+        surface_table(names, surfaces),
         "",
-        first.words(),
+        surfaces[0].words(),
     )
 
 

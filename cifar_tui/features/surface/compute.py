@@ -5,25 +5,24 @@ weights differ in size can be compared; biases and batch norm stay as they are. 
 the running statistics of the trained net all over the slice.
 """
 
-import contextlib
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from cifar_tui.data.dataset import Dataset, Split
 from cifar_tui.errors import Tick, UserError
-from cifar_tui.features.surface.core import Slice, Surface, read_surface, write_surface
+from cifar_tui.features.surface.core import FILE, Slice, Surface, kept_surface
 from cifar_tui.models.build import with_weights
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.origin import origin_of
 from cifar_tui.training.batches import PlainBatches
 from cifar_tui.training.checkpoint import Checkpoint
-from cifar_tui.training.resume import best_of, images_of
+from cifar_tui.training.resume import derive
 
 BATCH = 100
 """Images per batch; so few stay in a CPU's cache."""
@@ -45,19 +44,16 @@ def surface_of(
     `tick` is told the points done and in all; what it raises ends the work with nothing written.
     Raises UserError.
     """
-    origin = origin_of(run)
-    dataset = None if data is None else images_of(run, data, "val", "surface")
-    known_as = origin.known_as(dataset.fingerprints) if dataset else None
-    kept = None if redo else read_surface(run, wanted, known_as)
-    if kept is not None:
-        return kept
-    checkpoint, weights = best_of(run)
-    dataset = dataset or images_of(run, None, "val", "surface")
-    found = compute(checkpoint, dataset, wanted, weights, tick)
-    found = found.model_copy(update={"data": origin.known_as(dataset.fingerprints)})
-    with contextlib.suppress(OSError):  # a folder that cannot be written keeps none
-        write_surface(run.path, found)
-    return found
+    return derive(
+        run,
+        FILE,
+        partial(kept_surface, run, wanted),
+        lambda checkpoint, images, weights: compute(checkpoint, images, wanted, weights, tick),
+        split="val",
+        command="surface",
+        data=data,
+        redo=redo,
+    )
 
 
 def compute(

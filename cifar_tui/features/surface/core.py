@@ -2,23 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cifar_tui.drawing import SHADES, beside
 from cifar_tui.errors import UserError
-from cifar_tui.files import fingerprint, read_json, sweep, write_json
+from cifar_tui.runs.derived import Derived, read_derived
 from cifar_tui.runs.listing import Run
-from cifar_tui.runs.origin import origin_of
-from cifar_tui.runs.record import Count, Line
-from cifar_tui.text import loss as loss_text
+from cifar_tui.table import Column, Table, figures
+from cifar_tui.text import loss
 
 FILE = "surface.json"
 LEAST_SIZE, MOST_SIZE = 3, 101
-SYNTHETIC = " (synthetic)"
 NEAR = 0.5
 """How much above the loss at the centre still counts as flat."""
+CENTRE = "o"
+LEAST = 1e-4
+"""Losses below are drawn as this one: a log scale has no 0."""
 Loss = Annotated[float, Field(ge=0)]
 
 
@@ -46,21 +47,13 @@ def make_slice(**values: float) -> Slice:
         raise UserError(f"{name} must be {said}; got {values[name]:g}.") from None
 
 
-class Surface(BaseModel):
+class Surface(Derived):
     """The mean losses on a grid around the weights of one checkpoint; null where not finite.
 
     `losses` has a row for each step along the second direction, from -radius to radius.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
     slice: Slice
-    weights: str
-    """First 16 hex digits of the checkpoint file's sha256."""
-    epoch: Count
-    source: Line
-    data: Line = ""
-    """The images' fingerprint; empty where it was not noted."""
     centre: Loss
     """Loss at the weights themselves, also where no point of the grid lies on them."""
     seconds: float
@@ -80,12 +73,10 @@ class Surface(BaseModel):
 
     @property
     def lowest(self) -> float:
-        """The least loss of the slice."""
         return min(self.finite)
 
     @property
     def highest(self) -> float:
-        """The largest finite loss of the slice."""
         return max(self.finite)
 
     @property
@@ -98,7 +89,7 @@ class Surface(BaseModel):
         """How the slice was made."""
         how = self.slice
         return (
-            f"Loss on {how.images:,} validation images{SYNTHETIC * (self.source == 'demo')} along "
+            f"Loss on {how.images:,} validation images{' (synthetic)' * self.synthetic} along "
             f"two random directions, each filter scaled to the net's own; radius {how.radius:g}, "
             f"{how.size}x{how.size} points, seed {how.seed}. "
             "Batch norm keeps its running statistics."
@@ -106,45 +97,94 @@ class Surface(BaseModel):
 
     def figures(self) -> dict[str, float]:
         """What is said of a slice in numbers."""
-        return {
-            "centre": self.centre,
-            "lowest": self.lowest,
-            "highest": self.highest,
-            "flat": self.flat,
-        }
+        return {name: getattr(self, name) for name in ("centre", "lowest", "highest", "flat")}
 
 
-def read_surface(run: Run, wanted: Slice, data: str | None = None) -> Surface | None:
-    """The slice kept with a run; None when there is none of this kind for its best weights.
+def kept_surface(run: Run, wanted: Slice, data: str | None = None) -> Surface | None:
+    """The slice kept with a run, if it is the wanted one of its best weights and its own images.
 
-    `data` is the fingerprint of the images it must be about, by default the run's own.
+    `data` is the fingerprint of other images that it must be about.
     """
-    try:
-        found = Surface.model_validate(read_json(run.path / FILE))
-        current = found.slice == wanted and found.weights == fingerprint(run.path / "best.pt")
-    except (OSError, ValueError):
-        return None
-    remark = origin_of(run).remark(found.data) if data is None else data != found.data
-    return found if current and not remark else None
+    found = read_derived(run, FILE, Surface, data)
+    return found if found is not None and found.slice == wanted else None
 
 
-def write_surface(run: Path, surface: Surface) -> None:
-    """Keep a slice with its run, in one step; raises OSError."""
-    sweep(run / FILE)
-    write_json(run / FILE, surface.model_dump(mode="json"))
+def surface_table(titles: Sequence[str], surfaces: Sequence[Surface]) -> Table:
+    """A row per slice: its losses, and the share of it within 0.5 of the centre's."""
+    names = ("centre", "lowest", "highest", "within 0.5")
+    rows = [
+        (title, *map(loss, surface.figures().values()))
+        for title, surface in zip(titles, surfaces, strict=True)
+    ]
+    return Table([Column("run", 8, grows=True), *figures(*names, width=12)], rows)
 
 
-FIGURES = ("centre", "lowest", "highest", "within 0.5")
-
-
-def figure_cells(surface: Surface) -> tuple[str, ...]:
-    """The columns FIGURES as text; the last is the share within 0.5 of the centre's loss."""
-    losses = (surface.centre, surface.lowest, surface.highest)
-    return *map(loss_text, losses), f"{surface.flat:.4f}"
-
-
-def common_scale(surfaces: Sequence[Surface]) -> tuple[float, float]:
-    """Least and largest loss of several slices, for pictures on one scale."""
+def _common_scale(surfaces: Sequence[Surface]) -> tuple[float, float]:
+    """Least and largest loss of several slices."""
     low = min(surface.lowest for surface in surfaces)
     high = max(surface.highest for surface in surfaces)
     return low, high if high > low else math.nextafter(low, math.inf)
+
+
+def shaded(
+    losses: Sequence[Sequence[float | None]], low: float, high: float, width: int, height: int
+) -> list[str]:
+    """A slice of a loss surface in `height` lines of `width` cells, on a log scale.
+
+    Between its points the log loss is interpolated; a loss that is no number counts as the
+    largest. The centre is marked.
+    """
+    levels = [[_level(loss, low, high) for loss in row] for row in losses]
+    last = len(levels) - 1
+    lines = []
+    for row in range(height):
+        y = last * (1 - (row + 0.5) / height)
+        cells = [_interpolated(levels, last * (i + 0.5) / width, y) for i in range(width)]
+        lines.append("".join(SHADES[min(len(SHADES) - 1, int(c * len(SHADES)))] for c in cells))
+    middle, centre = height // 2, width // 2
+    lines[middle] = f"{lines[middle][:centre]}{CENTRE}{lines[middle][centre + 1 :]}"
+    return lines
+
+
+def slice_pictures(
+    titles: Sequence[str], surfaces: Sequence[Surface], width: int, height: int
+) -> list[str]:
+    """Slices of loss surfaces side by side under their titles, on one scale."""
+    each = width // len(surfaces)
+    scale = _common_scale(surfaces)
+    blocks = [
+        [title[: each - 1], *shaded(surface.losses, *scale, each - 1, height)]
+        for title, surface in zip(titles, surfaces, strict=True)
+    ]
+    return beside(blocks, each)
+
+
+def shade_legend(surfaces: Sequence[Surface]) -> str:
+    """Each shade of pictures on one scale, with the least loss it stands for."""
+    first, last = map(_log, _common_scale(surfaces))
+    steps = [math.exp(first + (last - first) * i / len(SHADES)) for i in range(len(SHADES))]
+    return "  ".join(
+        f"{shade} {step:.2g}" for shade, step in zip(SHADES[1:], steps[1:], strict=True)
+    )
+
+
+def _level(loss: float | None, low: float, high: float) -> float:
+    """0 at the least loss, 1 at the largest, in the logarithm."""
+    if loss is None:
+        return 1.0
+    first, last = _log(low), _log(high)
+    return (_log(loss) - first) / (last - first) if last > first else 0.0
+
+
+def _log(loss: float) -> float:
+    return math.log(max(loss, LEAST))
+
+
+def _interpolated(grid: Sequence[Sequence[float]], x: float, y: float) -> float:
+    """Bilinear interpolation at column x and row y."""
+    column, row = min(int(x), len(grid[0]) - 2), min(int(y), len(grid) - 2)
+    right, down = x - column, y - row
+    above, below = (
+        line[column] * (1 - right) + line[column + 1] * right for line in grid[row : row + 2]
+    )
+    return above * (1 - down) + below * down

@@ -10,21 +10,18 @@ from textual.widgets import Static
 
 from cifar_tui.errors import Tick
 from cifar_tui.features.surface.core import (
-    FIGURES,
     Slice,
     Surface,
-    common_scale,
-    figure_cells,
-    read_surface,
+    kept_surface,
+    shade_legend,
+    slice_pictures,
+    surface_table,
 )
-from cifar_tui.features.surface.tables import shade_legend, slice_pictures
 from cifar_tui.runs.listing import Run, labelled
 from cifar_tui.text import accuracy, clock, plain
 from cifar_tui.tui.jobs import run_job
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
-
-FIGURE_WIDTH = 12
 
 
 class SurfaceScreen(CifarScreen):
@@ -51,7 +48,6 @@ class SurfaceScreen(CifarScreen):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Draw what is kept; compute the rest."""
         self._work(redo=False)
 
     def on_resize(self) -> None:
@@ -59,7 +55,6 @@ class SurfaceScreen(CifarScreen):
         self.call_after_refresh(self._draw)
 
     def action_redo(self) -> None:
-        """Compute all slices again."""
         if not self._working:
             self._surfaces.clear()
             self._work(redo=True)
@@ -80,7 +75,7 @@ class SurfaceScreen(CifarScreen):
 
         def job(tick: Tick) -> str:
             nonlocal name, first
-            kept = {} if redo else {r.id: read_surface(r, self._slice) for r in self._runs}
+            kept = {} if redo else {r.id: kept_surface(r, self._slice) for r in self._runs}
             for run in self._runs:
                 found = kept.get(run.id)
                 if found is None:
@@ -113,16 +108,12 @@ class SurfaceScreen(CifarScreen):
         ]
         if not shown:
             return
-        titles, surfaces = [f" {t}" for t, _ in shown], [s for _, s in shown]
+        titles, surfaces = [title for title, _ in shown], [surface for _, surface in shown]
         self.say("head", f" {_headline(titles, surfaces)}")
-        self.say("legend", f" loss from  {shade_legend(*common_scale(surfaces))}")
-        rows = [_figure_line(" ", FIGURES, self.size.width)]
-        rows += [
-            _figure_line(t, figure_cells(s), self.size.width)
-            for t, s in zip(titles, surfaces, strict=True)
-        ]
-        self.query_one("#figures", Static).update("\n".join(rows))
-        self.call_after_refresh(self._draw_pictures, titles, surfaces)
+        self.say("legend", f" loss from  {shade_legend(surfaces)}")
+        rows = surface_table(titles, surfaces).screen_lines(self.size.width - 1)
+        self.query_one("#figures", Static).update("\n".join(f" {row}" for row in rows))
+        self.call_after_refresh(self._draw_pictures, [f" {t}" for t in titles], surfaces)
 
     def _draw_pictures(self, titles: list[str], surfaces: list[Surface]) -> None:
         """Square pictures: a cell is twice as high as wide."""
@@ -142,9 +133,3 @@ def _headline(titles: Sequence[str], surfaces: Sequence[Surface]) -> str:
         f"share within 0.5 of the centre: {', '.join(shares)}   "
         f"radius {how.radius:g}, {how.images} images"
     )
-
-
-def _figure_line(title: str, cells: Sequence[str], width: int) -> str:
-    figures = "".join(f"{cell:>{FIGURE_WIDTH}}" for cell in cells)
-    room = min(28, max(8, width - len(figures)))
-    return f"{title[:room]:<{room}}{figures}"

@@ -9,7 +9,6 @@ from cifar_tui.console import printing
 from cifar_tui.console.flags import RUN, RUNS, Json, RunsDir, few_runs
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
-from cifar_tui.console.table import Table
 from cifar_tui.errors import UserError
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import labelled
@@ -60,11 +59,7 @@ def print_weights(titles: Sequence[str], found: Sequence["Weights"], layer: str)
     """Each layer's spread and shares, a group of columns per run, and histograms of one layer."""
     from cifar_tui.features.weights.compute import layer_table, pictures
 
-    figures = slice(1, None) if len(found) > 1 else slice(None)
-    columns, rows = layer_table(titles, found, figures)
-    table = Table(*columns, right=columns[1:])
-    for row in rows:
-        table.add(*row)
+    table = layer_table(titles, found, slice(1, None) if len(found) > 1 else slice(None))
     drawn = pictures(titles, found, layer, 80, 8)
     put(table, "", f"{layer}: how many weights (log axis) have which value", *drawn)
 

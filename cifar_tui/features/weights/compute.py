@@ -12,6 +12,7 @@ from torch import Tensor
 from cifar_tui.drawing import beside, bins_for, histogram
 from cifar_tui.errors import UserError
 from cifar_tui.models.torch_file import read_best
+from cifar_tui.table import Column, Table, figures
 
 WHOLE = "whole net"
 SMALL = 1e-3
@@ -44,7 +45,6 @@ class LayerWeights:
     shares: WeightShares
 
     def to_dict(self) -> dict[str, Any]:
-        """Every figure under its own name."""
         found = asdict(self)
         return found | found.pop("shares")
 
@@ -125,19 +125,17 @@ def cells(layer: LayerWeights | None) -> tuple[str, ...]:
     return f"{layer.mean:+.4f}", f"{layer.std:.4f}", f"{shares.below:.4f}", f"{shares.zero:.4f}"
 
 
-def layer_table(
-    titles: Sequence[str], found: Sequence[Weights], figures: slice
-) -> tuple[list[str], list[tuple[str, ...]]]:
-    """The columns, and a row per layer: its name and size, and these of COLUMNS for each net."""
+def layer_table(titles: Sequence[str], found: Sequence[Weights], shown: slice) -> Table:
+    """A row per layer: its name and size, and these of COLUMNS for each net."""
     letters = [title[0] for title in titles] if len(found) > 1 else [""]
-    names = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[figures]]
+    names = [f"{column} {letter}".strip() for letter in letters for column in COLUMNS[shown]]
+    columns = [Column("layer", 20), *figures("weights", width=9), *figures(*names, width=10)]
     rows = []
     for name in layer_names(found):
         layers = [weights.layer(name) for weights in found]
         counts = dict.fromkeys(f"{one.count:,}" for one in layers if one is not None)
-        shown = (cell for one in layers for cell in cells(one)[figures])
-        rows.append((name, "/".join(counts), *shown))
-    return ["layer", "weights", *names], rows
+        rows.append((name, "/".join(counts), *(c for one in layers for c in cells(one)[shown])))
+    return Table(columns, rows)
 
 
 def pictures(

@@ -15,7 +15,7 @@ from cifar_tui.runs.listing import Run, labelled
 from cifar_tui.text import accuracy
 from cifar_tui.tui.jobs import run_job
 from cifar_tui.tui.keys import bindings
-from cifar_tui.tui.row_table import RowTable, TableColumn
+from cifar_tui.tui.row_table import RowTable
 from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SHARES, SPREAD = slice(2, 4), slice(0, 2)
 """Which of a layer's figures the table shows."""
-NAME_WIDTH, COUNT_WIDTH, FIGURE_WIDTH = 20, 9, 10
 
 
 class WeightsScreen(CifarScreen):
@@ -51,10 +50,6 @@ class WeightsScreen(CifarScreen):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Read the checkpoints in a thread, as torch may still be loading."""
-        self._read()
-
-    def _read(self) -> None:
         def read(tick: Tick) -> "list[Weights]":
             from cifar_tui.features.weights.compute import read_weights
 
@@ -69,13 +64,8 @@ class WeightsScreen(CifarScreen):
     def _fill(self) -> None:
         from cifar_tui.features.weights.compute import layer_table
 
-        names, rows = layer_table(self._titles, self._found, self._figures)
-        columns = [TableColumn("layer", NAME_WIDTH), TableColumn("weights", COUNT_WIDTH, True)]
-        columns += [TableColumn(name, FIGURE_WIDTH, True) for name in names[2:]]
-        table = self.query_one(RowTable)
-        table.set_columns(columns)
-        by_name = {row[0]: row for row in rows}
-        table.show(list(by_name), by_name.__getitem__)
+        table = layer_table(self._titles, self._found, self._figures)
+        self.query_one(RowTable).show_table(table)
         self._show_layer()
 
     def on_resize(self) -> None:
@@ -116,15 +106,12 @@ class WeightsScreen(CifarScreen):
             app.call_from_thread(self.query_one("#pictures", Static).update, "\n".join(lines))
 
     def action_layer_before(self) -> None:
-        """Show the layer before."""
         self.query_one(RowTable).action_move(-1)
 
     def action_layer_next(self) -> None:
-        """Show the next layer."""
         self.query_one(RowTable).action_move(1)
 
     def action_figures(self) -> None:
-        """Show mean and std instead of the shares, or the shares again."""
         self._figures = SPREAD if self._figures is SHARES else SHARES
         if self._found:
             self._fill()

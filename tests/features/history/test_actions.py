@@ -214,7 +214,7 @@ async def test_a_run_that_may_still_be_written_is_not_archived(
         await open_history(pilot, 1)
         await pilot.press("A")
         await wait_for(pilot, lambda: "young is queued; only runs that have" in screen_text(app))
-        assert not app.screen.query_one(Input).display
+        assert not app.screen.query_one(".field").display
         await pilot.press("escape")
         await wait_for(pilot, lambda: isinstance(app.screen, HistoryScreen))
 

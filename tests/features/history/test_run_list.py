@@ -133,7 +133,7 @@ async def test_columns_are_chosen_ordered_and_remembered(
         await pilot.press("k")
         await wait_for(pilot, lambda: isinstance(app.screen, ColumnsDialog))
         await wait_for(pilot, lambda: "the first 6 of 10 have room" in screen_text(app))
-        assert "Enter takes it" in screen_text(app)
+        assert "Enter applies" in screen_text(app)
         ticks = app.screen.query_one(RowTable)
         await pilot.press("down", "space", *["down"] * 4)
         ticks.move_cursor(ticks.keys.index("lr"))

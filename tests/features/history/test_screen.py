@@ -455,8 +455,8 @@ async def test_a_wrong_name_is_refused_beside_the_field_and_escape_changes_nothi
         await pilot.press("a")
         app.screen.query_one("#name", Input).value = "n" * 61
         await pilot.press("tab", "enter")
-        problem = str(app.screen.query_one("#problem", Static).content)
-        assert problem.startswith("name must be at most 60")
+        told = app.screen.query_one("#outcome", Static)
+        await wait_for(pilot, lambda: str(told.content).startswith("name must be at most 60"))
         assert app.screen.query_one("#name").has_focus
         await pilot.press("escape")
         assert isinstance(app.screen, HistoryScreen)

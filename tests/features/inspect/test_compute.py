@@ -110,7 +110,7 @@ def test_what_the_tick_raises_leaves_nothing(run: Run) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         evaluation_of(run, tick=leave)
-    assert not file_of(run.path, "val").exists()
+    assert not (run.path / file_of("val")).exists()
 
 
 def test_a_split_without_labels_is_refused(run: Run, tiny_course: Path) -> None:
@@ -151,7 +151,7 @@ def test_the_command_says_where_the_net_goes_wrong(run: Run, cifar: Command) -> 
     assert sum(line.startswith("crescent ") for line in lines) >= 2
     assert any("ECE" in line for line in lines)
     assert sum("predicted" in line and " at " in line for line in lines) == 2
-    assert file_of(run.path, "test").exists()
+    assert (run.path / file_of("test")).exists()
     found = json.loads(cifar("inspect", "last", *flags, "--json").stdout)
     assert (found["split"], found["images"], len(found["worst"])) == ("val", 1000, 3)
     assert sum(map(sum, found["confusion"])) == 1000

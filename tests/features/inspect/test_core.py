@@ -12,10 +12,12 @@ from cifar_tui.features.inspect.core import (
     Evaluation,
     encoded,
     file_of,
-    read_evaluation,
-    write_evaluation,
+    kept_evaluation,
 )
 from cifar_tui.files import fingerprint
+from cifar_tui.runs.derived import write_derived
+from cifar_tui.runs.listing import Run
+from cifar_tui.runs.record import Summary
 
 # Six images: true class, predicted class, its probability, the true class's probability.
 HAND = [
@@ -109,29 +111,34 @@ def test_a_net_without_mistakes_says_so() -> None:
     assert findings.confused_line(found) == "nothing is taken for anything else"
 
 
+def as_run(path: Path) -> Run:
+    return Run(path, Summary(id=path.name))
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     (tmp_path / "best.pt").write_bytes(b"weights")
     weights = fingerprint(tmp_path / "best.pt")
-    write_evaluation(
-        tmp_path, evaluation(weights=weights, pictures=(encoded(bytes(range(256)) * 12),))
+    write_derived(
+        tmp_path / file_of("val"),
+        evaluation(weights=weights, pictures=(encoded(bytes(range(256)) * 12),)),
     )
     return tmp_path
 
 
 def test_it_is_read_back_whole(run: Path) -> None:
-    found = read_evaluation(run, "val", "d")
+    found = kept_evaluation(as_run(run), "val", "d")
     assert found is not None
     assert found.figures()["confusion"] == evaluation().confusion
     assert found.pixels(0) == bytes(range(256)) * 12
-    assert read_evaluation(run, "train") is None
+    assert kept_evaluation(as_run(run), "train") is None
 
 
 def test_other_weights_or_other_images_make_it_stale(run: Path) -> None:
-    assert read_evaluation(run, "val", "other") is None
-    assert read_evaluation(run, "val") is not None
+    assert kept_evaluation(as_run(run), "val", "other") is None
+    assert kept_evaluation(as_run(run), "val") is not None
     (run / "best.pt").write_bytes(b"better weights")
-    assert read_evaluation(run, "val") is None
+    assert kept_evaluation(as_run(run), "val") is None
 
 
 @pytest.mark.parametrize(
@@ -152,15 +159,15 @@ def test_other_weights_or_other_images_make_it_stale(run: Path) -> None:
     ],
 )
 def test_a_damaged_file_is_as_good_as_none(run: Path, damage) -> None:  # type: ignore[no-untyped-def]
-    file = file_of(run, "val")
+    file = run / file_of("val")
     file.write_bytes(damage(json.loads(file.read_bytes())))
-    assert read_evaluation(run, "val") is None
+    assert kept_evaluation(as_run(run), "val") is None
 
 
 def test_a_picture_that_is_no_base64_is_black(run: Path) -> None:
-    file = file_of(run, "val")
+    file = run / file_of("val")
     kept = json.loads(file.read_bytes())
     file.write_bytes(json.dumps(kept | {"pictures": ["\x1b" * 4096]}).encode())
-    found = read_evaluation(run, "val")
+    found = kept_evaluation(as_run(run), "val")
     assert found is not None
     assert found.pixels(0) == bytes(3072)

@@ -211,7 +211,7 @@ async def test_a_picture_has_the_images_own_pixels_or_shades(
 async def test_esc_ends_the_evaluation_and_nothing_is_kept(
     make_app: MakeApp, trained: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file_of(trained.path, "val").unlink()
+    (trained.path / file_of("val")).unlink()
     begun, closed, ended = threading.Event(), threading.Event(), threading.Event()
     ticks: list[int] = []
 
@@ -238,14 +238,14 @@ async def test_esc_ends_the_evaluation_and_nothing_is_kept(
         closed.set()
         assert await asyncio.to_thread(ended.wait, 60)
         assert len(ticks) == 1, "the first batch ends it"
-        assert not file_of(trained.path, "val").exists()
+        assert not (trained.path / file_of("val")).exists()
 
 
 async def test_another_page_stays_when_the_evaluation_comes(
     make_app: MakeApp, trained: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, turned = kept(trained), threading.Event()
-    file_of(trained.path, "val").unlink()
+    (trained.path / file_of("val")).unlink()
 
     def once_turned(*arguments: Any, **options: Any) -> Evaluation:
         turned.wait(60)

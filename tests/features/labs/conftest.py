@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from cifar_tui.features.labs.answer import Book, ImageSet, LabAnswer
-from cifar_tui.features.labs.experiments import BY_NAME
-from cifar_tui.features.labs.lab import Scale
+from cifar_tui.features.labs.experiments import BY_NAME, Scale
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Point

@@ -7,8 +7,7 @@ import pytest
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.labs.answer import ImageSet, choose_images
-from cifar_tui.features.labs.experiments import BY_NAME, LABS, find_labs
-from cifar_tui.features.labs.lab import Scale
+from cifar_tui.features.labs.experiments import BY_NAME, LABS, Scale, find_labs
 from cifar_tui.features.labs.launch import lacking, queue, seconds_needed
 from cifar_tui.queue.queue import seconds_left
 from cifar_tui.runs.folder import RunFolder

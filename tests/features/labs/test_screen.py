@@ -9,10 +9,8 @@ from textual.widgets import Input, Static
 
 from cifar_tui.app import CifarApp
 from cifar_tui.features.compare.screen import CompareScreen
-from cifar_tui.features.labs.experiment_screen import ExperimentScreen
-from cifar_tui.features.labs.experiments import BY_NAME, LABS
-from cifar_tui.features.labs.lab import Scale
-from cifar_tui.features.labs.screen import LabScreen
+from cifar_tui.features.labs.experiments import BY_NAME, LABS, Scale
+from cifar_tui.features.labs.screen import ExperimentScreen, LabScreen
 from cifar_tui.features.live.page import RunPage
 from cifar_tui.features.new_run.dialog import LayersScreen
 from cifar_tui.features.weights.screen import WeightsScreen

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from cifar_tui.features.labs.experiments import LABS
-from cifar_tui.features.labs.lab import Lab
+from cifar_tui.features.labs.experiments import LABS, Lab
 from cifar_tui.features.labs.trends import (
     Figures,
     Finding,

@@ -16,7 +16,7 @@ from cifar_tui.features.predict.dialog import ExportDialog
 from cifar_tui.runs.listing import Run, Runs, read_run
 from tests.apps import MakeApp, SaveRun
 from tests.training import demo_runs
-from tests.waiting import wait_for
+from tests.waiting import screen_text, wait_for
 
 NAME = "predictions-demo.csv"
 
@@ -60,7 +60,7 @@ async def test_enter_writes_and_enter_closes(
         dialog = await ask(pilot, run)
         assert dialog.query_one(Input).value == NAME
         await pilot.press("enter")
-        await wait_for(pilot, lambda: "Enter closes" in outcome(dialog))
+        await wait_for(pilot, lambda: "Enter closes" in screen_text(app))
         best = run.summary.best
         assert best is not None
         first, second, third, *_ = outcome(dialog).splitlines()
@@ -93,7 +93,7 @@ async def test_an_existing_file_is_kept_unless_y(make_app: MakeApp, run: Run, fi
         await pilot.press("enter")
         await wait_for(pilot, lambda: outcome(dialog) == question)
         await pilot.press("y")
-        await wait_for(pilot, lambda: "Enter closes" in outcome(dialog))
+        await wait_for(pilot, lambda: "Enter closes" in screen_text(app))
         assert len(read_predictions(file)) == 1000
 
 
@@ -106,7 +106,7 @@ async def test_another_path_can_be_typed(make_app: MakeApp, run: Run, tmp_path: 
         await wait_for(pilot, lambda: outcome(dialog).startswith("There is no folder no-folder;"))
         dialog.query_one(Input).value = "m"
         await pilot.press("end", "y", "enter")
-        await wait_for(pilot, lambda: "Enter closes" in outcome(dialog))
+        await wait_for(pilot, lambda: "Enter closes" in screen_text(app))
         assert len(read_predictions(tmp_path / "my")) == 1000
 
 
@@ -116,7 +116,7 @@ async def test_a_run_without_best_is_refused(make_app: MakeApp, save_run: SaveRu
     async with app.run_test(size=(80, 24)) as pilot:
         dialog = await ask(pilot, run)
         assert outcome(dialog) == "[b]young has no best.pt: no epoch was finished."
-        assert not dialog.query_one(Input).display
+        assert not dialog.query_one(".field").display
         await pilot.press("escape")
         await wait_for(pilot, lambda: not is_open(app))
 

@@ -60,7 +60,7 @@ async def test_the_ensemble_of_the_marked_shows_its_choices_and_writes_the_best(
         assert isinstance(app.screen, HistoryScreen)
         await pilot.press("down", "E")
         await wait_for(pilot, lambda: isinstance(app.screen, EnsembleDialog))
-        await wait_for(pilot, lambda: "Enter writes the one marked >" in screen_text(app))
+        await wait_for(pilot, lambda: "> is what is written" in screen_text(app))
         await wait_for(pilot, lambda: screen_text(app).count("  0.") >= 6)
         text = screen_text(app)
         assert "  > " in text

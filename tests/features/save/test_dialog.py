@@ -14,7 +14,7 @@ from cifar_tui.query.view import Memory, View, remember
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.tui.row_table import RowTable
 from tests.apps import MakeApp, SaveRun
-from tests.waiting import wait_for
+from tests.waiting import screen_text, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ async def test_enter_saves_the_runs_shown_and_copies_them(
         assert 0 <= region.x < region.right <= size[0]
         assert 0 <= region.y < region.bottom <= size[1]
         await pilot.press("enter")
-        await wait_for(pilot, lambda: "Enter closes" in outcome(dialog))
+        await wait_for(pilot, lambda: "Enter closes" in screen_text(app))
         text = Path("runs.csv").read_text()
         assert [line.split(",")[1] for line in text.splitlines()] == ["name", "two", "one"]
         assert app.clipboard == text
@@ -79,9 +79,9 @@ async def test_a_table_has_the_columns_that_were_chosen(
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await open_history(pilot, 3)
-        dialog = await open_dialog(pilot)
+        await open_dialog(pilot)
         await pilot.press("enter")
-        await wait_for(pilot, lambda: "Enter closes" in outcome(dialog))
+        await wait_for(pilot, lambda: "Enter closes" in screen_text(app))
         assert Path("runs.csv").read_text() == "lr,name\n1.0,bad\n0.01,two\n0.1,one\n"
 
 
@@ -99,7 +99,7 @@ async def test_marked_runs_curves_and_another_path(
         await pilot.press("down", "home", *"out-")
         assert path.value == "out-curves.json"
         await pilot.press("enter")
-        await wait_for(pilot, lambda: "Enter closes" in outcome(dialog))
+        await wait_for(pilot, lambda: "Enter closes" in screen_text(app))
         epochs = json.loads((tmp_path / "out-curves.json").read_text())
         assert {epoch["name"] for epoch in epochs} == {"bad"}
         assert len(epochs) == 2
@@ -118,7 +118,7 @@ async def test_a_file_in_the_way_is_kept_unless_y(
         assert Path("runs.csv").read_text() == "mine"
         assert app.clipboard == ""
         await pilot.press("y")
-        await wait_for(pilot, lambda: "Enter closes" in outcome(dialog))
+        await wait_for(pilot, lambda: "Enter closes" in screen_text(app))
         assert "one" in Path("runs.csv").read_text()
 
 
@@ -131,7 +131,7 @@ async def test_what_is_too_large_for_a_terminal_is_said_and_saved(
         await open_history(pilot, 3)
         dialog = await open_dialog(pilot)
         await pilot.press("enter")
-        await wait_for(pilot, lambda: "Enter closes" in outcome(dialog))
+        await wait_for(pilot, lambda: "Enter closes" in screen_text(app))
         assert "Too large to copy" in outcome(dialog)
         assert app.clipboard == ""
         assert Path("runs.csv").exists()
@@ -148,7 +148,7 @@ async def test_compare_saves_its_runs_as_a_figure(
         await wait_for(pilot, lambda: app.screen.query_one(RowTable).row_count == 2)
         dialog = await open_dialog(pilot)
         await pilot.press("left", "enter")
-        await wait_for(pilot, lambda: "Enter closes" in outcome(dialog))
+        await wait_for(pilot, lambda: "Enter closes" in screen_text(app))
         assert "Figure of 2 runs in curves.png." in outcome(dialog)
         assert "Copied" not in outcome(dialog)
         assert Path("curves.png").read_bytes().startswith(b"\x89PNG")

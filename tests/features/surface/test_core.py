@@ -7,15 +7,17 @@ import pytest
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.surface.core import (
+    CENTRE,
     FILE,
     Slice,
     Surface,
+    kept_surface,
     make_slice,
-    read_surface,
-    write_surface,
+    shaded,
+    slice_pictures,
 )
-from cifar_tui.features.surface.tables import CENTRE, shaded, slice_pictures
 from cifar_tui.files import fingerprint
+from cifar_tui.runs.derived import write_derived
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import Summary
 
@@ -36,12 +38,12 @@ def as_run(path: Path) -> Run:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     (tmp_path / "best.pt").write_bytes(b"weights")
-    write_surface(tmp_path, surface(fingerprint(tmp_path / "best.pt")))
+    write_derived(tmp_path / FILE, surface(fingerprint(tmp_path / "best.pt")))
     return tmp_path
 
 
 def test_it_is_read_back_whole(run: Path) -> None:
-    found = read_surface(as_run(run), WANTED)
+    found = kept_surface(as_run(run), WANTED)
     assert found is not None
     assert found.losses == BOWL
     assert (found.lowest, found.highest) == (0.1, 9.0)
@@ -49,9 +51,9 @@ def test_it_is_read_back_whole(run: Path) -> None:
 
 
 def test_other_weights_or_another_slice_are_computed_anew(run: Path) -> None:
-    assert read_surface(as_run(run), Slice(size=3, seed=1)) is None
+    assert kept_surface(as_run(run), Slice(size=3, seed=1)) is None
     (run / "best.pt").write_bytes(b"better weights")
-    assert read_surface(as_run(run), WANTED) is None
+    assert kept_surface(as_run(run), WANTED) is None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_other_weights_or_another_slice_are_computed_anew(run: Path) -> None:
 def test_a_damaged_file_is_as_good_as_none(run: Path, damage) -> None:  # type: ignore[no-untyped-def]
     kept = json.loads((run / FILE).read_bytes())
     (run / FILE).write_bytes(damage(kept))
-    assert read_surface(as_run(run), WANTED) is None
+    assert kept_surface(as_run(run), WANTED) is None
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from textual.widgets import Input, Static
 from cifar_tui.features.history.screen import HistoryScreen
 from cifar_tui.features.import_.dialog import ImportDialog
 from cifar_tui.features.surface import compute as surface
-from cifar_tui.features.surface.core import FILE, LEAST_SIZE, Slice, Surface, write_surface
+from cifar_tui.features.surface.core import FILE, LEAST_SIZE, Slice, Surface
 from cifar_tui.features.surface.screen import SurfaceScreen
 from cifar_tui.features.weights.screen import WeightsScreen
 from cifar_tui.files import fingerprint
+from cifar_tui.runs.derived import write_derived
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.tui.row_table import RowTable
@@ -114,7 +115,7 @@ def keep_surface(folder: RunFolder, slope: float) -> None:
         seconds=1,
         losses=rows,
     )
-    write_surface(folder.path, kept)
+    write_derived(folder.path / FILE, kept)
 
 
 @SIZES
@@ -205,13 +206,13 @@ async def test_a_checkpoint_is_imported_from_a_typed_path(
         await pilot.press("I")
         await wait_for(pilot, lambda: isinstance(app.screen, ImportDialog))
         await pilot.press("enter")
-        assert text(pilot, "outcome") == "Type the path of a file."
+        await wait_for(pilot, lambda: "file must be the path of" in text(pilot, "outcome"))
         app.screen.query_one("#file", Input).value = str(tmp_path / "gone.pth")
         await pilot.press("enter")
         await wait_for(pilot, lambda: "There is no file" in text(pilot, "outcome"))
         app.screen.query_one("#file", Input).value = str(file)
         await pilot.press("enter")
-        await wait_for(pilot, lambda: "Enter closes" in text(pilot, "outcome"))
+        await wait_for(pilot, lambda: "Enter closes" in screen_text(app))
         assert "notebook is imported as" in text(pilot, "outcome")
         assert "synthetic" in text(pilot, "outcome")
         await pilot.press("enter")
