@@ -130,7 +130,8 @@ class FormDialog(ModalScreen[Result | None], Generic[Result]):
     FormDialog .field { height: 1; }
     FormDialog .field > Static { width: 12; }
     FormDialog Input { width: 1fr; }
-    FormDialog #outcome { margin-top: 1; }
+    FormDialog #outcome { margin: 1 0; }
+    FormDialog #keys { dock: bottom; height: 1; }
     """
     AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -155,7 +156,7 @@ class FormDialog(ModalScreen[Result | None], Generic[Result]):
             for name, hint in self.HINTS.items()
         }
         self._outcome = Static("", id="outcome", markup=False)
-        self._keys = Static(self.KEYS, markup=False)
+        self._keys = Static(self.KEYS, id="keys", markup=False)
         self._state: Literal["ready", "working", "asking", "ended"] = "ready"
         self._result: Result | None = None
         self.overwrite = False
