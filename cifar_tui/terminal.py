@@ -35,9 +35,9 @@ def notification(title: str, text: str, environ: Mapping[str, str] = os.environ)
         code = f"\x1b]777;notify;{title.replace(';', ',')};{text}\x1b\\"
     else:
         code = f"\x1b]9;{title}: {text}\x1b\\"
-    if "STY" in environ:
+    if environ.get("STY"):
         return "\x1bP" + code.replace("\x1b\\", "\a") + "\x1b\\"
-    if "TMUX" in environ or term.startswith(("tmux", "screen")):
+    if environ.get("TMUX") or term.startswith(("tmux", "screen")):
         return "\x1bPtmux;" + code.replace("\x1b", "\x1b\x1b") + "\x1b\\"
     return code
 

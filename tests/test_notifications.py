@@ -105,6 +105,15 @@ def test_a_notification_is_said_in_the_way_of_the_terminal() -> None:
     assert sent(TERM="screen", STY="1.x") == "\x1bP\x1b]9;cifar-tui: a; b\\x1b\\c\a\x1b\\"
 
 
+def test_the_end_of_a_run_reaches_the_terminal(tmp_path: Path, tiny_course: Path) -> None:
+    flags = ("--data", str(tiny_course), "--epochs", "1", "--name", "mine")
+    child = open_in_pty(tmp_path, "train", "--app", *flags, TMUX="", STY="")
+    child.expect("\x1b]9;cifar-tui: mine finished: best val_acc 0.[0-9]{4} @ 1.\x1b")
+    child.send("q")
+    child.expect(pexpect.EOF)
+    child.close()
+
+
 def test_the_app_opens_on_what_trains(tmp_path: Path) -> None:
     run_in_training(tmp_path / "saved_model")
     child = open_in_pty(tmp_path)
