@@ -28,7 +28,7 @@ async def test_a_failure_and_the_end_of_the_queue_ring_and_reach_the_desktop(
     make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (run_in_training(tmp_path / "runs", name=name) for name in ("one", "two"))
-    app = make_app()
+    app = make_app(mode="live")
     rung: list[str] = []
     monkeypatch.setattr(app, "bell", lambda: rung.append("bell"))
     monkeypatch.setattr(app, "send", rung.append)
@@ -45,6 +45,8 @@ async def test_a_failure_and_the_end_of_the_queue_ring_and_reach_the_desktop(
         await wait_for(pilot, lambda: len(rung) == 4)
         assert "All 2 runs are done: 1 finished, 1 failed" in rung[3]
         assert any(note.message in rung[3] for note in app._notifications)
+        told = app.screen.query_one("#told", Static)
+        await wait_for(pilot, lambda: "All 2 runs are done" in str(told.render()))
 
 
 async def test_a_run_that_the_person_stopped_rings_nothing(

@@ -102,7 +102,8 @@ class Notifier:
         self._webhook = webhook or os.environ.get(WEBHOOK, "")
         parts = urlsplit(self._webhook)
         if self._webhook and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise UserError("--webhook takes a URL that begins with https:// or http://.")
+            named = "--webhook takes" if webhook else f"{WEBHOOK} must be"
+            raise UserError(f"{named} a URL that begins with https:// or http://.")
         self._host = parts.hostname or ""
         self._ended: list[Run] = []
         self._one_by_one = threading.Lock()

@@ -105,8 +105,10 @@ def test_a_run_of_one_is_told_in_its_own_words(save_run: SaveRun) -> None:
 def test_what_is_no_web_address_is_refused_before_anything_trains(
     cifar: Command, tmp_path: Path, url: str
 ) -> None:
-    with pytest.raises(UserError, match="--webhook takes a URL"):
-        Notifier(tmp_path, webhook=url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIFAR_TUI_WEBHOOK", url)
+        with pytest.raises(UserError, match="CIFAR_TUI_WEBHOOK must be a URL"):
+            Notifier(tmp_path)
     done = cifar("train", "--data", "demo", "--webhook", url)
     assert done.returncode == 2
     assert "--webhook takes a URL that begins with https:// or http://." in done.stderr

@@ -69,8 +69,8 @@ def progress_line(look: Look, width: int) -> Text:
 
 
 def reason_of(look: Look) -> str:
-    """What a run waits for, or why it ended."""
-    reason = plain(look.run.summary.reason)
+    """What a run waits for, why it ended, or why it cannot be read."""
+    reason = plain(look.run.problem or look.run.summary.reason)
     job = look.progress.worker.job if look.progress else ""
     if look.run.left_behind:
         return "in a process that is gone; r trains it"

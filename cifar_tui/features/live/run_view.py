@@ -98,7 +98,7 @@ class RunView(Vertical):
         queue = queue_lines(plan, now, width, max(1, left))
         done = "" if plan.done is None else f", done about {time_of_day(plan.done, now)}"
         waiting = f"Queue: {len(plan.names)} waiting{done}" if plan.names else ""
-        self._put_lines("settings", "Settings that differ from the defaults", settings, width)
+        self._put_lines("settings", "Changed settings", settings, width)
         self._put_lines("device-use", "Device" if device else "", device, width)
         self._put_lines("queue", waiting, queue, width)
 

@@ -282,6 +282,17 @@ async def test_what_a_run_waits_for_is_never_cut(
         assert all(word in screen_text(app) for word in reason.split())
 
 
+async def test_a_page_says_why_its_run_cannot_be_read(make_app: MakeApp, save_run: SaveRun) -> None:
+    folder = save_run(name="mine")
+    (folder.path / "summary.json").unlink()
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        app.watch_run(folder.id)
+        await wait_for(pilot, lambda: "summary.json is missing" in screen_text(app))
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: len(app.screen_stack) == 1)
+
+
 async def test_brackets_change_the_watched_run(make_app: MakeApp, save_run: SaveRun) -> None:
     save_run(name="older")
     newer = save_run(name="newer")
