@@ -25,17 +25,17 @@ from cifar_tui.queue.queue import ThreadQueue
 from cifar_tui.training.process import program
 
 OUTPUT = Path("docs/pictures")
-SIZE, WIDE = (100, 30), (132, 34)
-SCALE = Scale(epochs=6, subset=10_000)
+SIZE, WIDE, HIGH = (100, 30), (132, 34), (100, 40)
+SCALE = Scale(epochs=6, subset=5000)
 """Of the lab book's experiments; its screens say so."""
-SMALL = ("--epochs", "8", "--subset", "10000")
+SMALL = ("--epochs", "8", "--subset", "5000")
 TRAINED = (
     ("train", *SMALL, "--grid", "lr=0.1,0.03,0.003", "--grid", "batch-norm=no,yes")
     + ("--grid", "seed=0,1,2"),
-    ("train", "--epochs", "4", "--subset", "10000", "--lr", "20"),
-    ("lab", "run", "lab2-bn-lr", "lab2-l1", "--epochs", "6", "--subset", "10000"),
+    ("train", "--epochs", "4", "--subset", "5000", "--lr", "20"),
+    ("lab", "run", "lab2-bn-lr", "lab2-l1", "--epochs", "6", "--subset", "5000"),
     ("train", "--name", "bn aug cosine", "--batch-norm", "--augment", "--lr", "0.05")
-    + ("--schedule", "cosine", "--epochs", "20"),
+    + ("--schedule", "cosine", "--epochs", "12"),
 )
 """Commands whose runs the pictures show."""
 STILLS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
@@ -62,19 +62,27 @@ STILLS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
         ("f4", "until bn", "filter name:cosine", "i", "4", "until recall"),
     ),
     "worst": (
-        SIZE,
+        HIGH,
         "The images that the net gets most wrong",
-        ("f4", "until bn", "filter name:cosine", "i", "6", "until 1 to"),
+        ("f4", "until bn", "filter name:cosine", "i", "6", "until surest first"),
     ),
     "weights": (
         SIZE,
         "Weights: what L1 does and L2 does not",
-        ("f4", "until bn", "filter name:lab2-l1", "mark 2", "w", "until conv1"),
+        ("f4", "until bn", "filter bn lr=0.01 epochs=6", "mark 2", "w", "until conv1"),
     ),
     "surface": (
         SIZE,
         "The loss around the best weights, without and with batch norm",
-        ("f4", "until bn", "filter epochs=8 seed=0 lr=0.03", "mark 2", "v", "until within"),
+        (
+            "f4",
+            "until bn",
+            "filter epochs=8 seed=0 lr=0.03",
+            "mark 2",
+            "v",
+            "until B simplenn",
+            "until computed",
+        ),
     ),
     "effects": (
         SIZE,
@@ -158,6 +166,12 @@ async def still(folder: Path, data: str, name: str) -> str:
         return picture.still(picture.frame(app, title))
 
 
+def thinned(frames: list[Frame]) -> list[Frame]:
+    """At most MOST_FRAMES of them, evenly; the first and the last stay."""
+    number = min(len(frames), MOST_FRAMES)
+    return [frames[round(i * (len(frames) - 1) / max(1, number - 1))] for i in range(number)]
+
+
 async def movie(folder: Path, data: str) -> str:
     """A grid of three runs set up, launched, watched, found again and compared."""
     picture, frames = Picture(), list[Frame]()
@@ -176,17 +190,17 @@ async def movie(folder: Path, data: str) -> str:
             await pilot.press(character)
             show("Several values make a grid", 0.15)
         show("Several values make a grid", 1.5)
-        for name, value in (("epochs", "8"), ("subset", "15000")):
+        for name, value in (("epochs", "8"), ("subset", "4000")):
             await step(app, pilot, f"click {name}")
             await step(app, pilot, f"type {value}")
         show("Enter launches all three", 1.5)
         await pilot.press("enter")
-        await until(pilot, "val_acc")
-        for _ in range(MOST_FRAMES):
-            await pilot.pause(0.7)
-            show("Live: curves, epochs, speed and time left", 0.35)
+        await until(pilot, "train_loss")
+        first = len(frames)
         while app.worker.own:
             await pilot.pause(0.5)
+            show("Live: curves, epochs, speed and time left (sped up)", 0.25)
+        frames[first:] = thinned(frames[first:])
         await pilot.press("f4")
         await pilot.pause(2.0)
         show("History: all runs", 2.5)
@@ -216,7 +230,7 @@ def main() -> int:
     data = given.data if given.data == "demo" else str(Path(given.data).resolve())
     given.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        os.environ |= {"CIFAR_TUI_LOCKS": f"{scratch}/locks", "XDG_CONFIG_HOME": scratch}
+        os.environ |= {"CIFAR_TUI_LOCKS": scratch, "XDG_CONFIG_HOME": scratch}
         runs = given.runs or Path(scratch) / "saved_model"
         if not runs.is_dir():
             train(runs, data)

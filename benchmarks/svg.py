@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from xml.sax.saxutils import escape
@@ -53,6 +54,8 @@ class Picture:
 
     def __init__(self) -> None:
         self._classes: dict[str, str] = {}
+        self._ground = ""
+        """The class of the colour behind most of the first frame."""
 
     def frame(self, app: App[None], title: str, seconds: float = 1.0) -> Frame:
         """The app's screen as it is, with the screens that show through a dialog."""
@@ -61,24 +64,30 @@ class Picture:
         update = app.screen._compositor.render_update(
             full=True, screen_stack=app._background_screens
         )
-        segments = (each for each in console.render(update or "") if not each.control)
+        segments = [each for each in console.render(update or "") if not each.control]
+        if not self._ground:
+            behind = Counter(each.style.bgcolor for each in segments if each.style)
+            self._ground = self._colour(behind.most_common(1)[0][0])
         rows = tuple(self._row(line) for line in Segment.split_lines(segments))
         return Frame(rows, width, title, seconds)
 
-    def _row(self, line: Iterable[Segment]) -> Row:
+    def _row(self, line: list[Segment]) -> Row:
         parts: list[str] = []
         column = 0
-        for style, same in groupby(line, key=lambda segment: segment.style or Style()):
+        for behind, same in groupby(line, key=lambda each: (each.style or Style()).bgcolor):
+            cells = sum(segment.cell_length for segment in same)
+            paint = self._colour(behind)
+            if paint != self._ground:
+                parts.append(_rectangle(column, 0, cells, 1, paint))
+            column += cells
+        column = 0
+        for style, same in groupby(line, key=lambda each: each.style or Style()):
             text = "".join(segment.text for segment in same)
-            cells = cell_len(text)
-            behind = self._colour(style.bgcolor)
-            if behind:
-                parts.append(_rectangle(column, 0, cells, 1, behind))
             look = self._colour(style.color) or "f"
             look += " b" * bool(style.bold) + " i" * bool(style.italic)
             look += " u" * bool(style.underline)
             parts += _shapes(text, column, look)
-            column += cells
+            column += cell_len(text)
         return "".join(parts)
 
     def _colour(self, colour: Color | None) -> str:
@@ -115,6 +124,7 @@ class Picture:
     def _document(self, frame: Frame, body: str, titles: str = "", defined: str = "") -> str:
         wide, high = frame.columns * WIDTH, len(frame.rows) * HEIGHT
         width, height = wide + 2 * MARGIN, high + BAR + MARGIN
+        ground = _rectangle(0, 0, frame.columns, len(frame.rows), self._ground)
         colours = "".join(
             f".{name}{{fill:{value};color:{value}}}" for value, name in self._classes.items()
         )
@@ -126,12 +136,15 @@ class Picture:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
             f'width="{width}" height="{height}"><style>text{{font:{FONT_SIZE}px {FONTS};'
-            "white-space:pre;fill:#e0e0e0}.t{fill:#a0a0a0;text-anchor:middle}.f{fill:#e0e0e0;color:#e0e0e0}"
+            "white-space:pre;fill:#e0e0e0}.t{fill:#a0a0a0;text-anchor:middle}"
+            ".f{fill:#e0e0e0;color:#e0e0e0}"
             f".b{{font-weight:bold}}.i{{font-style:italic}}.u{{text-decoration:underline}}{colours}"
+            "rect{shape-rendering:crispEdges}.w{shape-rendering:auto}"
             ".d{fill:none;stroke:currentColor;stroke-linecap:round}</style>"
             f"<defs>{defined}</defs>"
-            f'<rect width="{width}" height="{height}" rx="8" fill="#1e1e1e" stroke="#444"/>'
-            f'{lights}{bar}<g transform="translate({MARGIN},{BAR})">{body}</g></svg>\n'
+            f'<rect width="{width}" height="{height}" class="w" rx="8" fill="#1e1e1e" '
+            'stroke="#444"/>'
+            f'{lights}{bar}<g transform="translate({MARGIN},{BAR})">{ground}{body}</g></svg>\n'
         )
 
 
@@ -174,21 +187,26 @@ def _shapes(text: str, column: int, look: str) -> Iterator[str]:
         length = cell_len(found[0]) * WIDTH
         yield f'<text x="{x}" y="13" textLength="{length}" class="{look}">{words}</text>'
     dots, lines = "", ""
-    for character in text:
-        x = column * WIDTH
-        if "⠀" <= character <= "⣿":
-            for bit, (across, down) in enumerate(DOTS):
-                if (ord(character) - ord("⠀")) >> bit & 1:
-                    dots += f"M{x + 2 + 4 * across},{2.1 + 4.25 * down:g}h0"
-        elif character in LINES:
-            for side in LINES[character]:
-                end = ENDS[side]
-                lines += f"M{x + WIDTH / 2:g},{HEIGHT / 2:g}L{x + end[0]:g},{end[1]:g}"
-        elif character in PARTS:
+    for character, same in groupby(text):
+        number = len(list(same))
+        if character in PARTS:
             left, top, width, height = PARTS[character]
             shade = SHADES.get(character, 1.0)
-            yield _rectangle(column + left, top, width, height, paint, shade)
-        column += cell_len(character)
+            whole = width == 1.0  # neighbours become one rectangle
+            for place in range(1 if whole else number):
+                cells = number if whole else width
+                yield _rectangle(column + place + left, top, cells, height, paint, shade)
+        for place in range(number):
+            x = (column + place * cell_len(character)) * WIDTH
+            if "⠀" <= character <= "⣿":
+                for bit, (across, down) in enumerate(DOTS):
+                    if (ord(character) - ord("⠀")) >> bit & 1:
+                        dots += f"M{x + 2 + 4 * across},{2.1 + 4.25 * down:g}h0"
+            elif character in LINES:
+                for side in LINES[character]:
+                    end = ENDS[side]
+                    lines += f"M{x + WIDTH / 2:g},{HEIGHT / 2:g}L{x + end[0]:g},{end[1]:g}"
+        column += number * cell_len(character)
     for path, width in ((dots, 2.4), (lines, 1.2)):
         if path:
             yield f'<path d="{path}" class="{paint} d" stroke-width="{width}"/>'
@@ -201,5 +219,5 @@ def _rectangle(
     see_through = "" if shade == 1.0 else f' opacity="{shade}"'
     return (
         f'<rect x="{x * WIDTH:g}" y="{y * HEIGHT:g}" width="{width * WIDTH:g}" '
-        f'height="{height * HEIGHT:g}" class="{paint}"{see_through} shape-rendering="crispEdges"/>'
+        f'height="{height * HEIGHT:g}" class="{paint}"{see_through}/>'
     )
