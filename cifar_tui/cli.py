@@ -282,13 +282,12 @@ def completion(
 ) -> None:
     """Print a script with which Tab completes commands, flags, runs and labs.
 
-    Write it where your shell looks for such scripts, and open a new shell:
+    Write it where your shell finds it, and open a new shell:
 
-    bash  mkdir -p ~/.local/share/bash-completion/completions
-          cifar-tui completion bash > ~/.local/share/bash-completion/completions/cifar-tui
-          (without the package bash-completion, `source` a file of it in ~/.bashrc)
-    zsh   cifar-tui completion zsh > ~/.zfunc/_cifar-tui
-          (with `fpath+=~/.zfunc` before `autoload -Uz compinit && compinit` in ~/.zshrc)
+    bash  cifar-tui completion bash > ~/.cifar-tui.bash
+          and `source ~/.cifar-tui.bash` at the end of ~/.bashrc
+    zsh   mkdir -p ~/.zfunc; cifar-tui completion zsh > ~/.zfunc/_cifar-tui
+          and `fpath+=~/.zfunc; autoload -Uz compinit; compinit` in ~/.zshrc
     fish  cifar-tui completion fish > ~/.config/fish/completions/cifar-tui.fish
 
     Write it again after an update of cifar-tui.

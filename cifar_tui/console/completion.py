@@ -37,14 +37,19 @@ ADJUSTED = {
     "fish": ("-a '(__fish_cifar-tui_complete)'", "-k -a '(__fish_cifar-tui_complete)'"),
 }
 """In the script of each shell: what keeps the newest run first, and completes names with spaces."""
-BASH_KEEPS_ORDER = "complete -o nosort -F _cifar_tui cifar-tui 2>/dev/null || true\n"
-"""Bash before 4.4 sorts the words."""
+ENDS = {
+    "bash": "complete -o nosort -F _cifar_tui cifar-tui 2>/dev/null || true\n",
+    "zsh": 'if [[ "$funcstack[1]" == _cifar-tui ]]; then _cyclopts_cifar-tui "$@"\n'
+    "else compdef _cyclopts_cifar-tui cifar-tui\nfi\n",
+    "fish": "",
+}
+"""What comes after it: bash before 4.4 sorts the words; zsh calls a file `_cifar-tui` by itself."""
 
 
 def completion_script(app: "App", shell: Shell) -> str:
     """The script with which a shell completes what the commands of `app` take."""
     script = app.generate_completion(shell=shell).replace(*ADJUSTED[shell])
-    return script + BASH_KEEPS_ORDER * (shell == "bash")
+    return f"{script}\n{ENDS[shell]}"
 
 
 def one_of(words: "Words") -> "Completer":
