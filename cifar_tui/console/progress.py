@@ -77,6 +77,7 @@ class LinePrinter(SilentPrinter):
 
     def sum_up(self, runs: Sequence[Run]) -> None:
         if len(runs) > 1:
+            LinePrinter._print(self, "")
             for line in summary_table(runs).printed_lines(min(output_width() or WIDEST, WIDEST)):
                 LinePrinter._print(self, line.plain)
 
@@ -177,9 +178,10 @@ def epoch_line(event: EpochDone, epochs: int) -> str:
 def end_line(look: Look, event: Ended) -> str:
     """How a run ended, on one line; the event knows it before the folder's summary does."""
     run = look.run
-    reason = f" ({event.reason})" if event.reason else ""
+    reason = event.reason or event.status
+    outcome = reason if reason.startswith(event.status) else f"{event.status} ({reason})"
     demo = ", synthetic demo images" if run.synthetic else ""
     return (
-        f"{event.status}{reason}: best val_acc {at_epoch(run.summary.best)} "
+        f"{outcome}: best val_acc {at_epoch(run.summary.best)} "
         f"in {clock(run.summary.seconds)}{demo}; kept in {run.path}"
     )
