@@ -171,7 +171,7 @@ async def test_hostile_names_are_shown_literally(
         shown = columns(table)["run"]
         assert shown[0] == "o [red]x[/red]"
         assert shown[1] == "x \\x1b[31mred"
-        assert shown[2].startswith("+ yyy") and shown[2].endswith("…")
+        assert shown[2].startswith("+ yyy") and "…" in shown[2]
         assert "o [red]x[/red]  x \\x1b[31mred  + yyy" in plot(pilot)
 
 
