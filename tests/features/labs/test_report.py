@@ -65,7 +65,7 @@ def test_a_strangers_device_and_images_are_text_and_nothing_else(
     for spec in specs("lab2-bn"):
         folder = save(spec, 0.7, source=evil)
         folder.write_meta({"device": evil, "dataset": {"folder": "/x", "fingerprint": evil}})
-    images = choose_images(str(tmp_path), Runs(tmp_path / "runs").all())
+    images = choose_images("demo", Runs(tmp_path / "runs").all())
     assert images.fingerprint == ""
     text = markdown([ask("lab2-bn", ImageSet(evil))], {"lab2-bn": [Path("a.png")]})
     assert "pwned" in text
