@@ -130,8 +130,8 @@ class FormDialog(ModalScreen[Result | None], Generic[Result]):
     FormDialog .field { height: 1; }
     FormDialog .field > Static { width: 12; }
     FormDialog Input { width: 1fr; }
-    FormDialog #outcome { margin: 1 0; }
-    FormDialog #keys { dock: bottom; height: 1; }
+    FormDialog #outcome { margin-top: 1; display: none; }
+    FormDialog #keys { dock: bottom; height: 2; padding-top: 1; }
     """
     AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -192,12 +192,13 @@ class FormDialog(ModalScreen[Result | None], Generic[Result]):
         """Say how it stands, and what keys do then."""
         self._outcome.set_class(wrong, "error")
         put(self._outcome, text)
+        self._outcome.display = bool(text)
         put(self._keys, keys or self.KEYS)
 
     def end(self, outcome: str, result: Result | None = None) -> None:
         """Tell the outcome; there is nothing more to do, and Enter closes with the result."""
         self._state, self._result = "ended", result
-        self.query(".field").set(display=False)
+        self.query(".field, .hint").set(display=False)
         self.query_one(VerticalScroll).can_focus = True
         self.query_one(VerticalScroll).focus()
         self.tell(outcome, "Enter closes")

@@ -60,7 +60,7 @@ class ExportDialog(PredictionsDialog):
         best = at_epoch(run.summary.best)
         super().__init__(f"Export {plain(run.name)}, best val_acc {best}", [run])
         self._flips = False
-        self._flips_text = Static(self.FLIPS[False], markup=False)
+        self._flips_text = Static(self.FLIPS[False], classes="hint", markup=False)
 
     def below(self) -> Iterable[Widget]:
         yield self._flips_text

@@ -56,7 +56,7 @@ class SaveDialog(FormDialog[Saved]):
     """
 
     DEFAULT_CSS = """
-    SaveDialog WordChoice { width: 1fr; height: 1; }
+    SaveDialog .field > WordChoice { width: 1fr; height: 1; }
     SaveDialog WordChoice:focus {
         color: $block-cursor-foreground;
         background: $block-cursor-background;

@@ -58,6 +58,7 @@ async def test_enter_saves_the_runs_shown_and_copies_them(
         await pilot.press("slash", *"-bad", "enter")
         await wait_for(pilot, lambda: pilot.app.screen.query_one(RowTable).row_count == 2)
         dialog = await open_dialog(pilot)
+        assert "[table]  curves   figure" in screen_text(app)
         region = dialog.query_one(".dialog").region
         assert 0 <= region.x < region.right <= size[0]
         assert 0 <= region.y < region.bottom <= size[1]
