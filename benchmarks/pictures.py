@@ -32,8 +32,9 @@ SMALL = ("--epochs", "8", "--subset", "5000")
 TRAINED = (
     ("train", *SMALL, "--grid", "lr=0.1,0.03,0.003", "--grid", "batch-norm=no,yes")
     + ("--grid", "seed=0,1,2"),
-    ("train", "--epochs", "4", "--subset", "5000", "--lr", "20"),
-    ("lab", "run", "lab2-bn-lr", "lab2-l1", "--epochs", "6", "--subset", "5000"),
+    ("train", "--epochs", "4", "--subset", "5000", "--lr", "100"),
+    ("lab", "run", "lab1", "lab2-bn-lr", "lab2-swish", "lab2-l1")
+    + ("--epochs", "6", "--subset", "5000"),
     ("train", "--name", "bn aug cosine", "--batch-norm", "--augment", "--lr", "0.05")
     + ("--schedule", "cosine", "--epochs", "12"),
 )
@@ -44,11 +45,15 @@ STILLS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
         "New run: several values in a field make a grid",
         ("click lr", "type 0.1,0.03,0.01", "click batch_norm", "type no,yes"),
     ),
-    "history": (WIDE, "History: every run, and what tells it apart", ("f4", "until bn aug cosine")),
+    "history": (
+        WIDE,
+        "History: every run, and what tells it apart",
+        ("f4", "until finished", "filter -lab"),
+    ),
     "compare": (
         SIZE,
         "Compare: the mean of three seeds with a band of one standard deviation",
-        ("f4", "until bn", "filter epochs=8 lr<0.1 bn", "mark 9", "c", "until differ", "g"),
+        ("f4", "until finished", "filter epochs=8 lr<0.1 bn", "mark 6", "c", "until differ", "g"),
     ),
     "lab": (SIZE, "Lab: the assignment's experiments", ("f12", "until lab3", "until yes")),
     "experiment": (
@@ -59,39 +64,44 @@ STILLS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "confusion": (
         SIZE,
         "Which classes are taken for which others",
-        ("f4", "until bn", "filter name:cosine", "i", "4", "until recall"),
+        ("f4", "until finished", "filter name:cosine", "i", "4", "until recall"),
     ),
     "worst": (
         HIGH,
         "The images that the net gets most wrong",
-        ("f4", "until bn", "filter name:cosine", "i", "6", "until surest first"),
+        ("f4", "until finished", "filter name:cosine", "i", "6", "until surest first"),
     ),
     "weights": (
         SIZE,
-        "Weights: what L1 does and L2 does not",
-        ("f4", "until bn", "filter bn lr=0.01 epochs=6", "mark 2", "w", "until conv1"),
+        "Weights: a net trained with L1 beside one with L2",
+        ("f4", "until finished", "filter bn lr=0.01 epochs=6", "mark 2", "w", "until conv1"),
     ),
     "surface": (
         SIZE,
-        "The loss around the best weights, without and with batch norm",
+        "The loss around the best weights, with batch norm and without",
         (
             "f4",
-            "until bn",
+            "until finished",
             "filter epochs=8 seed=0 lr=0.03",
             "mark 2",
             "v",
             "until B simplenn",
-            "until computed",
         ),
     ),
     "effects": (
         SIZE,
         "What mattered: the effect of each setting, and how sure it is",
-        ("f4", "until bn", "filter epochs=8", "W", "until matters"),
+        ("f4", "until finished", "filter epochs=8", "W", "until matters"),
     ),
-    "devices": (SIZE, "Devices: who is using what", ("f6", "until busy")),
+    "devices": (
+        SIZE,
+        "Devices: who is using what",
+        ("click epochs", "type 200", "enter", "until train_loss", "wait 8", "f6", "until busy"),
+    ),
 }
 """Each still's size, title and steps: a key, or a word with what it is about."""
+FAILED = 1
+"""Exit code of a command whose run failed or diverged, as one of them is to."""
 PATIENCE = 120.0
 """Seconds after which a screen is given up."""
 MOST_FRAMES = 40
@@ -104,7 +114,9 @@ def train(folder: Path, data: str) -> None:
     for command in TRAINED:
         print(" ".join(command), file=sys.stderr, flush=True)
         runs = ("--data", data, "--runs", str(folder))
-        subprocess.run(program(*command, *runs), check=False, stdout=subprocess.DEVNULL)
+        done = subprocess.run(program(*command, *runs), check=False, stdout=subprocess.DEVNULL)
+        if done.returncode not in (0, FAILED):
+            raise UserError("The runs of the pictures were not trained.")
 
 
 @asynccontextmanager
@@ -142,6 +154,8 @@ async def step(app: CifarApp, pilot: Session, what: str) -> None:
         await pilot.press(verb)
     elif verb == "until":
         await until(pilot, rest)
+    elif verb == "wait":
+        await pilot.pause(float(rest))
     elif verb == "click":
         await pilot.click(f"#field-{rest} Input")
     elif verb == "type":
@@ -218,7 +232,7 @@ async def movie(folder: Path, data: str) -> str:
     return picture.moving(frames)
 
 
-def main() -> int:
+def main() -> None:
     """Train, then write the pictures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pictures", description=__doc__)
     parser.add_argument("--data", default="demo", help="folder with images, or demo")
@@ -227,24 +241,30 @@ def main() -> int:
     parser.add_argument("--only", help="names of pictures, separated by commas")
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else ["session", *STILLS]
-    data = given.data if given.data == "demo" else str(Path(given.data).resolve())
-    given.output.mkdir(parents=True, exist_ok=True)
+    output, data = given.output.resolve(), given.data
+    output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ |= {"CIFAR_TUI_LOCKS": scratch, "XDG_CONFIG_HOME": scratch}
-        runs = given.runs or Path(scratch) / "saved_model"
+        runs = (given.runs or Path(scratch) / "saved_model").resolve()
+        if data != "demo":
+            images = Path(data).resolve()
+            (Path(scratch) / "data").symlink_to(images)
+            data = str(images)
         if not runs.is_dir():
             train(runs, data)
+        os.chdir(scratch)  # where the form shows the folder by its usual name
+        data = data if data == "demo" else "data"
         for name in wanted:
             print(name, file=sys.stderr, flush=True)
-            make = movie(Path(scratch) / "movie", data) if name == "session" else None
-            try:
-                svg = asyncio.run(make or still(runs, data, name))
-            except UserError as error:
-                print(error, file=sys.stderr)
-                return 2
-            (given.output / f"{name}.svg").write_text(svg, encoding="utf-8")
-    return 0
+            own = Path(scratch) / "own"
+            make = movie(own, data) if name == "session" else None
+            folder = own if name == "devices" else runs
+            svg = asyncio.run(make or still(folder, data, name))
+            (output / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        main()
+    except UserError as why:
+        sys.exit(str(why))
