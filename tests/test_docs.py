@@ -16,10 +16,10 @@ BLOCK = re.compile(r"^```(?:bash)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def commands(page: Path) -> Iterator[str]:
-    """The commands in a page's blocks of code, without comments and what they are piped into."""
+    """The commands in a page's blocks of code, without comments and where their output goes."""
     for block in BLOCK.findall(page.read_text(encoding="utf-8")):
         for line in block.splitlines():
-            for part in re.split(r"\s+#\s| \| |; |&& ", line):
+            for part in re.split(r"\s+#\s| \| | > |; |&& ", line):
                 if re.match(r"\s*cifar-tui( |$)", part):
                     yield part.strip().removeprefix("cifar-tui")
 
