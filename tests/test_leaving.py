@@ -23,7 +23,7 @@ from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.settings import RunSpec
 from tests.apps import MakeApp, SaveRun, launch, run_in_training
-from tests.test_terminal import open_in_pty, read_until, trained_epochs
+from tests.test_terminal import exit_code, open_in_pty, read_until, trained_epochs
 from tests.waiting import wait_for
 
 SMALL = (80, 24)
@@ -69,9 +69,7 @@ def test_b_leaves_the_program_and_the_run_trains_on_in_the_background(
     child.expect("background")
     child.send("b")
     child.expect("1 run still training in the background")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    assert exit_code(child) == 0
     (run,) = Runs(runs).all()
     assert run.status in ("queued", "running", "finished")
     assert worker_of(runs) == before, "no other process has to begin the epoch again"
@@ -112,9 +110,7 @@ def test_an_error_on_the_screen_ends_no_training_and_gives_the_prompt_back(
     child.expect("1049l")
     child.expect("An error ended the screen .details in saved_model/.crash.log.: RuntimeError")
     child.expect("2 runs still training in the background; `cifar-tui` shows them")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 1
+    assert exit_code(child) == 1
     assert "a broken widget" in (runs / ".crash.log").read_text()
     until_ended(runs, psutil.Process())
     ended = [(run.status, run.summary.reason) for run in Runs(runs).all()]
@@ -129,9 +125,7 @@ def test_the_terminal_of_an_app_that_is_killed_is_given_back(
     os.kill(worker_of(runs), signal.SIGKILL)
     child.expect("1049l")
     child.expect("ended by SIGKILL")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 137
+    assert exit_code(child) == 137
     assert Runs(runs).all()[0].status == "crashed"
 
 
@@ -154,9 +148,7 @@ def test_sigterm_stops_the_run_and_leaves_with_143(
     child = train_in_app(tmp_path, tiny_course, "--epochs", "100000")
     read_until(child, lambda: trained_epochs(runs) >= 1)
     child.kill(signal.SIGTERM)
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 143
+    assert exit_code(child) == 143
     (run,) = Runs(runs).all()
     assert run.status == "stopped"
     assert run.summary.reason == "its program was ended by SIGTERM"

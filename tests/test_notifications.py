@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import pexpect
 import pytest
 from textual.widgets import Static
 
@@ -13,7 +12,7 @@ from cifar_tui.runs.visits import mark_visit
 from cifar_tui.terminal import notification
 from cifar_tui.tui.screen import KeyLine
 from tests.apps import MakeApp, SaveRun, run_in_training
-from tests.test_terminal import open_in_pty
+from tests.test_terminal import exit_code, open_in_pty
 from tests.waiting import wait_for
 
 SMALL = (80, 24)
@@ -112,8 +111,7 @@ def test_the_end_of_a_run_reaches_the_terminal(tmp_path: Path, tiny_course: Path
     child = open_in_pty(tmp_path, "train", "--app", *flags, TMUX="", STY="")
     child.expect("\x1b]9;cifar-tui: mine finished: best val_acc 0.[0-9]{4} @ 1.\x1b")
     child.send("q")
-    child.expect(pexpect.EOF)
-    child.close()
+    assert exit_code(child) == 0
 
 
 def test_the_app_opens_on_what_trains(tmp_path: Path) -> None:
@@ -122,7 +120,5 @@ def test_the_app_opens_on_what_trains(tmp_path: Path) -> None:
     child.expect("LIVE")
     child.expect("elsewhere")
     child.send("q")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    assert exit_code(child) == 0
     assert list((tmp_path / "saved_model").glob(".visited-by-*"))

@@ -14,8 +14,8 @@ from textual.pilot import Pilot
 
 from cifar_tui.app import SCREENS, screen_class
 from cifar_tui.data import find
-from cifar_tui.queue import thread
 from cifar_tui.queue.choices import BackendChoice
+from cifar_tui.queue.queue import ThreadQueue
 from cifar_tui.runs import folder as folders
 from cifar_tui.runs import listing
 from cifar_tui.runs.listing import Runs
@@ -106,7 +106,7 @@ async def shows(pilot: Pilot[None], words: str) -> None:
 async def test_a_grid_is_launched_while_the_screen_goes_on(
     make_app: MakeApp, folder: Folder, tiny_course: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread.ThreadQueue, "_work", lambda self: self.ready.set())
+    monkeypatch.setattr(ThreadQueue, "_work", lambda self: self.ready.set())
     app = make_app(data=str(tiny_course))
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "Using the course")
@@ -125,7 +125,7 @@ async def test_a_grid_is_launched_while_the_screen_goes_on(
 async def test_a_launch_goes_on_where_the_screen_is_left_meanwhile(
     make_app: MakeApp, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread.ThreadQueue, "_work", lambda self: self.ready.set())
+    monkeypatch.setattr(ThreadQueue, "_work", lambda self: self.ready.set())
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("enter", "q")
