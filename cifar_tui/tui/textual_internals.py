@@ -2,7 +2,6 @@
 for, and fails where another version of Textual no longer has it."""
 
 import io
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from textual.app import App
 from textual.dom import DOMNode
 from textual.errors import NoWidget
 from textual.message_pump import MessagePump
-from textual.notifications import SeverityLevel
+from textual.notifications import Notify
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
@@ -68,8 +67,6 @@ class BaseApp(App[None]):
         super().__init__()
         self.errors: list[str] = []
         """The tracebacks of what ended the screen."""
-        self._toasts: dict[tuple[str, str], float] = {}
-        """Until when each toast is shown."""
         self._typed: deque[Stroke] = deque()
         """What was typed and clicked and is not handled yet; the first is on its way."""
         self._give_up: Timer | None = None
@@ -82,21 +79,11 @@ class BaseApp(App[None]):
             self._driver.write(sequence)
             self._driver.flush()
 
-    def notify(
-        self,
-        message: str,
-        *,
-        title: str = "",
-        severity: SeverityLevel = "information",
-        timeout: float | None = None,
-        markup: bool = True,
-    ) -> None:
-        """Show a toast, unless an equal one is still there."""
-        seconds, now = timeout or self.NOTIFICATION_TIMEOUT, time.monotonic()
-        if self._toasts.get((message, severity), 0.0) > now:
-            return
-        self._toasts[message, severity] = now + seconds
-        super().notify(message, title=title, severity=severity, timeout=seconds, markup=markup)
+    def on_notify(self, event: Notify) -> None:
+        """Show no toast that is there already."""
+        new = event.notification
+        if any((t.message, t.severity) == (new.message, new.severity) for t in self._notifications):
+            event.prevent_default()
 
     def keys_wait_for(self, job: Worker[Any]) -> None:
         """Let the next key wait until a job in a thread is done, up to a second."""

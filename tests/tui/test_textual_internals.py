@@ -133,6 +133,21 @@ async def test_a_key_behind_enter_is_for_the_screen_that_enter_brought_up() -> N
         assert field.value == "a"
 
 
+async def test_an_equal_toast_is_shown_once_and_again_when_the_first_is_gone() -> None:
+    app = Small()
+    async with app.run_test(notifications=True) as pilot:
+        app.notify("done")
+        app.notify("done")
+        app.notify("done", severity="error")
+        await wait_for(pilot, lambda: app.screen.query("Toast"))
+        await pilot.pause()
+        assert len(app.screen.query("Toast")) == 2, "App._notifications"
+        app.clear_notifications()
+        await wait_for(pilot, lambda: not app.screen.query("Toast"))
+        app.notify("done")
+        await wait_for(pilot, lambda: len(app.screen.query("Toast")) == 1)
+
+
 async def test_what_ended_the_screen_is_kept() -> None:
     app = Small()
     with pytest.raises(ZeroDivisionError):
