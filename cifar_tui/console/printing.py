@@ -15,9 +15,7 @@ from rich.text import Text
 from cifar_tui.runs.disk import contents, size_text, total
 from cifar_tui.runs.events import EpochDone, read_epochs, read_events, to_json
 from cifar_tui.runs.listing import Run, best_run, read_meta
-from cifar_tui.spec.checks import changed
-from cifar_tui.spec.naming import brief, model_name
-from cifar_tui.spec.settings import RunSpec
+from cifar_tui.spec.naming import settings_text
 from cifar_tui.table import Column, Table, cut_middle, figures, prefix
 from cifar_tui.text import EPOCH_COLUMNS, at_epoch, epoch_cells, plain, runs_text
 
@@ -96,7 +94,7 @@ def _run_row(run: Run) -> tuple[str, ...]:
     return (
         run.id,
         run.name,
-        "" if run.spec is None else _settings(run.spec),
+        "" if run.spec is None else settings_text(run.spec),
         at_epoch(run.summary.best),
         f"{run.summary.epochs_done}/{run.summary.epochs}",
         f"{run.status}{said} {run.problem}".strip(),
@@ -109,10 +107,6 @@ def id_column(runs: Sequence[Run]) -> Column:
     longest = max(map(len, ids), default=0)
     telling = (n for n in range(STAMP, longest) if len({i[:n] for i in ids}) == len(ids))
     return Column("id", cut=prefix, least=next(telling, longest))
-
-
-def _settings(spec: RunSpec) -> str:
-    return f"{model_name(spec.model_dump())} {brief(changed(spec))}".strip()
 
 
 def run_details(run: Run) -> dict[str, Any]:
@@ -132,7 +126,7 @@ def print_run(run: Run) -> None:
     lines = [
         f"{run.name}  {run.status}" + (f": {summary.reason}" if summary.reason else ""),
         f"id        {run.id}",
-        f"settings  {_settings(run.spec) if run.spec else run.problem}",
+        f"settings  {settings_text(run.spec) if run.spec else run.problem}",
         f"best      val_acc {at_epoch(summary.best)}",
         f"device    {summary.device}   parameters {summary.parameters or 0:,}   "
         f"images {summary.source}{' (synthetic)' if run.synthetic else ''}",

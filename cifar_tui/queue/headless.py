@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -162,6 +162,11 @@ def _train(
         raise UserError(f"Cannot write the output: {unsaid}; `cifar-tui runs show RUN` shows it.")
     if signals:
         return 128 + signals[0]
+    return exit_code(statuses)
+
+
+def exit_code(statuses: Iterable[str]) -> int:
+    """What a command that trained or watched runs returns: 1 where one failed."""
     return 1 if {"failed", "crashed"} & set(statuses) else 0
 
 
@@ -275,7 +280,7 @@ def watch(run: Run, runs: Path, printer: TrainPrinter) -> int:
         printer.leave()
     if look.run.left_behind:
         raise UserError(f"{run.name} waits in a process that is gone; `runs resume` trains it.")
-    return 1 if look.run.status in ("failed", "crashed") else 0
+    return exit_code([look.run.status])
 
 
 def watch_all(folder: Path, printer: TrainPrinter) -> int:
@@ -303,7 +308,7 @@ def watch_all(folder: Path, printer: TrainPrinter) -> int:
         time.sleep(LOOK_EVERY)
     if not statuses:
         printer.note(f"Nothing is in training in {folder}.")
-    return 1 if {"failed", "crashed"} & set(statuses.values()) else 0
+    return exit_code(statuses.values())
 
 
 def _follow(

@@ -264,18 +264,29 @@ class ThreadQueue(Backend):
             self._done(folder)
 
 
-def seconds_left(spec: RunSpec, done: int, known: Sequence[Run]) -> float | None:
-    """Seconds for the epochs after `done`, by the newest run that keeps its pace; None without any.
+class Pace:
+    """How long runs take, by the newest run that keeps the same pace.
 
-    `known` are runs on the same images, oldest first; one that was imported has no time of its own.
+    `known` are runs, oldest first; one that was imported has no time of its own. With `by_data` a
+    run is judged by those on the same images only.
     """
-    like = [name for name, setting in SETTINGS.items() if setting.sets_pace]
-    for run in reversed(known):
-        epochs, seconds = run.summary.epochs_done, run.summary.seconds
-        alike = run.spec and all(getattr(run.spec, n) == getattr(spec, n) for n in like)
-        if alike and epochs and seconds:
-            return seconds / epochs * (spec.epochs - done)
-    return None
+
+    def __init__(self, known: Sequence[Run], *, by_data: bool = True) -> None:
+        self._by_data = by_data
+        self._epoch_seconds = {
+            self._like(run.spec): run.summary.seconds / run.summary.epochs_done
+            for run in known
+            if run.spec and run.summary.epochs_done and run.summary.seconds
+        }
+
+    def _like(self, spec: RunSpec) -> tuple[object, ...]:
+        pace = (getattr(spec, name) for name, setting in SETTINGS.items() if setting.sets_pace)
+        return (*pace, spec.data if self._by_data else "")
+
+    def seconds_left(self, spec: RunSpec, done: int = 0) -> float | None:
+        """Seconds for the epochs after `done`; None where no run like it is known."""
+        each = self._epoch_seconds.get(self._like(spec))
+        return None if each is None else each * (spec.epochs - done)
 
 
 def longest_first(folders: Sequence[RunFolder], known: Sequence[Run]) -> list[RunFolder]:
@@ -283,13 +294,11 @@ def longest_first(folders: Sequence[RunFolder], known: Sequence[Run]) -> list[Ru
 
     Those whose time is not known come before, in their order, as any may be long.
     """
+    pace = Pace(known)
 
     def time(folder: RunFolder) -> float:
         run = read_run(folder.path)
-        if run.spec is None:
-            return math.inf
-        same = [other for other in known if other.spec and other.spec.data == run.spec.data]
-        left = seconds_left(run.spec, run.summary.epochs_done, same)
+        left = pace.seconds_left(run.spec, run.summary.epochs_done) if run.spec else None
         return math.inf if left is None else left
 
     return sorted(folders, key=time, reverse=True)

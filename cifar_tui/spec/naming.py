@@ -45,6 +45,11 @@ def model_name(values: Mapping[str, Any]) -> str:
     return f"{model}{values.get('depth', '')}" if model == "resnet" else model
 
 
+def settings_text(spec: RunSpec) -> str:
+    """The model and all that differs from the defaults, on one line."""
+    return f"{model_name(spec.model_dump())} {brief(changed(spec))}".strip()
+
+
 def default_title(spec: RunSpec) -> str:
     """A short title made from the model and up to four settings that differ."""
     values = {k: v for k, v in changed(spec).items() if k not in ("model", "depth")}

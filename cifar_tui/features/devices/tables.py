@@ -76,7 +76,7 @@ def _gib(size: int | None, digits: int = 1) -> str:
 
 
 def runs_there(nodes: Sequence[Node], runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs on each node, by its name; a host may have its domain in one's eyes only."""
+    """The runs on each node, by its name; either may lack its domain."""
     names = {_short(node.name): node.name for node in nodes}
     found: dict[str, list[Run]] = {node.name: [] for node in nodes}
     for run in runs:

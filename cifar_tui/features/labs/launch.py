@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_tui.features.labs.answer import LabAnswer
-from cifar_tui.queue.queue import seconds_left
+from cifar_tui.queue.queue import Pace
 from cifar_tui.runs.control import requeue, require_resumable
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
@@ -38,8 +38,7 @@ def seconds_needed(answers: Sequence[LabAnswer], known: Sequence[Run]) -> float 
     resumed, specs = lacking(answers)
     known = [run for run in known if answers[0].images.are_of(run)]
     wanted = [(run.spec, run.summary.epochs_done) for run in resumed if run.spec]
-    left = [
-        seconds_left(spec, done, known) for spec, done in (*wanted, *((spec, 0) for spec in specs))
-    ]
+    pace = Pace(known, by_data=False)
+    left = [pace.seconds_left(*one) for one in (*wanted, *((spec, 0) for spec in specs))]
     times = [seconds for seconds in left if seconds is not None]
     return sum(times) if len(times) == len(left) else None

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cifar_tui.queue.queue import seconds_left
+from cifar_tui.queue.queue import Pace
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import this_host
-from cifar_tui.spec.checks import SETTINGS, changed, format_value
+from cifar_tui.spec.checks import changed, format_value
 from cifar_tui.spec.naming import model_name
+from cifar_tui.table import cut_end
 from cifar_tui.text import plain
 
 if TYPE_CHECKING:
@@ -52,31 +53,16 @@ def plan_of(
     free = [left for left in lefts if left is not None]
     is_known = len(free) == len(lefts)
     heapq.heapify(free)
-    times: dict[object, float | None] = {}
+    pace = Pace(known[-KNOWN:])
     begins: list[float | None] = []
     for run in queued:
         begins.append(free[0] if is_known else None)
-        left = _seconds_left(run, known[-KNOWN:], times)
+        left = pace.seconds_left(run.spec, run.summary.epochs_done) if run.spec else None
         is_known = is_known and left is not None
         if left is not None and free:
             heapq.heapreplace(free, free[0] + left)
     done = max(free) if is_known and (training or queued) else None
     return Plan(tuple(plain(run.name) for run in queued), tuple(begins), done)
-
-
-def _seconds_left(
-    run: Run, known: Sequence[Run], times: dict[object, float | None]
-) -> float | None:
-    """Seconds that a queued run takes; `times` remembers those of runs alike."""
-    if run.spec is None:
-        return None
-    spec, done = run.spec, run.summary.epochs_done
-    pace = (getattr(spec, name) for name, setting in SETTINGS.items() if setting.sets_pace)
-    key = (*pace, spec.data, spec.epochs, done)
-    if key not in times:
-        same = [one for one in known if one.spec and one.spec.data == spec.data]
-        times[key] = seconds_left(spec, done, same)
-    return times[key]
 
 
 def settings_lines(run: Run) -> list[str]:
@@ -100,8 +86,7 @@ def queue_lines(plan: Plan, now: datetime, width: int, height: int) -> list[str]
             break
         when = "" if begins is None else time_of_day(begins, now)
         room = width - len(when) - 5
-        shown = name if len(name) <= room else name[: room - 1] + "…"
-        lines.append(f"{number:>3} {shown:<{room}} {when}".rstrip())
+        lines.append(f"{number:>3} {cut_end(name, room):<{room}} {when}".rstrip())
     return lines
 
 
@@ -113,7 +98,7 @@ def time_of_day(seconds: float, now: datetime) -> str:
 
 def device_lines(run: Run, machine: "Snapshot") -> list[str]:
     """The device of a run and how busy it is; its place alone where that is another machine."""
-    from cifar_tui.queue.machine import GIB, gpu_for, short_name
+    from cifar_tui.queue.machine import core_words, gpu_for, memory_words, short_name
 
     device = plain(run.summary.device) or "cpu"
     host = run.progress.worker.host if run.progress else ""
@@ -123,7 +108,7 @@ def device_lines(run: Run, machine: "Snapshot") -> list[str]:
     if gpu is None:
         busy: float | None = machine.cpu_percent
         used, total = machine.memory_used, machine.memory_total
-        name = f"{device}  {machine.cpu_count} cores, {plain(machine.cpu_name)}"
+        name = f"{device}  {core_words(machine)}, {plain(machine.cpu_name)}"
         last = "load    " + " ".join(f"{value:.2f}" for value in machine.load)
     else:
         busy, used, total = gpu.utilisation, gpu.memory_used or 0, gpu.memory_total or 0
@@ -131,12 +116,11 @@ def device_lines(run: Run, machine: "Snapshot") -> list[str]:
         heat = "" if gpu.temperature is None else f"{gpu.temperature} C  "
         last = "power   " + heat + ("" if gpu.power is None else f"{gpu.power:.0f} W")
     share = used / total if total else None
-    memory = f"{used / GIB:.1f}/{total / GIB:.0f} GB"
     percent = "n/a" if busy is None else f"{busy:.0f}%"
     return [
         name,
         f"busy    {_bar(None if busy is None else busy / 100)} {percent:>4}",
-        f"memory  {_bar(share)} {memory}",
+        f"memory  {_bar(share)} {memory_words(used, total)}",
         last,
     ]
 

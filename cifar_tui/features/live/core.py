@@ -6,8 +6,8 @@ from rich.text import Text
 
 from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.listing import Look, Run
-from cifar_tui.spec.checks import changed
-from cifar_tui.spec.naming import brief, model_name
+from cifar_tui.spec.naming import model_name, settings_text
+from cifar_tui.table import cut_end
 from cifar_tui.text import accuracy, at_epoch, clock, learning_rate, loss, plain, rate
 from cifar_tui.training.schedule import lr_at
 
@@ -29,17 +29,10 @@ def headline(run: Run, width: int) -> Text:
     name = plain(run.name)
     if run.synthetic:
         name += " (synthetic demo images)"
-    is_named = run.spec is not None and not run.name.startswith(model_name(run.spec.model_dump()))
-    if is_named and not run.ended:
-        name += f"  {plain(settings_text(run))}"
+    is_named = run.spec and not run.name.startswith(model_name(run.spec.model_dump()))
+    if run.spec and is_named and not run.ended:
+        name += f"  {plain(settings_text(run.spec))}"
     return apart(f" {name}", best, width)
-
-
-def settings_text(run: Run) -> str:
-    """The model and what differs from the defaults, on one line."""
-    if run.spec is None:
-        return ""
-    return f"{model_name(run.spec.model_dump())} {brief(changed(run.spec))}".strip()
 
 
 def progress_line(look: Look, width: int) -> Text:
@@ -92,8 +85,8 @@ def told_of(look: Look, width: int, *, verdict: bool, settings: bool) -> str:
     run = look.run
     waits = run.status in ("queued", "paused")
     parts = [reason_of(look)] if (waits or run.ended) and not fits(look, width) else []
-    if run.ended and settings and run.name != settings_text(run):
-        parts.append(settings_text(run))
+    if run.spec and run.ended and settings and run.name != settings_text(run.spec):
+        parts.append(settings_text(run.spec))
     if run.ended and verdict:
         parts.append(verdict_of(look.epochs))
     return "\n".join(f" {part}" for part in parts if part)
@@ -152,7 +145,5 @@ def refusal(run: Run | None, training: Sequence[Run]) -> str:
 
 def apart(left: str, right: str, width: int) -> Text:
     """Two texts at both ends of a line; the left one gives way."""
-    room = max(0, width - len(right) - 1)
-    if len(left) > room:
-        left = left[: max(0, room - 1)] + "…"
+    left = cut_end(left, max(0, width - len(right) - 1))
     return Text(left + " " * max(1, width - len(left) - len(right)) + right, no_wrap=True)

@@ -20,6 +20,7 @@ from cifar_tui.features.live.core import apart, before_training, headline, progr
 from cifar_tui.queue.notify import WRONG
 from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.listing import Look
+from cifar_tui.table import cut_end
 from cifar_tui.tui.plot import Curve, Curves
 from cifar_tui.tui.row_table import EpochTable
 from cifar_tui.tui.screen import put
@@ -104,8 +105,8 @@ class RunView(Vertical):
 
     def _put_lines(self, name: str, title: str, lines: Sequence[str], width: int) -> None:
         """Lines under a title, each cut to the width; as many as before need no new layout."""
-        cut = (line if len(line) <= width else line[: width - 1] + "…" for line in lines)
-        text = Text.assemble((title, "bold"), *(f"\n{line}" for line in cut), no_wrap=True)
+        cut = (f"\n{cut_end(line, width)}" for line in lines)
+        text = Text.assemble((title, "bold"), *cut, no_wrap=True)
         part = self.query_one(f"#{name}", Static)
         before = str(part.content)
         if before != text.plain:

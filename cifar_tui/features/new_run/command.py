@@ -20,7 +20,7 @@ from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.data.find import find, lasting
 from cifar_tui.queue.choices import Wish, make_backend
-from cifar_tui.queue.queue import seconds_left
+from cifar_tui.queue.queue import Pace
 from cifar_tui.runs.listing import Runs
 from cifar_tui.spec.checks import changed, make_spec
 from cifar_tui.spec.naming import brief, model_name, title
@@ -68,7 +68,8 @@ def print_plan(specs: Sequence[RunSpec], runs: Path, wish: Wish, json: bool) -> 
     backend.close()
     images, where = find(specs[0].data), _where(specs[0], wish)
     known = [r for r in Runs(runs).all() if r.spec and r.spec.data == lasting(specs[0].data)]
-    times = [seconds_left(spec, 0, known) for spec in specs]
+    pace = Pace(known, by_data=False)
+    times = [pace.seconds_left(spec) for spec in specs]
     total = sum(t for t in times if t is not None) / at_a_time if None not in times else None
     if json:
         each = [

@@ -9,7 +9,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.features.labs.answer import ImageSet, choose_images
 from cifar_tui.features.labs.experiments import BY_NAME, LABS, Scale, find_labs
 from cifar_tui.features.labs.launch import lacking, queue, seconds_needed
-from cifar_tui.queue.queue import seconds_left
+from cifar_tui.queue.queue import Pace
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Progress, Worker, this_worker
@@ -225,7 +225,7 @@ def test_the_time_left_is_guessed_from_like_runs(save: Save, ask: Ask, tmp_path:
     runs = Runs(tmp_path / "runs").all()
     assert seconds_needed([answer], runs) == pytest.approx(2 * 30 * 10.0)
     specs = [arm.spec("lab2-bn", answer.scale, data="data") for arm in answer.lab.arms]
-    queued = [seconds_left(spec, 0, runs) for spec in specs]
+    queued = [Pace(runs, by_data=False).seconds_left(spec) for spec in specs]
     assert queued == [300.0, 300.0], "the queue and the lab estimate alike"
 
 
@@ -233,7 +233,8 @@ def test_an_imported_run_sets_no_pace(save: Save, tmp_path: Path) -> None:
     save(RunSpec(epochs=2), 0.5)
     net = save(RunSpec(epochs=100, tags=("imported",)), 0.5)
     net.write_summary(read_run(net.path).summary.model_copy(update={"seconds": 0.0}))
-    assert seconds_left(RunSpec(epochs=30), 0, Runs(tmp_path / "runs").all()) == 300.0
+    pace = Pace(Runs(tmp_path / "runs").all(), by_data=False)
+    assert pace.seconds_left(RunSpec(epochs=30)) == 300.0
 
 
 def test_epochs_to_the_goal_are_counted_from_the_curve(save: Save, ask: Ask) -> None:
