@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -214,6 +215,9 @@ def test_all_that_trains_is_watched_to_its_end(cifar: Command, tiny_course: Path
     assert done.returncode == 0, done.stderr
     assert ids[-1] in done.stdout
     assert done.stdout.splitlines()[-1].partition("  ")[2].startswith("finished: ")
+    places = re.findall(r"^run ([0-9]+)/([0-9]+) ", done.stdout, re.MULTILINE)
+    assert places
+    assert all(int(number) <= int(total) for number, total in places)
     statuses = [run["status"] for run in json.loads(cifar("runs", "list", "--json").stdout)]
     assert statuses == ["finished", "finished"]
     again = cifar("runs", "watch")

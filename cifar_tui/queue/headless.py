@@ -294,8 +294,9 @@ def watch_all(folder: Path, printer: TrainPrinter) -> int:
     while True:
         going = [run for run in known.all() if not (run.ended or run.left_behind)]
         for run in going:
-            if run.status != "queued" and run.id not in {*shown, *statuses}:
-                printer.begin(run, len(shown) + len(statuses) + 1, len(statuses) + len(going))
+            seen = {*shown, *statuses}
+            if run.status != "queued" and run.id not in seen:
+                printer.begin(run, len(seen) + 1, len(seen.union(one.id for one in going)))
                 shown[run.id] = Follower(known, run.id)
         for run_id, follower in list(shown.items()):
             look = follower.look()

@@ -157,7 +157,11 @@ class RunKeys(WatchingScreen[Seen], Generic[Seen]):
         worker = self.cifar.worker
         hold = hold and not worker.outlives and run.id in worker.own
         waiting = len(worker.queued)
-        then = f" {waiting} queued {'wait' if hold else 'go on'}." if waiting else ""
+        then = ""
+        if waiting == 1:
+            then = f" The queued run {'waits' if hold else 'is trained next'}."
+        elif waiting:
+            then = f" The {waiting} queued runs {'wait' if hold else 'are trained next'}."
         question = (
             f"Stop {plain(run.name)}? {run.summary.epochs_done} of {run.summary.epochs} epochs "
             f"are kept and it can be resumed.{then}"
