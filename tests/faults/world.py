@@ -336,6 +336,10 @@ def _leave(work: Callable[[], object]) -> NoReturn:
         os._exit(code)
 
 
+KEPT: list[object] = []
+"""The streams that a process had before it was forked."""
+
+
 class Forked(subprocess.Popen[Any]):
     """Starts another process of ours as a fork of this one, and any other program as usual."""
 
@@ -359,7 +363,12 @@ def _instead_of_exec(argv: Sequence[str], environ: dict[str, str] | None) -> NoR
 
 
 def _renew_streams() -> None:
-    """Let Python know that other files are behind the standard descriptors."""
+    """Let Python know that other files are behind the standard descriptors.
+
+    The old streams are kept: to close one would wait for a lock that a thread of the parent held
+    at the fork, and that nobody here gives back.
+    """
+    KEPT.extend((sys.stdin, sys.stdout, sys.stderr))
     for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
         setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
