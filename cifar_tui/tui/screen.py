@@ -93,7 +93,7 @@ class WatchingScreen(CifarScreen, Generic[Seen]):
 
     def _take(self, seen: Seen) -> None:
         self._looking = False
-        if self.is_attached:
+        if self.is_attached and self.app.is_running:
             self.take(seen)
             if self._once_more:
                 self._look_in_time()
