@@ -55,15 +55,22 @@ def start() -> None:
     from pathlib import Path
 
     from cifar_tui.errors import UserError
+    from cifar_tui.features.config.core import read_config
     from cifar_tui.queue.choices import Wish
     from cifar_tui.runs.ids import RUNS
-    from cifar_tui.start import open_app
     from cifar_tui.text import plain
+    from cifar_tui.tui import keys
 
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    runs, data = Path(given.get("--runs", RUNS)), given.get("--data", "data")
     try:
-        open_app(runs, data, wish=Wish(devices=given.get("--devices", "")), terminal=terminal)
+        config = read_config()
+        keys.rebind(config.all_keys)
+        from cifar_tui.start import open_app
+
+        runs = given.get("--runs") or os.path.expanduser(config.runs) or RUNS
+        data = given.get("--data") or os.path.expanduser(config.data) or "data"
+        wish = Wish(devices=given.get("--devices", ""))
+        open_app(Path(runs), data, wish=wish, terminal=terminal, config=config)
     except UserError as error:
         print(f"cifar-tui: {plain(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.argument import ArgumentCollection, Token
 
 from cifar_tui import __version__
 from cifar_tui.console import printing
@@ -33,6 +34,8 @@ from cifar_tui.errors import UserError
 from cifar_tui.features.archive import command as archive
 from cifar_tui.features.bench import command as bench
 from cifar_tui.features.compare import command as compare
+from cifar_tui.features.config import command as config
+from cifar_tui.features.config.core import Config, read_config
 from cifar_tui.features.devices import command as devices
 from cifar_tui.features.effects import command as effects
 from cifar_tui.features.history import command as history
@@ -67,18 +70,19 @@ MORE = "`cifar-tui{} COMMAND --help` shows a command's flags, with examples."
 GROUPS = {
     "runs": "List, show, compare, steer, delete and restore saved runs.",
     "data": "Show the images that would be used; `download` gets CIFAR-10.",
+    "config": "Show, explain and change the configuration file.",
     "lab": "The assignment's experiments: list, show, run and report them.",
 }
 """Commands with commands of their own."""
 FEATURES = (
-    *(bench, compare, devices, effects, history, import_, inspect, labs, new_run, predict),
+    *(bench, compare, config, devices, effects, history, import_, inspect, labs, new_run, predict),
     *(archive, save, surface, weights),
 )
 SECTIONS = {
     "Train": ("train", "lab"),
     "Saved runs": ("runs", "export", "inspect", "weights", "surface", "import"),
     "Images and models": ("data", "summary"),
-    "This machine": ("devices", "backends", "bench", "completion"),
+    "This machine": ("devices", "backends", "bench", "config", "completion"),
     "Look": tuple(f"runs {name}" for name in ("list", "show", "compare", "stats", "agree")),
     "While they train": tuple(f"runs {name}" for name in ("watch", "pause", "resume", "stop")),
     "Name and keep": tuple(f"runs {name}" for name in ("note", "pin", "unpin", "fields")),
@@ -113,6 +117,20 @@ def _register(commands: Mapping[str, Callable[..., Any]]) -> None:
                 command, name=own, **shown, **places.get(name, {})
             )
 
+
+def _folders_of_config(_: App, commands: Sequence[str], arguments: ArgumentCollection) -> None:
+    """Take --runs and --data from the configuration where they are not given."""
+    if commands[:1] == ("config",):
+        return
+    found = read_config()
+    for argument in arguments:
+        folder = {"--runs": found.runs, "--data": found.data}.get(argument.name, "")
+        if folder and not argument.tokens and argument.field_info.default is not None:
+            value = str(Path(folder).expanduser())
+            argument.append(Token(keyword=argument.name, value=value, source="configuration"))
+
+
+app.config = (_folders_of_config,)
 
 COMPLETE = "__complete"
 """What a completion script says before the words typed so far."""
@@ -173,19 +191,35 @@ def run(arguments: Sequence[str], begin: Callable[[], object] = lambda: None) ->
     "train --batch-norm --augment --lr 0.05",
     'runs list --filter "bn lr>=0.05"',
 )
-def open_app(*, data: DataDir = "data", on: OnBackend = ANY_BACKEND, runs: RunsDir = RUNS) -> None:
+def open_app(
+    *,
+    data: DataDir = "data",
+    read_only: Annotated[
+        bool, Parameter(negative=(), help="Only look: start, stop, change and delete nothing.")
+    ] = False,
+    on: OnBackend = ANY_BACKEND,
+    runs: RunsDir = RUNS,
+) -> None:
     """Open the app."""
-    _open(runs, data, wish=on.wish())
+    config = read_config()
+    if read_only:
+        config = config.model_copy(update={"read_only": True})
+    _open(runs, data, config, wish=on.wish())
 
 
-def _open(runs: Path, data: str, watch: Sequence[RunSpec] = (), wish: Wish = ANY) -> None:
+def _open(
+    runs: Path, data: str, config: Config, watch: Sequence[RunSpec] = (), wish: Wish = ANY
+) -> None:
     from cifar_tui.terminal import Terminal
 
     terminal = Terminal()
     terminal.fork()
+    from cifar_tui.tui import keys
+
+    keys.rebind(config.all_keys)
     from cifar_tui.start import open_app
 
-    open_app(runs, data, watch, wish, terminal)
+    open_app(runs, data, watch, wish, terminal, config)
 
 
 @app.command(show=False)
@@ -230,7 +264,7 @@ def train(
     settings: Annotated[SpecFlags, Parameter(name="*")] = NO_FLAGS,
     spec: Annotated[
         Path | None,
-        Parameter(help="Read settings from a TOML file; flags win.", metavar="FILE"),
+        Parameter(help="A TOML file of settings, or a preset's name; flags win.", metavar="FILE"),
     ] = None,
     grid: Annotated[
         tuple[str, ...],
@@ -253,9 +287,13 @@ def train(
 ) -> int:
     """Train one run, or a grid of runs one after another or on several devices."""
     from cifar_tui.console.progress import train_printer
+    from cifar_tui.features.new_run.presets import spec_path
     from cifar_tui.queue import headless
 
-    given = {} if spec is None else read_toml(spec)
+    given = {} if spec is None else read_toml(spec_path(spec))
+    found = read_config()
+    if found.data:
+        given.setdefault("data", str(Path(found.data).expanduser()))
     flags = dataclasses.asdict(settings)
     given |= {name: value for name, value in flags.items() if value is not None}
     specs = headless.plan(given, grid)
@@ -263,7 +301,7 @@ def train(
         new_run.print_plan(specs, runs, on.wish(), json)
         return 0
     if app:
-        _open(runs, specs[0].data, specs, on.wish())
+        _open(runs, specs[0].data, found, specs, on.wish())
         return 0
     if detach:
         ids = headless.detach(specs, runs, on.wish())

@@ -50,6 +50,9 @@ class Launcher:
 
         After a stop that held the queue, they come before what waits in it.
         """
+        if self._app.config.read_only:
+            self._app.refuse_change()
+            return
         busy = self._app.worker.current is not None or self.making > 0
         self.making += count
         self._in_turn(partial(self._launch, specs, count, busy))

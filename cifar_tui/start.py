@@ -14,6 +14,7 @@ from pathlib import Path
 from cifar_tui import __version__
 from cifar_tui.app import CifarApp
 from cifar_tui.errors import UserError
+from cifar_tui.features.config.core import Config
 from cifar_tui.queue.choices import ANY, Wish, make_backend
 from cifar_tui.runs.activity import is_busy
 from cifar_tui.runs.control import BY_USER, by_signal
@@ -37,6 +38,7 @@ def open_app(
     specs: Sequence[RunSpec] = (),
     wish: Wish = ANY,
     terminal: Terminal | None = None,
+    config: Config | None = None,
 ) -> None:
     """Run the app until it is left; training goes on until the worker is done.
 
@@ -55,7 +57,7 @@ def open_app(
     for folder in folders:
         worker.add(folder)
     mode = "live" if folders or _trains(runs) else "new"
-    app = CifarApp(runs, data, worker, mode=mode, wish=wish, notes=notes)
+    app = CifarApp(runs, data, worker, mode=mode, wish=wish, notes=notes, config=config)
     end = _End(app, terminal or Terminal())
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end.at_signal)

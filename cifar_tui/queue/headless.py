@@ -24,7 +24,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Follower, Look, Run, Runs
 from cifar_tui.runs.record import ENDED
 from cifar_tui.spec.checks import SETTINGS, make_spec, unknown_setting
-from cifar_tui.spec.grid import as_texts, make_grid
+from cifar_tui.spec.grid import alternatives, as_texts, make_grid
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.terminal import let_go
 from cifar_tui.training.process import as_started, program
@@ -59,11 +59,19 @@ class TrainPrinter(Protocol):
 
 
 def plan(given: Mapping[str, Any], grid: Sequence[str]) -> list[RunSpec]:
-    """The specs of one `train` command: its settings, times its `--grid NAME=V1,V2` flags."""
-    spec = make_spec(given)
-    if not grid:
+    """The specs of one `train` command: its settings, times its `--grid NAME=V1,V2` flags.
+
+    Several values in a setting, like `--lr 0.1,0.01`, make a grid as well.
+    """
+    several = {
+        name: text
+        for name, text in given.items()
+        if isinstance(text, str) and name != "device" and len(alternatives(name, text)) > 1
+    }
+    spec = make_spec({name: value for name, value in given.items() if name not in several})
+    if not (grid or several):
         return [spec]
-    texts = as_texts(spec)
+    texts = as_texts(spec) | several
     for item in grid:
         name, equals, values = item.partition("=")
         name = name.strip().lstrip("-").replace("-", "_")

@@ -55,6 +55,11 @@ class Setting:
         return self.info.annotation is bool
 
     @property
+    def kind(self) -> str:
+        """The name of its type: int, float, bool, str, ..."""
+        return getattr(self.info.annotation, "__name__", "")
+
+    @property
     def is_list(self) -> bool:
         """Whether its value is a tuple, written with commas."""
         return get_origin(self.info.annotation) is tuple
@@ -81,6 +86,17 @@ class Setting:
             return "one of " + ", ".join(self.choices)
         kind = "a whole number" if self.info.annotation is int else "a number"
         return " ".join([kind, *(_bound_words(self.info))])
+
+    @property
+    def several(self) -> str:
+        """How several values are written, by which a form or a flag makes a grid."""
+        if self.is_list:
+            return "lists with ; between them"
+        if self.is_bool:
+            return "no,yes"
+        if self.choices:
+            return ",".join(self.choices[:2])
+        return {"int": "1,3 or 1-4", "float": "0.1,0.01 or 1e-3..1e-1 log 5"}.get(self.kind, "a,b")
 
     def applies(self, values: Mapping[str, Any]) -> bool:
         """Whether it has an effect beside the other values, as far as these are given."""

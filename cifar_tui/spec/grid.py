@@ -1,6 +1,10 @@
-"""Several values in a setting make a grid: one RunSpec for each combination."""
+"""Several values in a setting make a grid: one RunSpec for each combination.
+
+Values are written with commas, or as a range: `0-4`, `8..32 step 6`, `1e-3..1e-1 log 5`.
+"""
 
 import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +14,11 @@ from cifar_tui.spec.naming import brief, format_value, model_name
 from cifar_tui.spec.settings import SHOWN_NAME_LENGTH, RunSpec
 
 MOST_RUNS = 1000
+MOST_CHECKED = 100
+"""Combinations that are checked while somebody types; those of a larger grid when it is made."""
+WHOLE_RANGE = re.compile(r"(\d+) ?(?:-|\.\.) ?(\d+)(?: step (\d+))?")
+_NUMBER = r"\d*\.?\d+(?:e[+-]?\d+)?"
+NUMBER_RANGE = re.compile(rf"({_NUMBER}) ?\.\. ?({_NUMBER}) (log )?(\d+)", re.IGNORECASE)
 
 
 def alternatives(name: str, text: str) -> list[str]:
@@ -29,8 +38,35 @@ def _parts(name: str, text: str) -> list[str]:
     setting = SETTINGS.get(name)
     if setting is None or setting.is_free:
         return [text]
-    parts = [part.strip() for part in text.split(";" if setting.is_list else ",")]
+    if setting.is_list:
+        parts = [part.strip() for part in text.split(";")]
+    else:
+        parts = [value for part in text.split(",") for value in _values(setting, part.strip())]
     return [part for part in parts if part] or [text]
+
+
+def _values(setting: Setting, part: str) -> list[str]:
+    """The values of a range, both ends included; the text itself where it is none."""
+    if setting.kind == "int" and (found := WHOLE_RANGE.fullmatch(part)):
+        first, last, step = (int(text or 1) for text in found.groups())
+        return list(map(str, range(first, last + 1, step or 1)[: MOST_RUNS + 1])) or [part]
+    if setting.kind == "float" and (found := NUMBER_RANGE.fullmatch(part)):
+        low, high, number = float(found[1]), float(found[2]), int(found[4])
+        if not 1 < number <= MOST_RUNS:
+            return [part]
+        shares = [i / (number - 1) for i in range(number)]
+        if found[3] and low > 0 and high > 0:
+            return [f"{low * (high / low) ** share:.4g}" for share in shares]
+        if not found[3]:
+            return [f"{low + (high - low) * share:.4g}" for share in shares]
+    return [part]
+
+
+def _range_hint(name: str, text: str) -> str:
+    """How a range is written, for a text that looks like one."""
+    kind = SETTINGS[name].kind if name in SETTINGS and ".." in text else ""
+    example = {"int": "0-4 or 8..32 step 6", "float": "1e-3..1e-1 log 5 or 0..0.9 4"}.get(kind)
+    return f" A range is written {example}." if example else ""
 
 
 def _value(name: str, text: str) -> Any:
@@ -63,12 +99,14 @@ def grid_errors(texts: Mapping[str, str]) -> dict[str, str]:
     """One sentence per wrong setting of a grid; the key "" holds what is wrong between them."""
     found: dict[str, str] = {}
     texts = in_force(texts)
+    if grid_size(texts) > MOST_RUNS:
+        return {"": _too_many(texts)}
     for name, text in texts.items():
         for value in alternatives(name, text):
             error = errors_of({name: value}).get(name)
             if error:
-                found.setdefault(name, error)
-    if not found:
+                found.setdefault(name, error + _range_hint(name, value))
+    if not found and grid_size(texts) <= MOST_CHECKED:
         try:
             make_grid(texts)
         except UserError as error:
@@ -84,12 +122,16 @@ def grid_size(texts: Mapping[str, str]) -> int:
     return size
 
 
+def _too_many(texts: Mapping[str, str]) -> str:
+    size = grid_size(texts)
+    return f"That grid has {size:,} runs; at most {MOST_RUNS:,} are launched at once."
+
+
 def make_grid(texts: Mapping[str, str]) -> list[RunSpec]:
     """The specs of all combinations, the last setting varying fastest; raises UserError."""
     texts = in_force(texts)
-    size = grid_size(texts)
-    if size > MOST_RUNS:
-        raise UserError(f"That grid has {size:,} runs; at most {MOST_RUNS:,} are launched at once.")
+    if grid_size(texts) > MOST_RUNS:
+        raise UserError(_too_many(texts))
     columns = [[(name, v) for v in alternatives(name, text)] for name, text in texts.items()]
     specs = [make_spec(dict(row)) for row in itertools.product(*columns)]
     varying = [column[0][0] for column in columns if len(column) > 1]

@@ -7,7 +7,8 @@ from typing import ClassVar, Generic, Literal, TypeVar, cast
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
+from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widget import Widget
@@ -18,7 +19,7 @@ from cifar_tui.files import InTheWay
 from cifar_tui.runs.listing import Run
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.jobs import Result, run_job
-from cifar_tui.tui.keys import EVERYWHERE, Key, keys_for
+from cifar_tui.tui.keys import EVERYWHERE, SYNONYMS, Key, grouped
 from cifar_tui.tui.screen import put
 from cifar_tui.tui.textual_internals import BaseApp
 
@@ -92,31 +93,82 @@ class Ask(ModalScreen[bool]):
 
 
 class HelpScreen(ModalScreen[None]):
-    """All keys, from the same table as the footer."""
+    """The keys of a screen and those that work everywhere, by what they are for; typing narrows."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("question_mark,f1,escape", "app.back", "back")]
+    DEFAULT_CSS = """
+    HelpScreen .dialog { width: 80; height: 90%; padding: 0 1; }
+    HelpScreen Input { width: 100%; margin-bottom: 1; }
+    HelpScreen VerticalScroll { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1,escape,enter", "app.back", "close", priority=True),
+        Binding("down", "scroll(1)", priority=True),
+        Binding("up", "scroll(-1)", priority=True),
+        Binding("pagedown", "scroll(10)", priority=True),
+        Binding("pageup", "scroll(-10)", priority=True),
+    ]
+    HINT = (
+        "A letter works whenever no text field has the focus (Esc leaves a field); function keys "
+        "always do. In every list: j k or arrows move, g and G go to the ends."
+    )
 
     def __init__(self, mode: str) -> None:
         super().__init__()
         self._mode = mode
 
     def compose(self) -> ComposeResult:
-        lines = [
-            f"Keys here ({self._mode})",
-            *map(_key_line, keys_for(self._mode)),
-            "",
-            "Keys everywhere",
-            *map(_key_line, keys_for(EVERYWHERE)),
-            "",
-            "A letter works whenever no text field has the focus (Esc leaves a field);",
-            "function keys always work. Several values in a field, like 0.1, 0.01, make a grid.",
-        ]
-        with VerticalScroll(classes="dialog"):
-            yield Static("\n".join(lines), markup=False)
+        with Vertical(classes="dialog"):
+            yield Input(
+                placeholder="type to search, like delete or export; Esc closes", compact=True
+            )
+            yield VerticalScroll(Static("", id="keys", markup=False), can_focus=False)
+
+    def on_mount(self) -> None:
+        self._show("")
+
+    @on(Input.Changed)
+    def _narrow(self, event: Input.Changed) -> None:
+        self._show(event.value)
+
+    def _show(self, wanted: str) -> None:
+        words = wanted.lower().split()
+        parts = []
+        for where, title in ((self._mode, "Here"), (EVERYWHERE, "Everywhere")):
+            for group, keys in grouped(where).items():
+                lines = [_key_line(key) for key in keys if key.matches(words)]
+                heading = f"{title}: {group}" if group else title
+                parts += [heading, *lines, ""] if lines else []
+        parts += ["No key does that."] if not parts else [self.HINT] if not words else []
+        self.query_one("#keys", Static).update("\n".join(parts))
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
 def _key_line(key: Key) -> str:
     return f"  {key.display:<12} {key.help}"
+
+
+class ActionsProvider(Provider):
+    """What the palette finds: actions by their names, what they do, and what others call them."""
+
+    async def discover(self) -> Hits:
+        """All actions, while nothing is typed."""
+        for command in self.app.get_system_commands(self.screen):
+            yield DiscoveryHit(command.title, command.callback, help=command.help)
+
+    async def search(self, query: str) -> Hits:
+        """Names that resemble the query first, then explanations that have all its words."""
+        matcher, words = self.matcher(query), query.lower().split()
+        for command in self.app.get_system_commands(self.screen):
+            score = matcher.match(command.title)
+            title = matcher.highlight(command.title) if score else command.title
+            name = command.title.lower().partition(" (")[0]
+            text = f"{name} {command.help} {SYNONYMS.get(name, '')}".lower()
+            if not score and all(word in text for word in words):
+                score = 0.1
+            if score:
+                yield Hit(score, title, command.callback, command.title, command.help)
 
 
 class FormDialog(ModalScreen[Result | None], Generic[Result]):

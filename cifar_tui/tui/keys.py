@@ -1,8 +1,13 @@
 """The one table of keys: footer, command palette and help screen are all made from it."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from textual.binding import Binding, BindingType
+
+from cifar_tui.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,16 @@ class Key:
     where: str
     """One or more screens, with commas between them."""
     shown: bool = True
+
+    def matches(self, words: Sequence[str]) -> bool:
+        """Whether all of these lower-case words stand in its names, help and synonyms."""
+        text = f"{self.display} {self.label} {self.help} {SYNONYMS.get(self.label, '')}".lower()
+        return all(word in text for word in words)
+
+    @property
+    def name(self) -> str:
+        """What the configuration calls the action, like `history.show_trash`."""
+        return f"{self.where.partition(',')[0]}.{self.label.replace(' ', '_')}"
 
     @property
     def display(self) -> str:
@@ -44,7 +59,10 @@ NAMES = {
     "right": "Right",
     "up": "Up",
     "down": "Down",
-    "ctrl+p": "Ctrl+P",
+    "ctrl+p": "^P",
+    "ctrl+o": "^O",
+    "ctrl+s": "^S",
+    "colon": ":",
 }
 
 
@@ -59,7 +77,9 @@ KEYS: tuple[Key, ...] = (
     Key("f5,enter", "launch", "launch", "Start the run or grid, or queue it", "new"),
     Key("f7,y", "layers", "layers", "Show the model layer by layer", "new"),
     Key("f8,g", "get_data", "get CIFAR-10", "Download the real images (170 MB)", "new"),
-    Key("f9,r", "reset", "reset", "Set every field to its default", "new"),
+    Key("f9,r", "reset", "reset", "Set every field to its default; again brings it back", "new"),
+    Key("ctrl+o,o", "presets", "presets", "Fill the form: own presets, last runs, labs", "new"),
+    Key("ctrl+s,w", "save_preset", "save preset", "Keep these settings as a preset", "new", False),
     Key("enter", "open", "open", "Open the page of the run under the cursor", "live"),
     Key("p", "pause", "pause", "Pause the run, or let it or a held queue go on", "live,page"),
     Key("s", "stop", "stop", "Stop the run and hold the queue", "live,page"),
@@ -199,6 +219,101 @@ KEYS: tuple[Key, ...] = (
     Key("ctrl+p", "app.command_palette", "palette", "Find any action by name", EVERYWHERE, False),
     Key("q,f10", "app.quit", "quit", "Leave the program", EVERYWHERE),
 )
+
+
+KEY = re.compile(r"((ctrl|shift|alt)\+)*[A-Za-z0-9_]+")
+
+
+GROUPS = {
+    "look": "open info columns last group lines images weights surface mattered layers panels "
+    "metric axis smooth log cursor zoom pan whole figures shares split page move page_next",
+    "find": "filter sort reverse show_trash",
+    "choose": "mark unmark keep keep_all hide baseline",
+    "compare and hand in": "compare agree export ensemble save",
+    "train": "launch launch_all presets save_preset reset get_data scale new_from pause stop skip "
+    "resume resume_left sooner later",
+    "tidy": "annotate pin trash restore keep_best archive import empty_trash",
+}
+"""Headings of the help for the actions below them."""
+SYNONYMS = {
+    "trash": "delete remove rm",
+    "empty trash": "delete remove for good free space",
+    "launch": "start train run grid go begin",
+    "new from": "clone copy rerun again repeat",
+    "what mattered": "statistics effects importance",
+    "export": "predictions.csv submit hand in kaggle",
+    "name": "rename tag note annotate comment",
+    "theme": "light dark colours colors appearance",
+    "palette": "commands search actions",
+    "devices": "gpu cuda nvidia-smi memory processes",
+    "lab": "assignment experiments course",
+    "resume": "continue go on restart",
+    "stop": "cancel kill abort end",
+    "mark": "select tick",
+    "group": "aggregate seeds mean std average",
+    "filter": "search find query",
+    "leave": "quit exit close",
+    "quit": "exit leave close",
+    "presets": "templates defaults load",
+    "backend": "slurm ray cluster several gpus parallel",
+    "surface": "loss landscape",
+    "weights": "histogram distribution",
+    "get CIFAR-10": "download images data dataset",
+}
+"""What others call an action, by its label."""
+
+
+def grouped(where: str) -> dict[str, list[Key]]:
+    """The keys of a screen by what they are for, a heading each; the rest under none."""
+    headings = {action: title for title, names in GROUPS.items() for action in names.split()}
+    found: dict[str, list[Key]] = {title: [] for title in (*GROUPS, "")}
+    for key in keys_for(where):
+        found[headings.get(key.action.partition("(")[0], "")].append(key)
+    several = sum(map(bool, found.values())) > 2 and len(keys_for(where)) > 8
+    return found if several else {"": keys_for(where)}
+
+
+def rebind(changes: Mapping[str, str]) -> None:
+    """Give actions other keys, by name, before the screens that have them are imported.
+
+    Raises UserError for an action that does not exist, no key, or one that two actions would have.
+    """
+    global KEYS
+    known = {key.name: key for key in KEYS}
+    for name, text in changes.items():
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`cifar-tui config keys` lists them."
+            raise UserError(f"There is no action '{name}'; {hint}")
+        keys = [_key_of(word.strip()) for word in text.split(",")]
+        wrong = [word for word in keys if not KEY.fullmatch(word)]
+        if wrong:
+            raise UserError(
+                f"'{wrong[0]}' is no key for {name}; write keys like x, f5, ctrl+o, delete, slash."
+            )
+        known[name] = replace(known[name], keys=",".join(keys))
+    for name in changes:
+        for other, key in known.items():
+            both = set(key.keys.split(",")) & set(known[name].keys.split(","))
+            screens = set(key.where.split(",")) & set(known[name].where.split(","))
+            if both and other != name and screens:
+                raise UserError(f"{name} and {other} would both have the key {both.pop()}.")
+    KEYS = tuple(known.values())
+
+
+def _key_of(word: str) -> str:
+    """The key's name, for a sign like / as well."""
+    return next((name for name, shown in NAMES.items() if shown == word), word)
+
+
+CHANGES = frozenset(
+    (
+        *("launch", "launch_all", "get_data", "backend", "pause", "stop", "skip"),
+        *("resume", "resume_left", "sooner", "later", "import", "annotate", "pin"),
+        *("trash", "restore", "empty_trash", "keep_best"),
+    )
+)
+"""Actions that change runs or the queue, which a program that only looks refuses."""
 
 
 def keys_for(where: str) -> list[Key]:

@@ -7,17 +7,22 @@ from dataclasses import dataclass, replace
 import plotext
 from rich.style import Style
 from rich.text import Text
-from textual.color import Color, ColorParseError
+from textual.color import Color
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import Static
 
 from cifar_tui.query.curves import thinned
-from cifar_tui.text import clock
+from cifar_tui.tui.ticks import x_ticks, y_ticks
 
 MARKS = "ox+*#@%&$ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """The i-th curve's mark, so that curves are told apart without colour."""
-COLOURS = ("primary", "warning", "success", "error", "foreground", "primary-lighten-3")
+COLOURS = {
+    True: ("#56B4E9", "#E69F00", "#2FBF9B", "#F0E442", "#D98CB9", "#E8E8E8"),
+    False: ("#0072B2", "#C2500A", "#00795A", "#8A3A85", "#7A6500", "#444444"),
+}
+"""The curves' colours on a dark and on a light theme, told apart by the colour-blind as well (after
+Okabe and Ito, Color Universal Design, 2008): a theme's own colours are partly the same."""
 LEAST_WIDTH, LEAST_HEIGHT = 16, 5
 LEAST_LABEL = 9
 """Cells to which labels in the legend are cut at most."""
@@ -230,15 +235,11 @@ class Curves(Static):
         return legend
 
     def _style(self, number: int) -> str:
-        colour = self._colour(number)
-        return "" if colour is None else "rgb({},{},{})".format(*colour)
+        return "rgb({},{},{})".format(*self._colour(number))
 
-    def _colour(self, number: int) -> tuple[int, int, int] | None:
-        name = self.app.theme_variables.get(COLOURS[number % len(COLOURS)], "")
-        try:
-            return Color.parse(name).rgb
-        except ColorParseError:
-            return None
+    def _colour(self, number: int) -> tuple[int, int, int]:
+        colours = COLOURS[self.app.current_theme.dark]
+        return Color.parse(colours[number % len(colours)]).rgb
 
     def _plot(self, width: int, height: int) -> Text:
         view, most = self._view, 2 * width
@@ -262,8 +263,7 @@ class Curves(Static):
         for number, line in lines:
             if len(line) > 1:
                 xs, ys = zip(*line, strict=True)
-                colour = self._colour(number) or "default"
-                plotext.plot(xs, ys, marker="braille", color=colour)
+                plotext.plot(xs, ys, marker="braille", color=self._colour(number))
         each = max(3, width // (3 * max(1, len(shown))))
         for number, line in lines:
             marked = _marked(line, each, number / len(self._curves))
@@ -272,13 +272,12 @@ class Curves(Static):
         remarks = [(i, curve) for i, curve in shown if curve.remark]
         for number, text, column, row in _placed(remarks, frame, view.log):
             x, y = frame.at(column, row)
-            colour = self._colour(number) or "default"
-            plotext.text(text, x, y, color=colour, alignment="left")
+            plotext.text(text, x, y, color=self._colour(number), alignment="left")
         return Text.from_ansi(plotext.build())
 
     def _scatter(self, number: int, points: Points, marker: str) -> None:
         xs, ys = zip(*points, strict=True)
-        plotext.scatter(xs, ys, marker=marker, color=self._colour(number) or "default")
+        plotext.scatter(xs, ys, marker=marker, color=self._colour(number))
 
 
 def _in_sight(points: Points, sight: tuple[float, float] | None) -> Points:
@@ -343,39 +342,16 @@ def _begin(points: Points, view: PlotView, width: int, height: int) -> Frame:
     ys = [y for x, y in points if first <= x <= last] or [y for _, y in points] or [0.0]
     low, high = min(ys), max(ys)
     pad = (high - low) * 0.05 or (0.1 if view.log else abs(high) * 0.05 or 0.01)
-    low, high = low - pad, high + pad
-    ticks, labels = _y_ticks(low, high, max(2, min(5, height // 3)), view.log)
+    if view.log:
+        low, high = low - pad, high + pad
+    else:  # no loss below 0 and no share above 1 on an axis
+        least, most = (0 if low >= 0 else -math.inf), (1 if low >= 0 and high <= 1 else math.inf)
+        low, high = max(least, low - pad), min(most, high + pad)
+    ticks, labels = y_ticks(low, high, max(2, min(6, height // 3)), view.log)
     plotext.ylim(low, high)
     plotext.yticks(ticks, labels)
     plotext.xlim(first, last)
-    ticks, names = _x_ticks(first, last, width, view.clock)
+    ticks, names = x_ticks(first, last, width, view.clock)
     plotext.xticks(ticks, names)
     left = max(map(len, labels)) + 1
     return Frame(left, width - left, height - 2, first, last, low, high)
-
-
-def _y_ticks(low: float, high: float, count: int, log: bool) -> tuple[list[float], list[str]]:
-    ticks = [low + (high - low) * i / (count - 1) for i in range(count)]
-    if log:
-        steps = (1,) if high - low > 2 else (1, 2, 5)
-        powers = range(math.floor(low), math.ceil(high) + 1)
-        round_ones = [math.log10(step) + power for power in powers for step in steps]
-        inside = [tick for tick in round_ones if low <= tick <= high]
-        every = math.ceil(len(inside) / count)
-        if len(inside) > 1:
-            ticks = inside[::every]
-        return ticks, [f"{10**tick:.3g}" for tick in ticks]
-    largest = max(abs(low), abs(high))
-    if largest >= 1e7 or high - low < 1e-4:
-        return ticks, [f"{tick:.1e}" for tick in ticks]
-    if largest >= 1e3:
-        return ticks, [f"{tick / 1e3:.1f}k" for tick in ticks]
-    digits = 2 if high - low >= 0.05 else 4 if high - low >= 0.001 else 6
-    return ticks, [f"{tick:.{digits}f}" for tick in ticks]
-
-
-def _x_ticks(first: float, last: float, width: int, seconds: bool) -> tuple[list[float], list[str]]:
-    count = max(2, min(7, width // (14 if seconds else 10)))
-    places = [first + (last - first) * i / (count - 1) for i in range(count)]
-    whole = {clock(p) if seconds else f"{p:.0f}": min(max(round(p), first), last) for p in places}
-    return list(whole.values()), list(whole)

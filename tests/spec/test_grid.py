@@ -3,7 +3,7 @@
 import pytest
 
 from cifar_tui.errors import UserError
-from cifar_tui.spec.grid import as_texts, grid_errors, grid_size, make_grid
+from cifar_tui.spec.grid import alternatives, as_texts, grid_errors, grid_size, make_grid
 from cifar_tui.spec.settings import RunSpec
 
 
@@ -56,3 +56,34 @@ def test_what_has_no_effect_may_be_wrong() -> None:
     assert grid_errors(texts) == {}
     assert [spec.decay_every for spec in make_grid(texts)] == [RunSpec().decay_every] * 2
     assert list(grid_errors({**texts, "schedule": "none, step"})) == ["decay_every"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "values"),
+    [
+        ("seed", "0-4", ["0", "1", "2", "3", "4"]),
+        ("seed", "0..2, 7", ["0", "1", "2", "7"]),
+        ("depth", "8..32 step 6", ["8", "14", "20", "26", "32"]),
+        ("lr", "1e-3..1e-1 log 5", ["0.001", "0.003162", "0.01", "0.03162", "0.1"]),
+        ("momentum", "0..0.9 4", ["0", "0.3", "0.6", "0.9"]),
+        ("lr", "0.1, 0.2..0.4 2", ["0.1", "0.2", "0.4"]),
+        ("name", "0-4", ["0-4"]),
+    ],
+)
+def test_a_range_stands_for_its_values(name: str, text: str, values: list[str]) -> None:
+    assert alternatives(name, text) == values
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("lr", "1e-3..1e-1"), ("lr", "0..1 log 3"), ("seed", "4..0"), ("lr", "0.1..0.2 1")],
+)
+def test_a_range_that_is_none_is_refused_with_how_one_is_written(name: str, text: str) -> None:
+    error = grid_errors({name: text})[name]
+    assert text in error
+    assert "A range is written" in error
+
+
+def test_a_range_of_very_many_values_is_refused_at_once() -> None:
+    assert "at most 1,000" in grid_errors({"seed": "0-999999999"})[""]
+    assert "A range is written" in grid_errors({"lr": "0.1..0.2 999999999"})["lr"]

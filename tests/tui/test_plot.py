@@ -67,9 +67,10 @@ async def test_any_points_are_drawn_or_left_out(
 
 async def test_y_fits_what_is_in_sight() -> None:
     async with PlotApp().run_test(size=(60, 14)) as pilot:
-        assert "3." in (await drawn(pilot, [falling()]))[1]
+        assert (await drawn(pilot, [falling()]))[1].startswith("3┤")
         near = await drawn(pilot, [falling()], view=PlotView(sight=(20.0, 30.0)))
-        assert near[1].startswith("0.15")
+        ticks = [float(line.split("┤")[0]) for line in near if "┤" in line]
+        assert 0.1 <= min(ticks) < max(ticks) <= 0.15
         assert near[-1].split()[0] == "20" and near[-1].split()[-1] == "30"
 
 
@@ -173,3 +174,19 @@ async def test_labels_are_not_cut_to_the_same() -> None:
     async with PlotApp().run_test(size=(80, 14)) as pilot:
         legend = (await drawn(pilot, [falling(name) for name in names]))[0]
         assert "o momentum 0.9 lr 0.1…  x momentum 0.9 lr 0.2…" in legend
+
+
+@pytest.mark.parametrize(
+    ("ys", "least", "most"), [((0.02, 0.5), 0, 1), ((0.6, 0.99), 0, 1), ((0.1, 2.4), 0, 3)]
+)
+async def test_no_axis_goes_below_0_or_a_share_above_1_and_its_ticks_are_round(
+    ys: tuple[float, float], least: float, most: float
+) -> None:
+    async with PlotApp().run_test(size=(60, 14)) as pilot:
+        lines = await drawn(pilot, [Curve("a", list(enumerate(ys, 1)))])
+        ticks = [float(line.split("┤")[0]) for line in lines if "┤" in line]
+        assert len(ticks) > 1
+        assert all(least <= tick <= most for tick in ticks)
+        steps = {round(a - b, 9) for a, b in itertools.pairwise(ticks)}
+        assert len(steps) == 1
+        assert f"{steps.pop():.0e}"[0] in "125"

@@ -13,18 +13,36 @@ LABEL_CELLS, WRONG_CELLS = 19, 11
 
 
 class FieldInput(Input):
-    """A one-line text field; up and down go to the neighbours, Space walks through choices."""
+    """A one-line text field whose text is selected when it is entered, by key or by a click.
+
+    Up and down go to the neighbours, Space walks through choices, and a comma is put behind a
+    selected text, as it adds a value to it.
+    """
 
     def __init__(self, text: str, choices: tuple[str, ...]) -> None:
-        super().__init__(text, compact=True, select_on_focus=False)
+        super().__init__(text, compact=True)
         self.cursor_blink = False  # each blink would be sent over the line
         self._choices = choices
+        self._entered = False
+        """Whether the field got the focus and no key since."""
+
+    def on_focus(self) -> None:
+        self._entered = True
+
+    def on_click(self) -> None:
+        """Select all at the first click; the next one moves the cursor."""
+        if self._entered:
+            self.select_all()
+        self._entered = False
 
     def validate(self, value: str) -> None:
         """The form checks all fields together; this saves a restyling of each as it opens."""
 
     def on_key(self, event: events.Key) -> None:
         """Take the keys that a plain text field does not use."""
+        self._entered = False
+        if event.character in (",", ";") and self.selected_text == self.value:
+            self.cursor_position = len(self.value)
         if event.key in ("up", "down"):
             event.stop()
             move = self.screen.focus_previous if event.key == "up" else self.screen.focus_next
@@ -42,7 +60,7 @@ class FieldInput(Input):
 
 
 class FormField(Horizontal):
-    """A setting's label and text, with a mark when it is wrong and dimmed when without effect.
+    """A setting's label and text: marked when changed or wrong, dimmed when without effect.
 
     The label is drawn by the field itself: a form opens the sooner, the fewer widgets it has.
     """
@@ -52,6 +70,7 @@ class FormField(Horizontal):
         self.setting = setting
         self.choices = ("no", "yes") if setting.is_bool else setting.choices
         self.input = FieldInput(text, self.choices)
+        self._default = text
         self._error = ""
 
     def compose(self) -> ComposeResult:
@@ -60,7 +79,8 @@ class FormField(Horizontal):
     def render(self) -> Text:
         """The label, and what is expected where the text is wrong and there is room."""
         line = Text(no_wrap=True, overflow="ellipsis", end="")
-        line.append(f" {'!' if self._error else '':1}{self.setting.label}".ljust(LABEL_CELLS))
+        mark = "!" if self._error else "*" if self.changed else ""
+        line.append(f" {mark:1}{self.setting.label}".ljust(LABEL_CELLS))
         if self._error:
             line.append(" " * (WRONG_CELLS + 1) + self.setting.expected, "not bold")
         return line
@@ -74,10 +94,16 @@ class FormField(Horizontal):
     def text(self, value: str) -> None:
         self.input.value = value
 
+    @property
+    def changed(self) -> bool:
+        """Whether it is not the default that stands in the field."""
+        return self.text.strip() != self._default
+
     def show_state(self, error: str, *, applies: bool) -> None:
         """Show whether the text is right and whether the setting has an effect."""
         self.set_class(bool(error), "wrong")
         self.set_class(not applies, "without-effect")
-        if error != self._error:
+        if error != self._error or self.changed != self.has_class("changed"):
             self._error = error
+            self.set_class(self.changed, "changed")
             self.refresh()

@@ -1,5 +1,7 @@
 """The form for a new run or grid, made from the declared settings."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from rich.text import Text
@@ -11,9 +13,18 @@ from textual.widgets import Input, Static
 from textual.worker import Worker, get_current_worker
 
 from cifar_tui.data.find import DEMO, find
-from cifar_tui.errors import UserError
-from cifar_tui.features.new_run.dialog import LayersScreen, layer_table
+from cifar_tui.errors import Tick, UserError
+from cifar_tui.features.new_run.core import plan_words, seconds_needed
+from cifar_tui.features.new_run.dialog import (
+    DownloadDialog,
+    GridDialog,
+    LayersScreen,
+    PresetsDialog,
+    SavePresetDialog,
+    layer_table,
+)
 from cifar_tui.features.new_run.field import FormField
+from cifar_tui.features.new_run.presets import Preset
 from cifar_tui.spec.checks import GROUPS, SETTINGS, make_spec, settings_in
 from cifar_tui.spec.grid import (
     alternatives,
@@ -24,14 +35,19 @@ from cifar_tui.spec.grid import (
     has_repeats,
     make_grid,
 )
-from cifar_tui.spec.naming import model_name
+from cifar_tui.spec.naming import title
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.text import plain
+from cifar_tui.text import clock, plain
 from cifar_tui.tui.dialogs import Ask
+from cifar_tui.tui.jobs import run_job
 from cifar_tui.tui.keys import EVERYWHERE, bindings, function_keys
-from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
+from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine, put
 
 COLUMNS = (("Data", "Optimiser", "Schedule"), ("Model", "Training", "Record"))
+ASK_ABOVE = 5
+"""A grid of more runs is shown before it is launched."""
+SHOWN_TITLES = 12
+"""Runs of a grid beside the form."""
 UNTITLED = ("Schedule",)
 """Groups whose first field says what they are: a title less, and all fits into 24 lines."""
 
@@ -62,6 +78,12 @@ class NewScreen(CifarScreen):
         """Whether Enter waits for what is known of the images."""
         self._summarised: tuple[str, ...] = ()
         self._layers = Static("", id="layer-table", markup=False)
+        self._planned = Static("", id="planned", markup=False)
+        self._timed: dict[str, str] = {}
+        """The texts whose time is known or asked for."""
+        self._about = ""
+        """How long they take, in words."""
+        self._before_reset: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
         texts = as_texts(RunSpec(data=self.cifar.data))
@@ -70,33 +92,40 @@ class NewScreen(CifarScreen):
         yield Static("", id="plan", classes="line", markup=False)
         yield Static("", id="images", classes="line muted", markup=False)
         with Horizontal(id="body"):
-            with VerticalScroll(id="form", can_focus=False), Horizontal(id="columns"):
-                for groups in COLUMNS:
-                    with Vertical(classes="column"):
-                        for group in groups:
-                            if group not in UNTITLED:
-                                yield Static(group, classes="group")
-                            for setting in settings_in(group):
-                                yield self._fields[setting.name]
+            with VerticalScroll(id="form", can_focus=False):
+                with Horizontal(id="columns"):
+                    for groups in COLUMNS:
+                        with Vertical(classes="column"):
+                            for group in groups:
+                                if group not in UNTITLED:
+                                    yield Static(group, classes="group")
+                                for setting in settings_in(group):
+                                    yield self._fields[setting.name]
+                yield Static("", classes="message", markup=False)
             with VerticalScroll(id="side", can_focus=False):
+                yield self._planned
                 yield self._layers
-        yield Static("", id="message", markup=False)
+        yield Static("", id="message", classes="message", markup=False)
         yield KeyLine()
 
     def on_mount(self) -> None:
         assert {g for groups in COLUMNS for g in groups} == set(GROUPS)
         self._check()
         self._fields["model"].input.focus()
-        self.set_interval(0.5, self._summarise)
+        self.set_interval(0.5, self._keep_up)
 
     def on_screen_resume(self) -> None:
-        """Say anew what Enter does: by now something may be in training."""
+        """Say anew what Enter does: by now something may be in training, or have ended."""
         if self._checked:
+            self._timed = {}
             self._show_plan(self.texts())
 
     def fill(self, spec: RunSpec) -> None:
         """Put a spec's settings into the fields."""
-        for name, text in as_texts(spec).items():
+        self._put(as_texts(spec))
+
+    def _put(self, texts: Mapping[str, str]) -> None:
+        for name, text in texts.items():
             self._fields[name].text = text
         self._check()
 
@@ -131,21 +160,27 @@ class NewScreen(CifarScreen):
         self._summarise()
 
     def _show_plan(self, texts: dict[str, str]) -> None:
+        """Say on the first line what Enter does and how long that takes, or what is wrong."""
         if self._errors:
-            wrong = len(self._errors)
-            text = f" {wrong} {'fields need' if wrong > 1 else 'thing needs'} mending first"
-        else:
-            size = grid_size(texts)
-            what = "1 run" if size == 1 else f"grid of {size} runs"
-            verb = "queues" if self.cifar.worker.current else "launches"
-            once = " (equal ones made once)" if has_repeats(texts) else ""
-            text = f" Enter {verb} {what}{once}: "
-            text += f"{model_name(texts)}, {texts['epochs']} epochs, lr {texts['lr']}"
-        plan = Text(text, "bold", no_wrap=True)
+            labels = [self._fields[name].setting.label for name in self._errors if name]
+            fix = ", ".join(labels)
+            self.say(
+                "plan", Text(f" Fix {fix} first" if fix else " This cannot be launched", "bold")
+            )
+            return
+        size = grid_size(texts)
+        verb = "queues" if self.cifar.worker.current else "launches"
+        once = " (equal ones made once)" if has_repeats(texts) else ""
+        words = (
+            f" Enter {verb} {'1 run' if size == 1 else f'{size:,} runs'}{once}: {plan_words(texts)}"
+        )
         wish = self.cifar.wish
-        elsewhere = f"on {wish.devices or wish.name} (F11)"
-        hint = "0.1, 0.01 in a field makes a grid" if wish.name == "thread" else elsewhere
-        plan.append(f"   {hint}", "dim not bold")
+        on = "" if wish.name == "thread" else f"on {wish.devices or wish.name} (F11)"
+        about = f"about {self._about}" if self._about and self._timed == texts else ""
+        right = "  ".join(filter(None, ["", about, on]))
+        room = self.size.width - len(right) - 1
+        plan = Text(words if len(words) <= room else f"{words[: room - 1]}…", "bold", no_wrap=True)
+        plan.append(right, "dim not bold")
         self.say("plan", plan)
 
     def _images_note(self, where: str) -> str:
@@ -202,20 +237,51 @@ class NewScreen(CifarScreen):
         field = self._focused_field()
         name = field.setting.name if field else ""
         error = self._errors.get(name) or next(iter(self._errors.values()), "")
-        widget = self.query_one("#message", Static)
-        widget.set_class(bool(error), "error")
         if error:
-            widget.update(Text(f" ! {error}"))
+            text = f" ! {error}"
         elif field is not None:
             setting = field.setting
-            choose = "; Space changes it" if field.choices else ""
-            widget.update(Text(f" {setting.help} ({setting.expected}{choose})"))
+            grid = "" if setting.is_free else f"; {setting.several} makes a grid"
+            more = "; Space changes it" if field.choices else grid
+            text = f" {setting.help} ({setting.expected}{more})"
         else:
-            widget.update(Text(" Tab or an arrow goes to a field; Esc leaves it."))
+            text = " Tab or an arrow goes to a field; Esc leaves it."
+        for widget in self.query(".message").results(Static):
+            widget.set_class(bool(error), "error")
+            put(widget, text)
 
     def _focused_field(self) -> FormField | None:
         focused = self.focused
         return focused.parent if focused and isinstance(focused.parent, FormField) else None
+
+    def _keep_up(self) -> None:
+        """Bring up to date what is read or computed in threads: the layers and the time."""
+        if self.is_current:
+            self._summarise()
+            texts = self.texts()
+            if self._timed != texts and not self._errors:
+                self._timed = texts
+                run_job(self, partial(self._look_ahead, texts), self._take_time, self._no_time)
+
+    def _look_ahead(self, texts: dict[str, str], tick: Tick) -> tuple[str, list[str]]:
+        """How long the runs take, in words, and what they are called."""
+        specs = make_grid(texts)
+        seconds = seconds_needed(specs, self.cifar.runs.all())
+        slots = min(self.cifar.worker.slots, len(specs))
+        about = "" if seconds is None else clock(seconds / max(1, slots))
+        return about, [title(spec) for spec in specs]
+
+    def _take_time(self, found: tuple[str, list[str]]) -> None:
+        self._about, titles = found
+        many = len(titles)
+        lines = [f"{many} runs", *titles[:SHOWN_TITLES]] if many > 1 else []
+        lines += [f"... and {many - SHOWN_TITLES} more"] if many > SHOWN_TITLES else []
+        put(self._planned, "\n".join([*lines, ""]) if lines else "")
+        if not self._errors and self._timed == self.texts():
+            self._show_plan(self._timed)
+
+    def _no_time(self, sentence: str) -> None:
+        self._about = ""
 
     def _summarise(self) -> None:
         """Bring the layer table up to date once torch is there."""
@@ -255,9 +321,21 @@ class NewScreen(CifarScreen):
             if wrong in self._fields:
                 self._fields[wrong].input.focus()
             self.app.bell()
+        elif grid_size(texts := self.texts()) <= ASK_ABOVE:
+            self._launch(texts, True)
         else:
-            texts = self.texts()  # a large grid takes longer to make than a key may
-            specs = (spec for texts in (texts,) for spec in make_grid(texts))
+            ask = partial(self._ask, texts)
+            job = run_job(self, partial(self._look_ahead, texts), ask, self.notify, group="ask")
+            self.cifar.keys_wait_for(job)
+
+    def _ask(self, texts: dict[str, str], found: tuple[str, list[str]]) -> None:
+        about, titles = found
+        verb = "Queue" if self.cifar.worker.current else "Launch"
+        self.app.push_screen(GridDialog(titles, verb, about), partial(self._launch, texts))
+
+    def _launch(self, texts: dict[str, str], sure: bool | None) -> None:
+        if sure:
+            specs = (spec for texts in (texts,) for spec in make_grid(texts))  # made in a thread
             self.cifar.launcher.launch(specs, grid_size(texts))
 
     def action_layers(self) -> None:
@@ -267,13 +345,47 @@ class NewScreen(CifarScreen):
             self.app.push_screen(LayersScreen(spec))
 
     def action_reset(self) -> None:
-        """Set every field to its default."""
-        self.fill(RunSpec(data=self.cifar.data))
+        """Set every field to its default, or bring back what stood there before."""
+        texts, defaults = self.texts(), as_texts(RunSpec(data=self.cifar.data))
+        if texts != defaults:
+            self._before_reset = texts
+            self._put(defaults)
+            self.notify("All fields are at their defaults; F9 again brings back what was there.")
+        elif self._before_reset:
+            self._put(self._before_reset)
+
+    def action_presets(self) -> None:
+        """Fill the form with a preset: the user's own, a run's settings, or those of a lab."""
+        from cifar_tui.features.new_run.presets import presets
+
+        job = run_job(
+            self,
+            lambda tick: presets(self.cifar.runs.all()),
+            lambda found: self.app.push_screen(PresetsDialog(found), self._fill_from),
+            self.notify,
+            group="presets",
+        )
+        self.cifar.keys_wait_for(job)
+
+    def _fill_from(self, preset: Preset | None) -> None:
+        if preset is not None:
+            try:
+                spec = make_spec({"data": self.cifar.data, **preset.values})
+            except UserError as error:
+                self.cifar.complain(error)
+                return
+            self.fill(spec)
+
+    def action_save_preset(self) -> None:
+        """Write the settings as a preset."""
+        spec = self._first_spec()
+        if self._errors or spec is None or grid_size(self.texts()) > 1:
+            self.notify("A preset holds one run's settings; set one right value in each field.")
+        else:
+            self.app.push_screen(SavePresetDialog(spec))
 
     def action_get_data(self) -> None:
         """Download the official images into the data folder, after asking."""
-        from cifar_tui.features.new_run.dialog import DownloadDialog
-
         where = self.texts()["data"]
         folder = "data" if where == "demo" else where
 

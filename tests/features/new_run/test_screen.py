@@ -2,7 +2,7 @@
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from cifar_tui.app import CifarApp
 from cifar_tui.features.new_run.field import FormField
@@ -65,7 +65,7 @@ async def test_an_error_shows_while_typing_and_goes_when_mended(make_app: MakeAp
         (line,) = (line for line in screen_text(app).splitlines() if "!Epochs" in line)
         assert "1x" in line
         assert "a whole" in line.split("1x")[1], "what is expected stands beside the field"
-        assert "mending" in shown(app, "plan")
+        assert "Fix Epochs first" in shown(app, "plan")
         await pilot.press("backspace")
         await pilot.pause()
         assert not field.has_class("wrong")
@@ -113,7 +113,7 @@ async def test_what_is_dimmed_blocks_no_launch_and_what_is_given_twice_is_said(
         assert "Enter launches 1 run" in shown(app, "plan")
         await type_into(app, pilot, "seed", "0,1,1")
         await pilot.pause()
-        assert "grid of 2 runs (equal ones made once)" in shown(app, "plan")
+        assert "2 runs (equal ones made once)" in shown(app, "plan")
 
 
 async def test_the_real_images_are_fetched_only_after_a_yes(
@@ -150,7 +150,65 @@ async def test_several_values_make_a_grid_and_its_size_is_shown(make_app: MakeAp
         await type_into(app, pilot, "lr", "0.1, 0.05, 0.01")
         await type_into(app, pilot, "batch_norm", "no,yes")
         await pilot.pause()
-        assert "grid of 6 runs" in shown(app, "plan")
+        assert "6 runs: simplenn batch_norm no,yes lr 0.1,0.05,0.01, 30" in shown(app, "plan")
+
+
+async def test_what_was_changed_is_marked_and_named_on_the_first_line(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await type_into(app, pilot, "batch_norm", "yes")
+        await type_into(app, pilot, "schedule", "cosine")
+        await pilot.pause()
+        assert "1 run: simplenn bn lr 0.01 cosine, 30 epochs" in shown(app, "plan")
+        marked = [line for line in screen_text(app).splitlines() if "*" in line]
+        assert len(marked) == 2, marked
+        assert any("*Batch norm" in line for line in marked)
+
+
+async def test_a_field_is_selected_when_it_is_entered_and_a_comma_adds_to_it(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        lr = form(app).query_one("#field-lr", FormField)
+        lr.input.focus()
+        await pilot.press("0", "full_stop", "1")
+        assert lr.text == "0.1"
+        await pilot.press("down", "up", "comma", "1")
+        assert lr.text == "0.1,1"
+        await pilot.click(form(app).query_one("#field-seed", FormField).input)
+        await pilot.press("7")
+        assert form(app).texts()["seed"] == "7"
+
+
+async def test_a_large_grid_is_shown_before_it_is_launched(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await type_into(app, pilot, "seed", "0-11")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: "Launch these 12 runs?" in screen_text(app))
+        assert "simplenn seed 3" in screen_text(app)
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: isinstance(app.screen, NewScreen))
+        assert not app.launcher.making
+        assert app.runs.all() == []
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: "Launch these 12 runs?" in screen_text(app))
+        app.worker.hold()
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: len(app.runs.all()) == 12)
+
+
+async def test_the_time_that_it_takes_is_told_by_runs_like_it(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    save_run(data="demo", epochs=30)
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await type_into(app, pilot, "seed", "0-2")
+        await wait_for(pilot, lambda: "about 0:" in shown(app, "plan"))
+        await type_into(app, pilot, "model", "resnet")
+        await wait_for(pilot, lambda: "about" not in shown(app, "plan"))
 
 
 async def test_space_walks_through_choices(make_app: MakeApp) -> None:
@@ -225,6 +283,9 @@ async def test_reset_and_filling_from_a_run(make_app: MakeApp) -> None:
         await pilot.press("f9")
         await pilot.pause()
         assert form(app).texts()["lr"] == "0.01"
+        await pilot.press("f9")
+        await pilot.pause()
+        assert form(app)._first_spec() == spec
 
 
 async def test_a_form_filled_from_a_run_has_neither_its_name_nor_its_tags(
@@ -249,3 +310,26 @@ async def test_enter_makes_a_run_from_what_stands_there(make_app: MakeApp, tmp_p
         (run,) = Runs(tmp_path / "runs").all()
         assert run.spec is not None
         assert (run.spec.lr, run.spec.epochs) == (0.2, 1)
+
+
+async def test_presets_are_the_users_own_the_last_runs_and_the_labs(
+    make_app: MakeApp, save_run: SaveRun, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    save_run(name="the good one", lr=0.3, data="demo")
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await type_into(app, pilot, "lr", "0.07")
+        await pilot.press("ctrl+s")
+        await wait_for(pilot, lambda: "simplenn-lr-0.07.toml" in screen_text(app))
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: "--spec simplenn-lr-0.07" in screen_text(app))
+        await pilot.press("escape", "f9")
+        for words, lr in (("lr-0.07", "0.07"), ("GOOD one", "0.3"), ("lab3-best", "0.1")):
+            await pilot.press("ctrl+o")
+            await wait_for(pilot, lambda: "Enter fills the form" in screen_text(app))
+            app.screen.query_one(Input).value = words
+            await pilot.pause()
+            await pilot.press("enter")
+            await wait_for(pilot, lambda lr=lr: form(app).texts()["lr"] == lr)
+        assert form(app).texts()["model"] == "resnet"

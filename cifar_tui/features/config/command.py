@@ -1,0 +1,93 @@
+"""The commands `config`, which show, explain and change the configuration file."""
+
+import os
+import shlex
+import subprocess
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cifar_tui.console import printing
+from cifar_tui.console.flags import RUNS, AnyRuns, Json
+from cifar_tui.console.printing import put
+from cifar_tui.console.table import Table
+from cifar_tui.errors import UserError
+from cifar_tui.features.config.core import Config, config_path, read_config, set_entry
+from cifar_tui.text import plain
+
+TEMPLATE = "# The configuration of cifar-tui; `cifar-tui config` explains each entry.\n\n"
+
+
+def config_show(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
+    """Show the configuration: what each entry is, and what it is for."""
+    found, path = read_config(), config_path()
+    if json:
+        printing.print_json({"file": str(path), **found.model_dump()})
+        return
+    put(f"{path}{'' if path.exists() else ' (does not exist yet)'}", "")
+    for name, field in Config.model_fields.items():
+        value = getattr(found, name)
+        shown = {True: "yes", False: "no", "": "-"}.get(value) if value != {} else "-"
+        if isinstance(value, dict) and value:
+            shown = ", ".join(f"{action} {keys}" for action, keys in value.items())
+        put(f"{name:<10} {shown if shown is not None else plain(str(value))}")
+        put(f"           {field.description}.")
+    put(
+        "", "`cifar-tui config set NAME VALUE` changes one, `cifar-tui config edit` opens the file."
+    )
+
+
+def config_set(
+    name: Annotated[str, Parameter(help="An entry, like theme or keys.history.trash.")],
+    value: Annotated[str, Parameter(help="What it is to be; '' takes the entry away.")],
+    /,
+    *,
+    json: Json = False,
+    runs: AnyRuns = RUNS,
+) -> None:
+    """Change one entry; the rest of the file stays as it is."""
+    found = set_entry(name, value, check=_check_keys)
+    printing.say(found.model_dump(), f"{name} is {value or 'as without it'}.", json)
+
+
+def config_edit(*, runs: AnyRuns = RUNS) -> None:
+    """Open the file in $VISUAL or $EDITOR, and say what is wrong with it afterwards."""
+    path = config_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text(TEMPLATE)
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        subprocess.run([*shlex.split(editor), str(path)], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(f"'{editor}' failed ({error}); set EDITOR, or edit {path}.") from None
+    _check_keys(read_config())
+    print(f"{path} is right.")
+
+
+def config_keys(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
+    """List the actions whose keys can be changed, with the keys that they have now."""
+    from cifar_tui.tui import keys
+
+    keys.rebind(read_config().all_keys)
+    if json:
+        printing.print_json({key.name: key.keys for key in keys.KEYS})
+        return
+    table = Table("action", "keys", "what it does")
+    for key in keys.KEYS:
+        table.add(key.name, key.keys, key.help)
+    put(table)
+
+
+def _check_keys(config: Config) -> None:
+    from cifar_tui.tui.keys import rebind
+
+    rebind(config.all_keys)
+
+
+COMMANDS = {
+    "config": config_show,
+    "config set": config_set,
+    "config edit": config_edit,
+    "config keys": config_keys,
+}

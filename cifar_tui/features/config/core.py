@@ -1,0 +1,127 @@
+"""The configuration file `$XDG_CONFIG_HOME/cifar-tui/config.toml`, and each entry's explanation."""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cifar_tui.errors import UserError
+from cifar_tui.files import check_output, write_output
+from cifar_tui.spec.naming import read_toml
+from cifar_tui.text import plain
+
+TABLE = re.compile(r"\s*\[")
+
+
+class Config(BaseModel):
+    """What the file may hold; an entry that it lacks has its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    theme: str = Field(
+        default="",
+        description="Colours of the app, kept when one is chosen there; ansi-dark and ansi-light "
+        "are the terminal's own",
+    )
+    runs: str = Field(default="", description="Folder with the runs where --runs names none")
+    data: str = Field(default="", description="Folder with the images where --data names none")
+    read_only: bool = Field(
+        default=False, description="Whether the app only looks, as at somebody else's runs"
+    )
+    vim: bool = Field(
+        default=False, description="Whether : opens the palette; j, k, g, G always move"
+    )
+    keys: dict[str, str] = Field(
+        default={},
+        description='Keys of actions, like "history.trash" = "x,delete"; `config keys` lists all',
+    )
+
+    @property
+    def all_keys(self) -> dict[str, str]:
+        """The keys that differ from the program's own."""
+        return {"everywhere.palette": "ctrl+p,colon"} | self.keys if self.vim else self.keys
+
+
+def config_folder() -> Path:
+    """Where the user's files are kept."""
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(home) / "cifar-tui"
+
+
+def config_path() -> Path:
+    """The configuration file, which need not exist."""
+    return config_folder() / "config.toml"
+
+
+def read_config() -> Config:
+    """What the file says; raises UserError for an entry that is wrong or not known."""
+    path = config_path()
+    return _checked(read_toml(path), path) if path.exists() else Config()
+
+
+def _checked(values: dict[str, Any], path: Path) -> Config:
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        known = ", ".join(Config.model_fields)
+        why = {
+            "extra_forbidden": f"is not known there; there are {known}",
+            "bool_type": "must be true or false",
+            "bool_parsing": "must be true or false",
+            "string_type": "must be a text in quotes",
+            "dict_type": "must be a table",
+        }.get(first["type"], first["msg"].lower())
+        raise UserError(f"{path}: {plain(name)} {why}.") from None
+
+
+def set_entry(
+    name: str, text: str, check: Callable[[Config], object] = lambda config: None
+) -> Config:
+    """Write one entry, given as on a command line, and leave the rest of the file as it is.
+
+    An empty text takes the entry away. Raises UserError for what is wrong or cannot be written, as
+    `check` may.
+    """
+    path = config_path()
+    table, key = ("keys", name.removeprefix("keys.")) if name.startswith("keys.") else ("", name)
+    value: Any = {"true": True, "false": False}.get(text, text)
+    lines = path.read_text().splitlines() if path.exists() else []
+    entry = [] if text == "" else tomli_w.dumps({key: value}).splitlines()
+    content = "\n".join(_replaced(lines, table, key, entry))
+    try:
+        found = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not a TOML file: {error}; mend it by hand.") from None
+    config = _checked(found, path)
+    check(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(path, overwrite=True, example="config.toml")
+    write_output(path, f"{content.strip()}\n".encode())
+    return config
+
+
+def _replaced(lines: list[str], table: str, key: str, entry: list[str]) -> list[str]:
+    """The lines with this entry in place of the old one, at the end of its table where there is
+    none."""
+    starts = [i for i, line in enumerate(lines) if TABLE.match(line)] + [len(lines)]
+    if table:
+        heads = [i for i in starts[:-1] if lines[i].strip() == f"[{table}]"]
+        if not heads:
+            return [*lines, "", f"[{table}]", *entry] if entry else lines
+        begin = heads[0] + 1
+    else:
+        begin = 0
+    end = next(start for start in starts if start >= begin)
+    quoted = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
+    kept = [line for line in lines[begin:end] if not quoted.match(line)]
+    while kept and not kept[-1].strip():
+        kept.pop()
+    blank = [""] if end < len(lines) else []
+    return [*lines[:begin], *kept, *entry, *blank, *lines[end:]]
