@@ -59,6 +59,6 @@ def test_sections_stand_in_a_sensible_order(capsys: pytest.CaptureFixture[str]) 
 
 def test_every_command_has_a_section() -> None:
     placed = {name for names in cli.SECTIONS.values() for name in names}
-    own = {name for name in cli.COMMANDS if name.partition(" ")[0] in ("lab", "data")}
+    own = {name for name in cli.COMMANDS if name.partition(" ")[0] in ("lab", "data", "config")}
     assert set(cli.COMMANDS) - own <= placed
     assert placed <= set(cli.COMMANDS) | set(cli.GROUPS)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, AnyRuns, Json
+from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.console.table import Table
 from cifar_tui.errors import UserError
@@ -18,6 +19,7 @@ from cifar_tui.text import plain
 TEMPLATE = "# The configuration of cifar-tui; `cifar-tui config` explains each entry.\n\n"
 
 
+@examples("config", "config --json")
 def config_show(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show the configuration: what each entry is, and what it is for."""
     found, path = read_config(), config_path()
@@ -37,6 +39,7 @@ def config_show(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     )
 
 
+@examples("config set theme nord", "config set keys.history.trash delete,x")
 def config_set(
     name: Annotated[str, Parameter(help="An entry, like theme or keys.history.trash.")],
     value: Annotated[str, Parameter(help="What it is to be; '' takes the entry away.")],
@@ -50,6 +53,7 @@ def config_set(
     printing.say(found.model_dump(), f"{name} is {value or 'as without it'}.", json)
 
 
+@examples("config edit")
 def config_edit(*, runs: AnyRuns = RUNS) -> None:
     """Open the file in $VISUAL or $EDITOR, and say what is wrong with it afterwards."""
     path = config_path()
@@ -65,6 +69,7 @@ def config_edit(*, runs: AnyRuns = RUNS) -> None:
     print(f"{path} is right.")
 
 
+@examples("config keys", "config keys --json")
 def config_keys(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     """List the actions whose keys can be changed, with the keys that they have now."""
     from cifar_tui.tui import keys
