@@ -54,8 +54,8 @@ def start() -> None:
     gc.disable()  # until the first screen is there: nothing is garbage yet
     from pathlib import Path
 
+    from cifar_tui.config import read_config
     from cifar_tui.errors import UserError
-    from cifar_tui.features.config.core import read_config
     from cifar_tui.queue.choices import Wish
     from cifar_tui.runs.ids import RUNS
     from cifar_tui.text import plain

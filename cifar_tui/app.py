@@ -8,7 +8,7 @@ import queue
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
 from textual import work
-from textual.actions import ActionParseResult
 from textual.app import SystemCommand
 from textual.binding import BindingType
-from textual.dom import DOMNode
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.widgets import Input
 
+from cifar_tui.config import Config
 from cifar_tui.errors import UserError
-from cifar_tui.features.config.core import Config, set_entry
 from cifar_tui.features.new_run.screen import NewScreen
 from cifar_tui.launcher import Launcher
 from cifar_tui.queue.choices import ANY, Wish
@@ -39,11 +37,11 @@ from cifar_tui.spec.checks import SETTINGS, with_role
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.terminal import notification
 from cifar_tui.text import plain, runs_text
+from cifar_tui.tui.configured_app import ConfiguredApp
 from cifar_tui.tui.dialogs import ActionsProvider, AskToLeave, HelpScreen, leaving_question
 from cifar_tui.tui.jobs import Result, ThreadPerJob
-from cifar_tui.tui.keys import CHANGES, EVERYWHERE, bindings, keys_for
+from cifar_tui.tui.keys import EVERYWHERE, bindings, keys_for
 from cifar_tui.tui.screen import CifarScreen
-from cifar_tui.tui.textual_internals import BaseApp
 
 if TYPE_CHECKING:
     from cifar_tui.features.labs.experiments import Scale
@@ -96,7 +94,7 @@ def _make_screen(mode: str) -> Screen[Any]:
     return screen
 
 
-class CifarApp(BaseApp):
+class CifarApp(ConfiguredApp):
     """Screens over one folder of runs; training happens in the worker it is given."""
 
     TITLE = "cifar-tui"
@@ -129,10 +127,7 @@ class CifarApp(BaseApp):
         config: Config | None = None,
     ) -> None:
         self.DEFAULT_MODE = mode  # type: ignore[misc]
-        super().__init__()
-        self.config = config or Config()
-        if self.config.theme in self.available_themes:
-            self.theme = self.config.theme
+        super().__init__(config or Config())
         self.runs = Runs(folder)
         self.data = data
         self.worker = worker
@@ -175,34 +170,8 @@ class CifarApp(BaseApp):
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)  # Textual stops anew after `fg`
             loop.add_signal_handler(signal.SIGCONT, self.call_later, self._come_back)
             self.set_interval(LINE_EVERY, self._check_line)
-        self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
+        self.keep_theme()
         self.call_after_refresh(self._begin)
-
-    @work(thread=True, exclusive=True, group="theme")
-    def _keep_theme(self, name: str) -> None:
-        """Have the next program open in these colours."""
-        try:
-            set_entry("theme", name)
-        except (OSError, UserError) as error:
-            text = f"The theme is not kept: {plain(str(error))}"
-            self.call_from_thread(self.notify, text, markup=False)
-
-    async def run_action(
-        self,
-        action: "str | ActionParseResult",
-        default_namespace: DOMNode | None = None,
-        namespaces: Mapping[str, DOMNode] | None = None,
-    ) -> bool:
-        """Do what a key or click asks for, unless it changes something and this only looks."""
-        name = action if isinstance(action, str) else action[1]
-        if self.config.read_only and name.partition("(")[0].rpartition(".")[2] in CHANGES:
-            self.refuse_change()
-            return True
-        return await super().run_action(action, default_namespace, namespaces)
-
-    def refuse_change(self) -> None:
-        """Say why nothing is changed."""
-        self.notify(f"This only looks at the runs in {self.runs.folder} (read-only).")
 
     def _come_back(self) -> None:
         """Take the terminal anew after a stop; Textual by itself would then read it twice over,
@@ -423,9 +392,8 @@ class CifarApp(BaseApp):
         offers = screen.offers if isinstance(screen, CifarScreen) else bool
         for key in [*keys_for(screen.id or self.current_mode), *keys_for(EVERYWHERE)]:
             if key.action not in ("app.command_palette", "app.back") and offers(key.action):
-                title = key.label.capitalize()
-                action = partial(self._run_on, screen, key.action)
-                yield SystemCommand(f"{title} ({key.display})", key.help, action)
+                title = f"{key.label.capitalize()} ({key.display})"
+                yield SystemCommand(title, key.help, partial(self._run_on, screen, key.action))
         yield SystemCommand("Theme", "Change colours, light or dark", self.action_change_theme)
 
     async def _run_on(self, screen: Screen[object], action: str) -> None:

@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.argument import ArgumentCollection, Token
 
 from cifar_tui import __version__
+from cifar_tui.config import Config, read_config
 from cifar_tui.console import printing
 from cifar_tui.console.completion import Shell, completion_script
 from cifar_tui.console.flags import (
@@ -35,7 +36,6 @@ from cifar_tui.features.archive import command as archive
 from cifar_tui.features.bench import command as bench
 from cifar_tui.features.compare import command as compare
 from cifar_tui.features.config import command as config
-from cifar_tui.features.config.core import Config, read_config
 from cifar_tui.features.devices import command as devices
 from cifar_tui.features.effects import command as effects
 from cifar_tui.features.history import command as history

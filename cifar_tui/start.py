@@ -13,8 +13,8 @@ from pathlib import Path
 
 from cifar_tui import __version__
 from cifar_tui.app import CifarApp
+from cifar_tui.config import Config
 from cifar_tui.errors import UserError
-from cifar_tui.features.config.core import Config
 from cifar_tui.queue.choices import ANY, Wish, make_backend
 from cifar_tui.runs.activity import is_busy
 from cifar_tui.runs.control import BY_USER, by_signal

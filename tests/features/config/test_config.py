@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.app import CifarApp
-from cifar_tui.features.config.core import Config, config_path, read_config, set_entry
+from cifar_tui.config import Config, config_path, read_config, set_entry
 from cifar_tui.queue.thread import ThreadQueue
 from cifar_tui.spec.settings import RunSpec
 from tests.apps import MakeApp, SaveRun
@@ -121,9 +121,9 @@ async def test_a_program_that_only_looks_changes_nothing(save_run: SaveRun, tmp_
         await wait_for(pilot, lambda: "only looks" in screen_text(app))
         await pilot.press("f4")
         await wait_for(pilot, lambda: "theirs" in screen_text(app))
-        app.clear_notifications()
         await pilot.press("x")
-        await wait_for(pilot, lambda: "only looks" in screen_text(app))
+        await pilot.pause()
+        assert len(app.screen_stack) == 1, "nobody is asked whether to delete"
         await pilot.press("i")
         await wait_for(pilot, lambda: app.screen.id == "run")
         app.launcher.launch([RunSpec()], 1)
