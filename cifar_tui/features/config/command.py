@@ -12,8 +12,8 @@ from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, AnyRuns, Json
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
-from cifar_tui.console.table import Table
 from cifar_tui.errors import UserError
+from cifar_tui.table import Table
 from cifar_tui.text import plain
 
 TEMPLATE = "# The configuration of cifar-tui; `cifar-tui config` explains each entry.\n\n"

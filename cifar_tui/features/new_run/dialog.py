@@ -1,6 +1,6 @@
 """Dialogs of the form: the model layer by layer, a grid's runs, presets, getting CIFAR-10."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -19,9 +19,11 @@ from cifar_tui.features.new_run.presets import Preset, presets_folder
 from cifar_tui.files import at_home, check_output, write_output
 from cifar_tui.spec.naming import model_name, slug, title, to_toml
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.table import Column
 from cifar_tui.text import plain
-from cifar_tui.tui.jobs import FileDialog, WorkDialog
-from cifar_tui.tui.row_table import RowTable, TableColumn
+from cifar_tui.tui.dialogs import FormDialog
+from cifar_tui.tui.jobs import WorkDialog
+from cifar_tui.tui.row_table import RowTable
 
 
 def layer_table(spec: RunSpec) -> Table:
@@ -126,8 +128,8 @@ class PresetsDialog(ModalScreen[Preset | None]):
         name = min(
             max((len(row[0]) for row in texts.values()), default=0) + 2, table.size.width // 2
         )
-        about = TableColumn("settings", max(10, table.size.width - name - 1))
-        table.set_columns([TableColumn("preset", max(8, name)), about])
+        about = Column("settings", max(10, table.size.width - name - 1))
+        table.set_columns([Column("preset", max(8, name)), about])
         table.show(keys, texts.__getitem__)
 
     def action_move(self, rows: int) -> None:
@@ -141,28 +143,30 @@ class PresetsDialog(ModalScreen[Preset | None]):
             self.dismiss(self._presets[key])
 
 
-class SavePresetDialog(FileDialog):
+class SavePresetDialog(FormDialog[Path]):
     """Writes what stands in the form as a preset."""
+
+    HINTS: ClassVar = {"file": "a .toml"}
 
     def __init__(self, spec: RunSpec) -> None:
         path = presets_folder() / f"{slug(title(spec))}.toml"
-        super().__init__("Save these settings as a preset", path)
+        super().__init__("Save these settings as a preset", {"file": str(path)})
         self._spec = spec
 
-    def checked(self, text: str) -> Path:
-        path = at_home(Path(text))
+    def submit(self, texts: Mapping[str, str], tick: Tick) -> Path:
+        path = at_home(Path(texts["file"]))
         if path.suffix != ".toml":
             path = path.with_name(f"{path.name}.toml")
         if path.parent == presets_folder():
             with suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
-        check_output(path, overwrite=True, example="mine.toml")
+        check_output(path, overwrite=self.overwrite, example="mine.toml")
+        write_output(path, to_toml(self._spec).encode(), overwrite=self.overwrite)
         return path
 
-    def write(self, path: Path, overwrite: bool, tick: Tick) -> str:
-        write_output(path, to_toml(self._spec).encode(), overwrite=overwrite)
-        name = path.stem if path.parent == presets_folder() else path
-        return plain(f"{path} is written; `cifar-tui train --spec {name}` trains it.")
+    def accept(self, result: Path) -> None:
+        name = result.stem if result.parent == presets_folder() else result
+        self.end(plain(f"{result} is written; `cifar-tui train --spec {name}` trains it."), result)
 
 
 class DownloadDialog(WorkDialog):
