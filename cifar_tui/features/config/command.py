@@ -78,10 +78,8 @@ def config_keys(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     if json:
         printing.print_json({key.name: key.keys for key in keys.KEYS})
         return
-    table = Table("action", "keys", "what it does")
-    for key in keys.KEYS:
-        table.add(key.name, key.keys, key.help)
-    put(table)
+    rows = [(key.name, key.keys, key.help) for key in keys.KEYS]
+    put(Table(["action", "keys", "what it does"], rows))
 
 
 def _check_keys(config: Config) -> None:
