@@ -4,6 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from statistics import fmean
 
 from rich.segment import Segment
 
@@ -68,6 +69,30 @@ def _between(one: Corner, other: Corner) -> Iterator[Corner]:
 
 
 BARS = " ▁▂▃▄▅▆▇█"
+LEAST_SPAN = 0.1
+"""Of a sparkline's values from bottom to top, so that noise looks flat."""
+
+
+def sparkline(values: Sequence[float | None], cells: int) -> str:
+    """Up to `cells` bars for equal stretches of the values, between the least and the largest.
+
+    A stretch without a finite value is blank.
+    """
+    count = min(cells, len(values))
+    if not count:
+        return ""
+    edges = [round(i * len(values) / count) for i in range(count + 1)]
+    parts = [[v for v in values[a:b] if v is not None] for a, b in pairwise(edges)]
+    means = [fmean(part) if part else None for part in parts]
+    known = [mean for mean in means if mean is not None]
+    low, span = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
+    steps = len(BARS) - 2
+    return "".join(
+        " " if mean is None else BARS[1 + round(steps * (mean - low) / max(span, LEAST_SPAN))]
+        for mean in means
+    )
+
+
 AXIS = 6
 """Cells left of a histogram's bars: counts, and the axis."""
 FEWEST_BINS = 9

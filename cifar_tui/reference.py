@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from cifar_tui.spec.checks import GROUPS, format_value, settings_in
-from cifar_tui.tui.keys import EVERYWHERE, KEYS
+from cifar_tui.tui.keys import EVERYWHERE, KEYS, LISTS
 
 PLACES = {
     "new": "New run",
@@ -18,6 +18,7 @@ PLACES = {
     "surface": "Surface",
     "mattered": "What mattered",
     "run": "One run",
+    LISTS: "any list",
     EVERYWHERE: "everywhere",
 }
 

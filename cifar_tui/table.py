@@ -1,6 +1,6 @@
 """Tables of texts, each declared once: commands print it, screens show it, Markdown holds it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -44,6 +44,8 @@ class Column:
     cut: Callable[[str, int], str] = cut_end
     least: int = 12
     """Cells to which its texts may be cut where a table is printed."""
+    tone: Callable[[str], str] | None = None
+    """Names the theme's colour of a text, or nothing for the usual one."""
 
     def cell(self, text: str, cells: int) -> str:
         """A text cut and aligned to exactly `cells` cells."""
@@ -114,12 +116,24 @@ class Table:
         whole = self._needed()
         widths = dict(enumerate(whole)) if width is None else self._fitted(whole, width)
         for row in (self.names, *self.rows):
-            cells = [self.columns[i].cell(row[i], n) for i, n in widths.items()]
+            parts = {i: self.columns[i].cell(row[i], n) for i, n in widths.items()}
             style = "bold" if row is self.names else ""
-            yield Text((" " * GAP).join(cells).rstrip(), style, no_wrap=True)
+            line = Text((" " * GAP).join(parts.values()).rstrip(), style, no_wrap=True)
+            if row is not self.names:
+                self._colour(line, row, parts)
+            yield line
         left = [name for i, name in enumerate(self.names) if i not in widths]
         if any(left):
             yield Text(f"No room for {', '.join(filter(None, left))}.", "dim")
+
+    def _colour(self, line: Text, row: Sequence[str], parts: Mapping[int, str]) -> None:
+        """Mark the cells of a printed row that have a theme's colour by its name."""
+        start = 0
+        for i, part in parts.items():
+            tone = self.columns[i].tone
+            if tone is not None:
+                line.stylize(tone(row[i]), start, start + len(part))
+            start += len(part) + GAP
 
     def _needed(self) -> list[int]:
         """Cells of the longest text of each column, or of its name."""

@@ -14,6 +14,41 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, int | float) else None
 
 
+SIGNS = {
+    "queued": "·",
+    "running": ">",
+    "paused": "=",
+    "finished": "✓",
+    "stopped": "-",
+    "diverged": "!",
+    "failed": "✗",
+    "crashed": "✗",
+}
+"""What stands before a run's status, so that it is seen without colour; others have a `?`."""
+TONES = {
+    "running": "primary",
+    "paused": "warning",
+    "finished": "success",
+    "stopped": "warning",
+    "diverged": "error",
+    "failed": "error",
+    "crashed": "error",
+    "stale": "warning",
+    "unreadable": "error",
+}
+"""The theme's colour of a run's status; the others have the usual one."""
+
+
+def status_text(status: str) -> str:
+    """A run's status behind its sign: `✓ finished`."""
+    return f"{SIGNS.get(status, '?')} {status}"
+
+
+def tone_of(text: str) -> str:
+    """The theme's colour of a text that `status_text` began; empty for the usual one."""
+    return TONES.get(text[2:].split(maxsplit=1)[0].rstrip(":") if text[2:] else "", "")
+
+
 def accuracy(value: Any) -> str:
     """A fraction with four digits, as the assignment's report has it."""
     return loss(value)

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from cifar_tui.drawing import sparkline
 from cifar_tui.features.inspect.tables import gallery, picture, shows_colours
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -68,3 +69,18 @@ def test_pictures_stand_side_by_side_over_their_captions() -> None:
 def test_terminals_without_colours_get_characters(options: dict, shown: bool) -> None:  # type: ignore[type-arg]
     console = Console(file=io.StringIO(), force_terminal=True, **options)
     assert shows_colours(console) is shown
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([0.1, 0.5, 0.9], "▁▅█"),
+        ([0.1, None, 0.9], "▁ █"),
+        ([0.101, 0.1, 0.102], "▁▁▁"),
+        ([0.1] * 8 + [0.9] * 8, "▁▁██"),
+        ([None], " "),
+        ([], ""),
+    ],
+)
+def test_a_sparkline_has_a_bar_for_each_stretch(values: list[float | None], line: str) -> None:
+    assert sparkline(values, 4) == line

@@ -14,8 +14,11 @@ from cifar_tui.console.completion import (
     folders_with_images,
     one_of,
     runs_known,
+    several_of,
 )
 from cifar_tui.errors import UserError
+from cifar_tui.query.fields import FIELDS, Line
+from cifar_tui.query.filter import parse
 from cifar_tui.queue.choices import CHOICES, Wish, parse_options
 from cifar_tui.runs.ids import RUNS as RUNS
 from cifar_tui.runs.listing import Run, Runs
@@ -44,6 +47,13 @@ Json = Annotated[
     Parameter(name="--json", negative=(), help="Print JSON for programs.", group=EVERYWHERE),
 ]
 RUN = Parameter(name="RUN", completer=runs_known)
+Some = Annotated[tuple[str, ...], RUN, Parameter(help="One or more runs.")]
+FILTER = Parameter(allow_leading_hyphen=True, metavar="FILTER", completer=several_of(FIELDS, " "))
+Filter = Annotated[
+    str | None,
+    FILTER,
+    Parameter(help="Only runs like this: `lr>=0.05 bn model=resnet -tag:bad val_acc>70 age<2d`."),
+]
 Which = Annotated[
     str,
     RUN,
@@ -166,6 +176,33 @@ def _flag(setting: Setting, group: Group) -> Any:
             completer=COMPLETERS.get(setting.name),
         ),
     ]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunChoice:
+    """Runs that are meant without being named."""
+
+    all: Annotated[bool, Parameter(negative=(), help="All runs.")] = False
+    filter: Annotated[
+        str | None, FILTER, Parameter(help="The runs that this finds, as in `runs list --filter`.")
+    ] = None
+
+    def __bool__(self) -> bool:
+        """Whether any are meant."""
+        return self.all or self.filter is not None
+
+
+Chosen = Annotated[RunChoice, Parameter(name="*")]
+NAMED_ONLY = RunChoice()
+
+
+def chosen_runs(wanted: tuple[str, ...], choice: RunChoice, known: Runs) -> list[Run]:
+    """The runs named, each once, or those meant; raises UserError where it is neither, or both."""
+    if bool(wanted) is bool(choice) or (choice.all and choice.filter is not None):
+        raise UserError("Name runs, or take --filter FILTER or --all: one of the three.")
+    if choice:
+        return [line.run for line in parse(choice.filter or "").found(map(Line, known.all()))]
+    return known.find_each(wanted)
 
 
 def few_runs(wanted: tuple[str, ...], runs: Path, command: str) -> list[Run]:

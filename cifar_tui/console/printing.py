@@ -9,15 +9,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.color import ColorSystem
 from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 
+from cifar_tui.query.fields import SHORT_NAMES, Line
+from cifar_tui.query.telling import shared, telling
 from cifar_tui.runs.disk import contents, size_text, total
 from cifar_tui.runs.events import EpochDone, read_epochs, read_events, to_json
 from cifar_tui.runs.listing import Run, best_run, read_meta
 from cifar_tui.spec.naming import settings_text
 from cifar_tui.table import Column, Table, cut_middle, figures, prefix
-from cifar_tui.text import EPOCH_COLUMNS, at_epoch, epoch_cells, plain, runs_text
+from cifar_tui.text import (
+    EPOCH_COLUMNS,
+    at_epoch,
+    epoch_cells,
+    plain,
+    runs_text,
+    status_text,
+    tone_of,
+)
 
 STAMP = len("20261126-183321-481756")
 """Of the characters of an id, those that say when a run was made."""
@@ -59,54 +71,110 @@ def put(*things: str | Text | Table) -> None:
     """Print texts, which a terminal breaks between words, and tables."""
     width = output_width()
     console = Console(highlight=False, width=width)
+    coloured = console.color_system is not None and not console.no_color
     for thing in things:
         lines = thing.printed_lines(width) if isinstance(thing, Table) else [thing]
         for line in lines:
             text = line if isinstance(line, Text) else Text(plain(line))
             if text.no_wrap and not text.style:
-                print(text.plain)  # of 100,000 rows, at once
+                print(_painted(text) if coloured else text.plain)  # of 100,000 rows, at once
                 continue
             console.print(text, soft_wrap=width is None or bool(text.no_wrap))
 
 
+STYLES = {"primary": "cyan", "success": "green", "warning": "yellow", "error": "bold red"}
+"""The terminal's colours for those of a theme."""
+
+
+def _painted(text: Text) -> str:
+    """A row of a table with the colours of its cells, as a terminal takes them."""
+    shown, end = "", 0
+    for span in text.spans:
+        cell = Style.parse(STYLES[str(span.style)]).render(
+            text.plain[span.start : span.end], color_system=ColorSystem.STANDARD
+        )
+        shown += text.plain[end : span.start] + cell
+        end = span.end
+    return shown + text.plain[end:]
+
+
 def print_runs(runs: Sequence[Run], folder: Path) -> None:
-    """The list of runs, a line each."""
+    """The list of runs, a line each; on a terminal with a column for each setting that varies.
+
+    A pipe has the same columns whatever the runs are, as another value that somebody tries must
+    not break the script that reads them.
+    """
     if not runs:
         print(f"No runs in {folder}. `cifar-tui train` makes one.")
         return
+    width, lines = output_width(), list(map(Line, runs))
+    told = [f"{runs_text(len(runs))} in {folder}"]
+    if width is None:
+        table = _table_for_scripts(runs)
+    else:
+        table = _table_for_people(lines)
+        told += filter(None, [shared(lines)])
+    best = best_run(list(runs))
+    told += [f"best {best.id} {at_epoch(best.summary.best)}"] if best else []
+    put(table, ", ".join(told))
+
+
+def _table_for_scripts(runs: Sequence[Run]) -> Table:
+    texts = ("id", "name", "settings", "best val_acc")
+    return Table((*texts, *figures("epochs"), "status"), map(_run_row, runs))
+
+
+def _table_for_people(lines: Sequence[Line]) -> Table:
+    """The settings that tell least apart are left out first."""
+    varying = telling(lines)
+    names = [SHORT_NAMES.get(field.name, field.name) for field in varying]
+    named = ["name"] * any(line.given_name for line in lines)
     columns: list[Column | str] = [
-        id_column(runs),
-        Column("name", cut=cut_middle),
-        Column("settings", least=16),
+        id_column([line.run for line in lines]),
+        *(Column(name, cut=cut_middle) for name in named),
+        *(
+            Column(name, right=field.kind == "number", least=len(name))
+            for name, field in zip(names, varying, strict=True)
+        ),
         "best val_acc",
         *figures("epochs"),
-        Column("status", least=13),
+        Column("status", least=13, tone=tone_of),
     ]
-    drop, keep = ("settings", "epochs", "best val_acc"), ("status",)
-    table = Table(columns, map(_run_row, runs), drop=drop, keep=keep)
-    best = best_run(list(runs))
-    line = f"{runs_text(len(runs))} in {folder}"
-    put(table, line + (f", best {best.id} {at_epoch(best.summary.best)}" if best else ""))
+    drop = (*names[:0:-1], *named, "epochs", *names[:1], "best val_acc")
+    rows = (
+        (
+            line.run.id,
+            *(line.given_name for _ in named),
+            *(field.text(line.run) for field in varying),
+            *_figures(line.run),
+            _told(line.run, status_text(line.run.status), ":"),
+        )
+        for line in lines
+    )
+    return Table(columns, rows, drop=drop, keep=("status",))
 
 
 def _run_row(run: Run) -> tuple[str, ...]:
-    said = " edited" * bool(run.edited) + " demo" * run.synthetic + " pinned" * run.notes.pinned
-    return (
-        run.id,
-        run.name,
-        "" if run.spec is None else settings_text(run.spec),
-        at_epoch(run.summary.best),
-        f"{run.summary.epochs_done}/{run.summary.epochs}",
-        f"{run.status}{said} {run.problem}".strip(),
-    )
+    settings = "" if run.spec is None else settings_text(run.spec)
+    return (run.id, run.name, settings, *_figures(run), _told(run, run.status))
+
+
+def _figures(run: Run) -> tuple[str, str]:
+    return at_epoch(run.summary.best), f"{run.summary.epochs_done}/{run.summary.epochs}"
+
+
+def _told(run: Run, status: str, colon: str = "") -> str:
+    """The status, and what else is to be known of a run before it is compared with others."""
+    marks = " edited" * bool(run.edited) + " demo" * run.synthetic + " pinned" * run.notes.pinned
+    return f"{status}{marks}{colon * bool(run.problem)} {run.problem}".strip()
 
 
 def id_column(runs: Sequence[Run]) -> Column:
     """The column of their ids, of which enough is left to name one."""
     ids = {run.id for run in runs}
     longest = max(map(len, ids), default=0)
-    telling = (n for n in range(STAMP, longest) if len({i[:n] for i in ids}) == len(ids))
-    return Column("id", cut=prefix, least=next(telling, longest))
+    unique = (n for n in range(STAMP, longest) if len({i[:n] for i in ids}) == len(ids))
+    return Column("id", cut=prefix, least=next(unique, longest))
 
 
 def run_details(run: Run) -> dict[str, Any]:

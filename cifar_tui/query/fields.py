@@ -14,7 +14,7 @@ from cifar_tui.runs.ids import started_at
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import Point, Status
 from cifar_tui.spec.checks import SETTINGS, Setting, changed, format_value, with_role
-from cifar_tui.spec.naming import brief, model_name
+from cifar_tui.spec.naming import brief, given_name, model_name
 from cifar_tui.text import accuracy, clock, learning_rate, loss, plain
 
 Item = TypeVar("Item")
@@ -41,7 +41,7 @@ class Field:
     choices: tuple[str, ...] = ()
     """The words it can be, where they are known."""
     unit: str = ""
-    """`s` for a length of time in seconds."""
+    """`s` for a length of time in seconds, `%` for a share from 0 to 1."""
 
     def text(self, run: Run) -> str:
         """The run's value as people read it; a dash where there is none."""
@@ -98,8 +98,9 @@ def _point_field(name: str, metric: str, at: Literal["best", "last"]) -> Field:
         return None if point is None else getattr(point, metric)
 
     where = "at the best epoch" if at == "best" else "after the last epoch"
-    falling = metric.endswith("acc")
-    return Field(name, "number", f"{metric} {where}", value, show, max(len(name), 8) + 1, falling)
+    share = metric.endswith("acc")
+    width, unit = max(len(name), 8) + 1, "%" * share
+    return Field(name, "number", f"{metric} {where}", value, show, width, share, unit=unit)
 
 
 METRICS = ("val_acc", "val_loss", "train_acc", "train_loss")
@@ -193,6 +194,9 @@ FIELDS: dict[str, Field] = {field.name: field for field in _OWN} | {
 }
 """Every field by name, the run's own first, then the settings in the order of declaration."""
 
+SOME_FIELDS = "lr, bn, model, val_acc, status, age, tag"
+"""Those that people ask for most, for who named one that is not there."""
+
 ALIASES = {
     "acc": "val_acc",
     "accuracy": "val_acc",
@@ -214,6 +218,8 @@ ALIASES = {
     "weight_decay": "l2",
 }
 """Other words that people use for a field."""
+SHORT_NAMES = {"batch_norm": "bn", "augment": "aug", "activation": "act", "batch_size": "batch"}
+"""Shorter ones for the heads of columns."""
 
 
 def find_field(name: str) -> Field:
@@ -222,7 +228,7 @@ def find_field(name: str) -> Field:
     if field is not None:
         return field
     near = get_close_matches(name.casefold().replace("-", "_"), FIELDS, n=1)
-    hint = f"did you mean {near[0]}?" if near else "`cifar-tui runs fields` lists what there is."
+    hint = f"did you mean {near[0]}?" if near else f"there are {SOME_FIELDS} and others."
     raise UserError(f"There is no field '{plain(name)}'; {hint}")
 
 
@@ -247,9 +253,13 @@ def in_order(
     return [item for item, _ in known] + [item for item, found in values if found in (None, ())]
 
 
+COMPARABLE = with_role("result", "repeat")
+"""The settings by which runs are told apart: all but where they ran and what they are called."""
+
+
 def varying(runs: list[Run]) -> list[Field]:
     """The settings whose values in force differ among the runs, but for where those ran."""
-    fields = (FIELDS[name] for name in with_role("result", "repeat"))
+    fields = (FIELDS[name] for name in COMPARABLE)
     return [field for field in fields if len({field.value(run) for run in runs} - {None}) > 1]
 
 
@@ -273,6 +283,19 @@ class Line:
         if run.edited:
             words.append("edited")
         return "\n".join(words).casefold()
+
+    @cached_property
+    def given_name(self) -> str:
+        """What a person calls it; an unreadable run's folder; else nothing."""
+        run = self.run
+        if run.notes.name or run.spec is None:
+            return run.name
+        return given_name(run.name, run.spec)
+
+    @cached_property
+    def settings(self) -> tuple[Value, ...]:
+        """The values in force of `COMPARABLE`, in that order; all None without settings."""
+        return tuple(in_force(self.run, name) for name in COMPARABLE)
 
     def value(self, asked: Field) -> Value:
         """The run's value of a field."""

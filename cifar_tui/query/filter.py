@@ -1,6 +1,6 @@
 """The filter of a list of runs, as in `lr>=0.05 bn -tag:bad "two words"`.
 
-A term compares a field of `runs.fields` with a value, names a switch, or is text that must occur;
+A term compares a field of `query.fields` with a value, names a switch, or is text that must occur;
 a run must satisfy all terms, and a minus turns one round.
 """
 
@@ -193,6 +193,8 @@ def _expected(field: Field, name: str) -> str:
         return "a length of time like 45m, 3h, 2d or 1w"
     if field.choices:
         return f"one of {', '.join(field.choices)}"
+    if field.unit == "%":
+        return "a share like 0.7, or a percentage like 70"
     if field.unit == "s":
         return "a length of time like 90, 5m, 1h30m or 1:30:00"
     return {
@@ -203,9 +205,12 @@ def _expected(field: Field, name: str) -> str:
 
 
 def _number_check(field: Field, sign: str, wanted: str) -> Check:
+    """Compare with a number; of a share, one above 1 is a percentage."""
     number = duration(wanted) if field.unit == "s" else _number(wanted)
     if number is None:
         raise _wrong(field, wanted)
+    if field.unit == "%" and number > 1:
+        number /= 100
     if sign in COMPARE:
         compare = COMPARE[sign]
         return lambda value: value is not None and compare(value, number)

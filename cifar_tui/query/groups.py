@@ -113,8 +113,12 @@ class Group:
 
     def words(self) -> str:
         """The group on one line: `lr 0.1 bn  n 3  mean 0.7102 std 0.0021 min 0.7080 max 0.7121`."""
-        figures = " ".join(f"{stat} {self.text(stat)}" for stat in STATS[1:])
-        return f"{self.title}  n {self.n}  {figures}"
+        return f"{self.title}  n {self.n}  {self.figures}"
+
+    @property
+    def figures(self) -> str:
+        """The metric's spread: `mean 0.7102 std 0.0021 min 0.7080 max 0.7121`."""
+        return " ".join(f"{stat} {self.text(stat)}" for stat in STATS[1:])
 
     def to_dict(self) -> dict[str, Any]:
         """The group for programs."""

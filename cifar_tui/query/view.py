@@ -15,8 +15,8 @@ from cifar_tui.runs.record import Line
 
 FILE = ".history.json"
 COLUMNS = (
-    *("name", "settings", "val_acc", "epochs_done", "started", "status"),
-    *("val_loss", "time", "trained_on", "tag"),
+    *("name", "settings", "val_acc", "status", "epochs_done", "started"),
+    *("last_val_acc", "val_loss", "time", "trained_on", "tag"),
 )
 """The columns unless others are chosen, in order of importance: a narrow window has the first."""
 FILTERS_KEPT = 50
@@ -57,6 +57,8 @@ class View(BaseModel):
     metric: Metric = "val_acc"
     """What groups have the mean of."""
     filter: Filter = ""
+    since: Line = ""
+    """When the filter was typed, as in a run's id; it hides no run launched later."""
 
     def changed(self, **changes: Any) -> "View":
         """The same with some parts changed."""

@@ -13,6 +13,7 @@ from cifar_tui.queue.cluster import slurm
 from cifar_tui.queue.cluster.adapter import Job, parse_job
 from cifar_tui.queue.notify import Notifier
 from cifar_tui.queue.queue import Backend
+from cifar_tui.runs.control import BY_USER, end, order
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run
 
@@ -132,6 +133,21 @@ def withdraw(run: Run) -> bool:
         return CHOICES[job.kind].withdraw(RunFolder(run.path), job)
     except OSError:
         return False
+
+
+STOPPABLE = ("running", "paused", "queued", "stale")
+"""What a run is that trains or waits."""
+
+
+def stop(run: Run) -> bool:
+    """Stop a run; tells whether that is done, as otherwise whoever has it was only asked.
+
+    Raises UserError for a run that has ended.
+    """
+    if run.left_behind:
+        return end(RunFolder(run.path), "stopped", BY_USER)
+    order(run, "stop")
+    return withdraw(run)
 
 
 def parse_options(texts: Iterable[str]) -> dict[str, str]:

@@ -18,6 +18,12 @@ def new_stamp() -> str:
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%fZ")
 
 
+def created_after(run_id: str, stamp: str) -> bool:
+    """Whether the run was created after that moment, as `new_stamp` wrote it; False if unknown."""
+    found = STAMP.match(run_id)
+    return bool(found and found[2]) and run_id > stamp
+
+
 def started_at(run_id: str) -> datetime | None:
     """When the run was created, in local time, read from its id; None for a foreign id.
 

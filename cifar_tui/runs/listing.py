@@ -21,7 +21,7 @@ from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import loss, plain
 
-LEFT = "in a process that is gone; `runs resume` trains it"
+LEFT = "in a process that is gone; resume it to train it"
 """Why a run waits whose queue ended before its turn."""
 
 

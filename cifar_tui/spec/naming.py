@@ -11,7 +11,7 @@ import tomli_w
 from cifar_tui.errors import UserError
 from cifar_tui.files import read_small
 from cifar_tui.spec.checks import GROUPS, changed, format_value, settings_in
-from cifar_tui.spec.settings import RunSpec
+from cifar_tui.spec.settings import SHOWN_NAME_LENGTH, RunSpec
 from cifar_tui.text import plain
 
 LARGEST_TOML = 64 * 1024
@@ -55,6 +55,19 @@ def default_title(spec: RunSpec) -> str:
     values = {k: v for k, v in changed(spec).items() if k not in ("model", "depth")}
     few = dict(list(values.items())[:4])
     return " ".join([model_name(spec.model_dump()), brief(few)]).strip()
+
+
+def given_name(name: str, spec: RunSpec) -> str:
+    """A run's name where a person gave it; empty for one that is made from its settings."""
+    values = vars(spec)
+    rest = name.removeprefix(model_name(values))
+    if rest == name:
+        return name
+    words = sorted((f" {brief({n: v})}" for n, v in values.items()), key=len, reverse=True)
+    while found := next((word for word in words if word != " " and rest.startswith(word)), ""):
+        rest = rest[len(found) :]
+    cut = len(name) == SHOWN_NAME_LENGTH and any(word.startswith(rest) for word in words)
+    return name if rest and not cut else ""
 
 
 def slug(text: str, length: int = 40) -> str:

@@ -19,7 +19,7 @@ from cifar_tui.files import InTheWay
 from cifar_tui.runs.listing import Run
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.jobs import Result, run_job
-from cifar_tui.tui.keys import EVERYWHERE, SYNONYMS, Key, grouped
+from cifar_tui.tui.keys import EVERYWHERE, LISTS, SYNONYMS, Key, grouped
 from cifar_tui.tui.screen import put
 from cifar_tui.tui.textual_internals import BaseApp
 
@@ -133,7 +133,7 @@ class HelpScreen(ModalScreen[None]):
     def _show(self, wanted: str) -> None:
         words = wanted.lower().split()
         parts = []
-        for where, title in ((self._mode, "Here"), (EVERYWHERE, "Everywhere")):
+        for where, title in ((self._mode, "Here"), (LISTS, "Lists"), (EVERYWHERE, "Everywhere")):
             for group, keys in grouped(where).items():
                 lines = [_key_line(key) for key in keys if key.matches(words)]
                 heading = f"{title}: {group}" if group else title

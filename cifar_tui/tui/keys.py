@@ -57,12 +57,21 @@ NAMES = {
     "shift+tab": "Shift+Tab",
     "left": "Left",
     "right": "Right",
+    "asterisk": "*",
     "up": "Up",
     "down": "Down",
     "ctrl+p": "^P",
+    "ctrl+u": "^U",
+    "ctrl+d": "^D",
     "ctrl+o": "^O",
     "ctrl+s": "^S",
     "colon": ":",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "home": "Home",
+    "end": "End",
+    "ctrl+home": "^Home",
+    "ctrl+end": "^End",
 }
 
 
@@ -72,6 +81,8 @@ def key_name(name: str) -> str:
 
 
 EVERYWHERE = "everywhere"
+LISTS = "lists"
+"""In every list whose rows have a cursor."""
 
 KEYS: tuple[Key, ...] = (
     Key("f5,enter", "launch", "launch", "Start the run or grid, or queue it", "new"),
@@ -110,11 +121,13 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("o", "sort", "sort", "Sort by the next column", "history"),
     Key("O", "reverse", "reverse", "Turn the order round", "history", False),
-    Key("k", "columns", "columns", "Choose and order the columns", "history", False),
+    Key("C", "columns", "columns", "Choose and order the columns", "history", False),
     Key("m", "last", "best or last", "Figures of the best or the last epoch", "history", False),
-    Key("g", "group", "group", "Group by settings: mean and spread over seeds", "history"),
+    Key("u", "group", "group", "Group by settings: mean and spread over seeds", "history"),
     Key("space", "mark", "mark", "Mark the run for comparison", "history"),
-    Key("u", "unmark", "unmark", "Take all marks away", "history", False),
+    Key("asterisk", "mark_all", "mark all", "Mark all runs shown, or none", "history", False),
+    Key("V", "mark_range", "mark up to here", "Mark from the last mark to here", "history", False),
+    Key("U", "unmark", "unmark", "Take all marks away", "history", False),
     Key("c", "compare", "compare", "Lay the marked runs over each other", "history"),
     Key(
         "w", "weights", "weights", "Histograms of the weights of the marked runs", "history", False
@@ -127,6 +140,7 @@ KEYS: tuple[Key, ...] = (
     Key("R", "resume_left", "resume left", "Train all runs left in a dead queue", "history", False),
     Key("less_than_sign", "sooner", "sooner", "Move a queued run forwards", "history", False),
     Key("greater_than_sign", "later", "later", "Move a queued run backwards", "history", False),
+    Key("Q", "empty_queue", "empty queue", "Stop all runs that wait", "history", False),
     Key("x", "trash", "trash", "Move the runs to the trash", "history"),
     Key("t", "show_trash", "show trash", "Show the trash, or the runs again", "history", False),
     Key("z", "restore", "restore", "Move the run back from the trash", "history", False),
@@ -150,7 +164,7 @@ KEYS: tuple[Key, ...] = (
     Key("S", "smooth(-1)", "smooth less", "Smooth the curves less", "compare", False),
     Key("L", "log", "log", "Have a logarithmic y axis, or a linear one again", "compare"),
     Key(
-        "g", "group", "group", "Mean and std of runs equal but for the seed; min to max", "compare"
+        "u", "group", "group", "Mean and std of runs equal but for the seed; min to max", "compare"
     ),
     Key("p", "baseline", "baseline", "Set all figures beside this row's, or not", "compare"),
     Key("space", "hide", "hide", "Leave out this row's curve, or draw it again", "compare"),
@@ -208,6 +222,12 @@ KEYS: tuple[Key, ...] = (
     Key("s", "split", "split", "Evaluate on the next split: val, train, test", "run"),
     Key("r", "redo", "again", "Evaluate again, as after a better epoch", "run"),
     Key("escape,i", "app.back", "back", "Back to where it was opened; ends the work", "run"),
+    Key("up,k", "move(-1)", "up", "Go up a row", LISTS, False),
+    Key("down,j", "move(1)", "down", "Go down a row", LISTS, False),
+    Key("pageup,ctrl+u", "page(-1)", "page up", "Go up a page", LISTS, False),
+    Key("pagedown,ctrl+d", "page(1)", "page down", "Go down a page", LISTS, False),
+    Key("home,ctrl+home,g", "first", "first", "Go to the first row", LISTS, False),
+    Key("end,ctrl+end,G", "last", "last", "Go to the last row", LISTS, False),
     Key("n,f2", "app.go('new')", "new", "Set up a new run", EVERYWHERE, False),
     Key("l,f3", "app.go('live')", "live", "Watch training", EVERYWHERE, False),
     Key("h,f4", "app.go('history')", "history", "See and compare all runs", EVERYWHERE, False),

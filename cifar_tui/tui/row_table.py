@@ -3,14 +3,14 @@
 Only the lines on the screen are ever made, so that ten thousand rows cost as much as ten.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding, BindingType
-from textual.events import Blur, Click, Focus
+from textual.binding import BindingType
+from textual.events import Blur, Click, Focus, MouseScrollDown, MouseScrollUp
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -20,8 +20,15 @@ from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.record import Point
 from cifar_tui.table import Column, Table
 from cifar_tui.text import EPOCH_COLUMNS, epoch_cells
+from cifar_tui.tui.keys import LISTS, bindings
 
 Texts = tuple[str, ...]
+
+
+WHEEL = 3
+"""Rows for each step of the mouse's wheel."""
+TONES = ("primary", "success", "warning", "error")
+"""The theme's colours that a column may give its texts."""
 
 
 class RowTable(ScrollView, can_focus=True):
@@ -33,6 +40,10 @@ class RowTable(ScrollView, can_focus=True):
         color: $foreground;
         text-style: bold;
     }
+    RowTable .table--primary { color: $text-primary; }
+    RowTable .table--success { color: $text-success; }
+    RowTable .table--warning { color: $text-warning; }
+    RowTable .table--error { color: $text-error; }
     RowTable .table--cursor {
         background: $block-cursor-blurred-background;
         color: $block-cursor-blurred-foreground;
@@ -44,15 +55,12 @@ class RowTable(ScrollView, can_focus=True):
         text-style: $block-cursor-text-style;
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--header", "table--cursor"}
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "up", show=False),
-        Binding("down", "move(1)", "down", show=False),
-        Binding("pageup", "page(-1)", "page up", show=False),
-        Binding("pagedown", "page(1)", "page down", show=False),
-        Binding("home,ctrl+home", "first", "first", show=False),
-        Binding("end,ctrl+end", "last", "last", show=False),
-    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "table--header",
+        "table--cursor",
+        *(f"table--{tone}" for tone in TONES),
+    }
+    BINDINGS: ClassVar[list[BindingType]] = bindings(LISTS)
 
     class HeaderSelected(Message):
         """A click on the header of a column."""
@@ -155,25 +163,46 @@ class RowTable(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """The header stays; the other lines scroll."""
         line = self._drawn[y] = self._line(y)
-        style = self.rich_style
+        style, toned = self.rich_style, bool(line and not line[-1])
+        cells: Sequence[str] = line[:-1]
         if y == 0:
             style = self.get_component_rich_style("table--header")
-            cells: Sequence[str] = [_cell(column, column.name) for column in self.columns]
-        else:
-            cells = line[:-1]
-            if line and line[-1]:
-                style = self.get_component_rich_style("table--cursor")
-        fixed, rest = "".join(cells[: self.fixed_columns]), "".join(cells[self.fixed_columns :])
+            cells = [_cell(column, column.name) for column in self.columns]
+        elif line and line[-1]:
+            style = self.get_component_rich_style("table--cursor")
+        segments = list(self._segments(cells, style, toned))
+        stay, move = Strip(segments[: self.fixed_columns]), Strip(segments[self.fixed_columns :])
         left = self.scroll_offset.x
-        stay, move = Strip([Segment(fixed, style)]), Strip([Segment(rest, style)])
-        strip = Strip.join([stay, move.crop(left, move.cell_length)])
+        strip = Strip.join([stay, move.crop(left, move.cell_length)]).simplify()
         return strip.adjust_cell_length(self.size.width, style)
+
+    def _segments(self, cells: Sequence[str], style: Style, toned: bool) -> Iterator[Segment]:
+        """The cells in their colours; `toned` is whether columns may have their own."""
+        for column, cell in zip(self.columns, cells, strict=False):
+            tone = column.tone(cell.strip()) if toned and column.tone else ""
+            own = self.get_component_rich_style(f"table--{tone}", partial=True) if tone else None
+            yield Segment(cell, style + own)
 
     def on_focus(self, event: Focus) -> None:
         self.refresh()
 
     def on_blur(self, event: Blur) -> None:
         self.refresh()
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Scroll, and take the cursor along where it would leave the sight."""
+        self._wheel(event, WHEEL)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        self._wheel(event, -WHEEL)
+
+    def _wheel(self, event: MouseScrollDown | MouseScrollUp, rows: int) -> None:
+        if event.ctrl or event.shift:
+            return
+        event.prevent_default().stop()
+        self.scroll_to(y=self.scroll_offset.y + rows, animate=False, immediate=True)
+        top, lines = self.scroll_offset.y, self.scrollable_content_region.height - 1
+        self.move_cursor(max(top, min(self.cursor_row, top + lines - 1)))
 
     def move_cursor(self, row: int) -> None:
         """Put the cursor on a row, within sight."""

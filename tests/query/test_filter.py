@@ -83,6 +83,9 @@ def test_all_words_must_occur_and_those_with_a_minus_must_not(
         ("val_acc>0.65", True),
         ("val_acc=0.7000", True),
         ("val_acc>65%", True),
+        ("val_acc>65", True),
+        ("val_acc>75", False),
+        ("val_acc=70", True),
         ("last_val_acc>0.65", False),
         ("parameters>80k", True),
         ("bn", True),
@@ -174,7 +177,7 @@ def test_what_cannot_be_understood_is_one_sentence(query: str, sentence: str) ->
 
 def test_what_is_still_typed_leaves_the_other_terms_in_force(trained: Run) -> None:
     typed = parse_typed("bn val_acc>")
-    assert typed.problem == "val_acc> needs a number."
+    assert typed.problem == "val_acc> needs a share like 0.7, or a percentage like 70."
     assert typed.matches(Line(trained))
     assert not parse_typed("-bn val_acc>").matches(Line(trained))
     assert parse_typed("bn val_a").terms[-1].opening

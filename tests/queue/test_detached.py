@@ -200,7 +200,7 @@ def test_runs_in_several_processes_say_who_stopped_them(
     process.send_signal(number)
     assert process.wait(timeout=60) == code
     ended = [(run.status, run.summary.reason) for run in Runs(runs).all()]
-    left = "in a process that is gone; `runs resume` trains it"
+    left = "in a process that is gone; resume it to train it"
     assert sorted(ended) == [("queued", left), ("stopped", reason), ("stopped", reason)]
 
 

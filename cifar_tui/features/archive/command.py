@@ -1,6 +1,7 @@
 """The commands that keep and clear: pin, trash, empty, keep only best.pt, archive, unarchive."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -8,16 +9,24 @@ from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.completion import runs_in_trash
-from cifar_tui.console.flags import RUN, RUNS, Json, RunsDir
+from cifar_tui.console.flags import (
+    NAMED_ONLY,
+    RUNS,
+    Chosen,
+    Json,
+    RunsDir,
+    Some,
+    chosen_runs,
+)
 from cifar_tui.console.help import examples
 from cifar_tui.errors import UserError
 from cifar_tui.runs.disk import empty_trash, keep_best, size_of, size_text, spare
 from cifar_tui.runs.ids import TRASH
-from cifar_tui.runs.listing import Runs, find_run
+from cifar_tui.runs.listing import Run, Runs, find_run
 from cifar_tui.runs.notes import annotate
+from cifar_tui.runs.record import ENDED
 from cifar_tui.text import runs_text
 
-Some = Annotated[tuple[str, ...], RUN, Parameter(help="One or more runs.")]
 Trashed = Annotated[str, Parameter(name="RUN", help="A run in the trash.", completer=runs_in_trash)]
 Yes = Annotated[bool, Parameter(negative=(), help="Do it without asking.")]
 
@@ -34,21 +43,61 @@ def _agreed(question: str, yes: bool, json: bool) -> bool:
 @examples(
     "runs delete last",
     "runs delete lab1-baseline 20261127-0311",
+    "runs delete --filter 'status=failed age>1d'",
 )
-def delete(run: Some, /, *, json: Json = False, runs: RunsDir = RUNS) -> None:
-    """Move runs to the trash; of several, none may be pinned."""
+def delete(
+    run: Some = (),
+    /,
+    *,
+    choice: Chosen = NAMED_ONLY,
+    yes: Yes = False,
+    json: Json = False,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Move runs to the trash; of several, none may be pinned.
+
+    With --filter or --all those pinned or in training are left out, and you are asked first.
+    """
     known = Runs(runs)
-    found = known.find_each(run)
+    found = chosen_runs(run, choice, known)
+    left = ""
+    if choice:
+        found, left = _without(found, ("in training", is_busy), ("pinned", is_pinned))
+        space = size_text(sum(size_of(one.path) for one in found))
+        question = f"Move {runs_text(len(found))} ({space}) to the trash?{left}"
+        if found and not _agreed(question, yes, json):
+            return
     pinned = [one.name for one in found if one.notes.pinned]
     if len(found) > 1 and pinned:
         raise UserError(f"Pinned: {', '.join(pinned)}. Unpin first, or delete it alone.")
     sizes = [size_of(one.path) for one in found]
     moved = [{"id": one.id, "path": str(known.delete(one))} for one in found]
-    if len(moved) == 1:
+    if not choice and len(moved) == 1:
         printing.say(moved[0] | {"bytes": sizes[0]}, f"{found[0].id} is in the trash.", json)
         return
-    sentence = f"{runs_text(len(moved))} ({size_text(sum(sizes))}) are in the trash."
+    are = "is" if len(moved) == 1 else "are"
+    sentence = f"{runs_text(len(moved))} ({size_text(sum(sizes))}) {are} in the trash.{left}"
     printing.say({"runs": moved, "bytes": sum(sizes)}, sentence, json)
+
+
+def is_busy(run: Run) -> bool:
+    """Whether somebody may train it."""
+    return run.status in ("running", "paused")
+
+
+def is_pinned(run: Run) -> bool:
+    """Whether it is kept from being deleted with others."""
+    return run.notes.pinned
+
+
+def _without(runs: list[Run], *reasons: tuple[str, Callable[[Run], bool]]) -> tuple[list[Run], str]:
+    """The runs for which no reason holds, and in words how many were left out."""
+    left = []
+    for why, holds in reasons:
+        count = sum(map(holds, runs))
+        runs = [run for run in runs if not holds(run)]
+        left += [f"{count} {why}"] * bool(count)
+    return runs, f" Left out: {', '.join(left)}." if left else ""
 
 
 @examples(
@@ -126,11 +175,13 @@ def keep_only_best(
 @examples(
     "runs archive best --output best.zip",
     "runs archive lab1-baseline lab1-decay --output lab1.zip",
+    "runs archive --filter tag:lab1 --output lab1.zip",
 )
 def archive(
-    run: Some,
+    run: Some = (),
     /,
     *,
+    choice: Chosen = NAMED_ONLY,
     output: Annotated[
         Path | None, Parameter(help="A .zip; by default named after the run.", metavar="FILE")
     ] = None,
@@ -138,15 +189,22 @@ def archive(
     json: Json = False,
     runs: RunsDir = RUNS,
 ) -> None:
-    """Write runs into one file, to be kept or taken to another machine."""
+    """Write runs into one file, to be kept or taken to another machine.
+
+    With --filter or --all those that have not ended are left out.
+    """
     from cifar_tui.features.archive.core import archive_path, archive_runs, archived_text
 
-    found = Runs(runs).find_each(run)
+    found, left = chosen_runs(run, choice, Runs(runs)), ""
+    if choice:
+        found, left = _without(found, ("not ended", lambda one: one.status not in ENDED))
+    if not found:
+        raise UserError(f"There is no run to archive.{left}")
     path = archive_path(output, found)
     with printing.progress("archiving", json) as tick:
         size = archive_runs(found, path, overwrite=overwrite, tick=tick)
     told = {"output": str(path), "bytes": size, "runs": [one.id for one in found]}
-    printing.say(told, archived_text(found, path, size), json)
+    printing.say(told, archived_text(found, path, size) + left, json)
 
 
 @examples(

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.completion import one_of
-from cifar_tui.console.flags import RUN, RUNS, Json, RunsDir
+from cifar_tui.console.flags import RUN, RUNS, Filter, Json, RunsDir
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import output_width, put
 from cifar_tui.errors import UserError
@@ -20,7 +20,6 @@ from cifar_tui.features.effects.tables import (
     limits,
     reasons,
 )
-from cifar_tui.features.history.command import Filter
 from cifar_tui.query.fields import METRICS, Line
 from cifar_tui.query.filter import parse
 from cifar_tui.runs.listing import Runs

@@ -11,11 +11,10 @@ from cifar_tui.features.history.dialog import (
     ColumnsDialog,
     GroupsDialog,
 )
-from cifar_tui.features.history.rows import Refusal
 from cifar_tui.features.history.run_list import RunList
+from cifar_tui.features.history.selection import Refusal
 from cifar_tui.query.fields import find_field, varying
 from cifar_tui.query.view import COLUMNS
-from cifar_tui.runs.control import left_behind, requeue
 from cifar_tui.runs.disk import empty_trash, keep_best, size_of, size_text, spare
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate as write_notes
@@ -74,7 +73,7 @@ def columns(runs: RunList) -> None:
         if chosen:
             runs.change_view(columns=chosen)
 
-    runs.app.push_screen(ColumnsDialog(runs.view.columns, runs.screen.size.width), take)
+    runs.app.push_screen(ColumnsDialog(runs.view.columns, runs.have_room), take)
 
 
 def group(runs: RunList) -> None:
@@ -151,7 +150,7 @@ def pin(runs: RunList) -> None:
     chosen = runs.selection.some()
     pinned = not all(run.notes.pinned for run in chosen)
     done = "pinned" if pinned else "no longer pinned"
-    _do_each(runs, chosen, lambda run: write_notes(run.path, pinned=pinned), done)
+    do_each(runs, chosen, lambda run: write_notes(run.path, pinned=pinned), done)
 
 
 def keep_only_best(runs: RunList) -> None:
@@ -167,9 +166,9 @@ def keep_only_best(runs: RunList) -> None:
                 sizes[run.id] = spare(run)
             except UserError as error:
                 problems.append(str(error))
-        runs.app.call_from_thread(ask, sizes, problems)
+        runs.app.call_from_thread(offer, sizes, problems)
 
-    def ask(sizes: dict[str, int], problems: list[str]) -> None:
+    def offer(sizes: dict[str, int], problems: list[str]) -> None:
         wanted = [run for run in chosen if sizes.get(run.id)]
         if problems:
             _tell_outcome(runs, 0, problems, "")
@@ -180,14 +179,14 @@ def keep_only_best(runs: RunList) -> None:
                 "Listing, comparing and exporting go on; resuming does not."
             )
             done = "kept with best.pt only"
-            _ask(runs, question, "remove last.pt", partial(_do_each, runs, wanted, keep_best, done))
+            ask(runs, question, "remove last.pt", partial(do_each, runs, wanted, keep_best, done))
         elif not problems:
             runs.tell("There is no last.pt to remove.")
 
     runs.run_worker(look, thread=True)
 
 
-def _ask(runs: RunList, question: str, yes: str, then: Callable[[], object]) -> None:
+def ask(runs: RunList, question: str, yes: str, then: Callable[[], object]) -> None:
     def answered(sure: bool | None) -> None:
         if sure:
             then()
@@ -195,7 +194,7 @@ def _ask(runs: RunList, question: str, yes: str, then: Callable[[], object]) -> 
     runs.app.push_screen(Ask(question, yes=yes), answered)
 
 
-def _do_each(runs: RunList, chosen: Sequence[Run], do: Callable[[Run], object], done: str) -> None:
+def do_each(runs: RunList, chosen: Sequence[Run], do: Callable[[Run], object], done: str) -> None:
     """Do something with each run in a thread; say with how many, and what went wrong first."""
 
     def work() -> None:
@@ -222,7 +221,7 @@ def _tell_outcome(runs: RunList, count: int, problems: list[str], done: str) -> 
 
 
 @contextmanager
-def _complaining(runs: RunList) -> Iterator[None]:
+def complaining(runs: RunList) -> Iterator[None]:
     try:
         yield
     except UserError as error:
@@ -253,7 +252,7 @@ def trash(runs: RunList) -> None:
 
 def _trash_one(runs: RunList, run: Run) -> None:
     def delete() -> None:
-        with _complaining(runs):
+        with complaining(runs):
             _delete(runs, run)
 
     if run.status in BUSY:
@@ -262,7 +261,7 @@ def _trash_one(runs: RunList, run: Run) -> None:
     pinned = "It is pinned. " if run.notes.pinned else ""
     space = size_text(size_of(run.path))
     question = f"Move {plain(run.name)} ({space}) to the trash? {pinned}t, z restores it."
-    _ask(runs, question, "move to the trash", delete)
+    ask(runs, question, "move to the trash", delete)
 
 
 def _trash_many(runs: RunList, chosen: Sequence[Run], sizes: dict[str, int]) -> None:
@@ -278,8 +277,8 @@ def _trash_many(runs: RunList, chosen: Sequence[Run], sizes: dict[str, int]) -> 
         return
     space = size_text(sum(sizes[run.id] for run in wanted))
     question = f"Move {runs_text(len(wanted))} ({space}) to the trash?{left} t, z restores them."
-    move = partial(_do_each, runs, wanted, partial(_delete, runs), "moved to the trash")
-    _ask(runs, question, "move to the trash", move)
+    move = partial(do_each, runs, wanted, partial(_delete, runs), "moved to the trash")
+    ask(runs, question, "move to the trash", move)
 
 
 def _delete(runs: RunList, run: Run) -> None:
@@ -296,7 +295,7 @@ def restore(runs: RunList) -> None:
         raise Refusal("z restores a run while the trash is shown; t shows it.")
     run = runs.selection.run
     if run is not None:
-        with _complaining(runs):
+        with complaining(runs):
             runs.cifar.runs.restore(run)
 
 
@@ -317,63 +316,4 @@ def empty(runs: RunList) -> None:
     if runs.found:
         what = f"{runs_text(len(runs.found))} ({runs.trash_size})"
         question = f"Remove {what} in the trash for good? Nothing brings them back."
-        _ask(runs, question, "remove for good", lambda: runs.run_worker(remove, thread=True))
-
-
-# The queue
-
-
-def new_from(runs: RunList) -> None:
-    """Fill the form with the run's settings."""
-    run = runs.selection.run
-    if run is not None:
-        runs.cifar.new_from(run)
-
-
-def resume(runs: RunList) -> None:
-    """Queue the runs again, to go on from their last whole epochs."""
-    chosen = runs.selection.some()
-    if len(chosen) > 1:
-        _do_each(runs, chosen, partial(_resume, runs), "queued to go on")
-        return
-    run = chosen[0]
-    with _complaining(runs):
-        _resume(runs, run)
-        done, epochs = run.summary.epochs_done, run.summary.epochs
-        runs.tell(f"{plain(run.name)} is queued and goes on after epoch {done} of {epochs}.")
-
-
-def _resume(runs: RunList, run: Run) -> None:
-    worker = runs.cifar.worker
-    if run.id in worker.own:
-        raise UserError(f"{run.name} is in the queue already.")
-    worker.add(requeue(runs.cifar.runs.get(run.id)))
-
-
-def resume_left(runs: RunList) -> None:
-    """Queue all runs that a program which ended has left queued."""
-
-    def look() -> None:
-        own = runs.cifar.worker.own
-        try:
-            left = [run for run in left_behind(runs.cifar.runs.all()) if run.id not in own]
-        except UserError as error:
-            runs.app.call_from_thread(runs.cifar.complain, error)
-            return
-        if left:
-            resume_one = partial(_resume, runs)
-            runs.app.call_from_thread(_do_each, runs, left, resume_one, "resumed")
-        else:
-            runs.app.call_from_thread(runs.tell, "No run was left behind.")
-
-    runs.run_worker(look, thread=True)
-
-
-def move(runs: RunList, step: int) -> None:
-    """Move a queued run backwards in the queue, or forwards where `step` is negative."""
-    run, worker = runs.selection.one(), runs.cifar.worker
-    if run.id not in worker.queued:
-        raise Refusal(f"{plain(run.name)} does not wait in this program's queue.")
-    worker.move(run.id, step)
-    place = worker.queued.index(run.id) + 1 if run.id in worker.queued else 0
-    runs.tell(f"{plain(run.name)} is number {place} of {len(worker.queued)} in the queue.")
+        ask(runs, question, "remove for good", lambda: runs.run_worker(remove, thread=True))

@@ -6,11 +6,10 @@ from typing import ClassVar, Generic, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.suggester import Suggester
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from cifar_tui.errors import Tick, UserError
 from cifar_tui.features.archive.core import (
@@ -24,12 +23,11 @@ from cifar_tui.features.history.rows import (
     MARK_COLUMN,
     MARK_WIDTH,
     SCROLLBAR,
-    fitting,
     format_of,
 )
 from cifar_tui.query.fields import FIELDS, METRICS, Field, Line, in_order
-from cifar_tui.query.filter import complete, value_text
-from cifar_tui.query.view import COLUMNS, LONGEST_FILTER, View
+from cifar_tui.query.filter import value_text
+from cifar_tui.query.view import COLUMNS, View
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.spec.checks import with_role
@@ -37,7 +35,6 @@ from cifar_tui.table import Column
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.dialogs import FormDialog
 from cifar_tui.tui.row_table import RowTable
-from cifar_tui.tui.textual_internals import suggestion
 
 Answer = TypeVar("Answer")
 WIDTH = 74
@@ -118,6 +115,13 @@ class TickDialog(ModalScreen[Answer | None], Generic[Answer]):
         """Move a row that was ticked, or no longer is, where it belongs."""
 
 
+ABOUT = {
+    "name": "What a person called it",
+    "settings": "A column for each setting that varies among the runs shown",
+}
+"""What the list shows of fields that others show otherwise."""
+
+
 class ColumnsDialog(TickDialog[tuple[str, ...]]):
     """Which fields are columns, and in which order; the first ones are shown in a narrow window."""
 
@@ -129,16 +133,25 @@ class ColumnsDialog(TickDialog[tuple[str, ...]]):
     HEADERS = ("column", "what it is")
     KEYS = "Space shows or hides   < > move   r resets   Enter applies   Esc cancels"
 
-    def __init__(self, columns: Sequence[str], width: int) -> None:
+    def __init__(
+        self, columns: Sequence[str], have_room: Callable[[Sequence[str]], Sequence[str]]
+    ) -> None:
         super().__init__(_columns_first(columns), columns)
-        self._room = width - MARK_WIDTH - SCROLLBAR
+        self._have_room = have_room
+        self._shown: Sequence[str] = ()
+        """The columns that have room."""
+
+    def _draw(self) -> None:
+        self._shown = self._have_room(self.chosen())
+        super()._draw()
 
     def title_words(self) -> str:
-        return f"Columns: the first {len(self._fitting())} of {len(self.chosen())} have room here"
+        return f"Columns: the first {len(self._shown)} of {len(self.chosen())} have room here"
 
     def about(self, name: str) -> str:
-        hidden = name in self._ticked and format_of(FIELDS[name]).header not in self._fitting()
-        return f"(no room) {FIELDS[name].help}" if hidden else FIELDS[name].help
+        hidden = name in self._ticked and name not in self._shown
+        help = ABOUT.get(name, FIELDS[name].help)
+        return f"(no room) {help}" if hidden else help
 
     def place(self, name: str) -> None:
         """Bring a new column up behind the others."""
@@ -147,10 +160,6 @@ class ColumnsDialog(TickDialog[tuple[str, ...]]):
             self._names.remove(name)
             last = max((self._names.index(other) for other in self._ticked - {name}), default=-1)
             self._names.insert(last + 1, name)
-
-    def _fitting(self) -> list[str]:
-        fields = [FIELDS[name] for name in self.chosen()]
-        return [look.header for look, _ in fitting(fields, self._room)]
 
     def action_move(self, step: int) -> None:
         table = self.query_one(RowTable)
@@ -268,60 +277,3 @@ class ArchiveDialog(FormDialog[str]):
     def accept(self, result: str) -> None:
         told = "I in History, or `cifar-tui runs unarchive FILE`, brings it in."
         self.end(f"{result}\n{told}", result)
-
-
-class TermSuggester(Suggester):
-    """Types out the last term; `values` gives what a field is in the runs."""
-
-    def __init__(self, values: Callable[[Field], Sequence[str]]) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-        self._values = values
-
-    async def get_suggestion(self, value: str) -> str | None:
-        return complete(value, self._values)
-
-
-class FilterInput(Input):
-    """The line of the filter: completed with Tab, former ones with up and down."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "complete", "complete", show=False),
-        Binding("up", "former(1)", "former", show=False),
-        Binding("down", "former(-1)", "latter", show=False),
-    ]
-
-    def __init__(self, values: Callable[[Field], Sequence[str]]) -> None:
-        super().__init__(
-            id="filter",
-            compact=True,
-            placeholder="lr>=0.05 bn model=resnet -tag:bad val_acc>0.7   Tab completes",
-            suggester=TermSuggester(values),
-            max_length=LONGEST_FILTER,
-        )
-        self._filters: Sequence[str] = ()
-        """Former filters, the latest first."""
-        self._place = -1
-        self._draft = ""
-
-    def begin(self, filters: Sequence[str]) -> None:
-        """Type after what stands there; these are the former ones."""
-        self._filters, self._place = filters, -1
-        self.cursor_position = len(self.value)
-        self.focus()
-
-    def action_complete(self) -> None:
-        """Take what is suggested."""
-        self.cursor_position = len(self.value)
-        if suggestion(self):
-            self.action_cursor_right()
-
-    def action_former(self, step: int) -> None:
-        """Put a former filter into the line; before the latest stands what was typed."""
-        place = self._place + step
-        if not -1 <= place < len(self._filters):
-            return
-        if self._place == -1:
-            self._draft = self.value
-        self._place = place
-        self.value = self._draft if place == -1 else self._filters[place]
-        self.cursor_position = len(self.value)

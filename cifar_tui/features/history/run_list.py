@@ -1,81 +1,60 @@
 """The table of all runs, read behind the screen, and what is chosen in it."""
 
 import threading
-import time
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from itertools import takewhile
+from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.events import Key
 from textual.timer import Timer
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
-from cifar_tui.errors import UserError
-from cifar_tui.features.history.dialog import FilterInput
-from cifar_tui.features.history.rows import (
-    GroupRows,
-    RunRows,
-    Selection,
-    best_words,
-    group_of,
-    next_sort,
-)
-from cifar_tui.query.fields import Line, make_line, same_lines
+from cifar_tui.features.history.details import RunDetails, Sparklines, pane_width
+from cifar_tui.features.history.filter_line import FilterLine
+from cifar_tui.features.history.first_line import Listed
+from cifar_tui.features.history.rows import GroupRows, RunRows, group_of, next_sort
+from cifar_tui.features.history.run_reader import READ_EVERY, RunReader
+from cifar_tui.features.history.selection import Refusal, Selection
+from cifar_tui.query.fields import Field, Line
 from cifar_tui.query.filter import Query, parse_typed, possible
 from cifar_tui.query.groups import Group
-from cifar_tui.query.view import Memory, View, recall, remember
-from cifar_tui.runs.disk import size_of, size_text
-from cifar_tui.runs.ids import TRASH
-from cifar_tui.runs.listing import Run, Runs, best_run
+from cifar_tui.query.view import Memory, View, remember
+from cifar_tui.runs.ids import created_after, new_stamp
 from cifar_tui.text import plain
 from cifar_tui.tui.row_table import RowTable
 from cifar_tui.tui.screen import put
 
-if TYPE_CHECKING:
-    from cifar_tui.app import CifarApp
-
-READ_EVERY = 2.0
-"""Seconds between two looks at the run folders while the screen is shown."""
-REST = 4
-"""The next look waits this many times as long as the last one took."""
-FIRST = 100
-"""Up to this many of the newest runs are shown while the others are read for the first time."""
+CURVES_AFTER = 0.1
+"""Seconds after which the curves of rows that came into sight are read."""
 MANY, BURST = 3000, 0.04
 """From this many runs on, the table waits until no letter has come for this many seconds."""
 
 
-class RunList(Vertical):
+class RunList(RunReader):
     """All runs of the app's folder, or those in its trash: filtered, sorted, grouped and marked."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.trash: Runs | None = None
-        """The trash while it is shown."""
-        self.found: dict[str, Line] = {}
-        """All runs that there are, by id."""
         self._shown: list[Line] = []
         """Those that the filter lets through."""
+        self._new = 0
+        """How many of them were launched since it was typed, and do not match."""
         self._rows: RunRows | GroupRows = RunRows((), View(), 0)
-        self._whole: Runs | None = None
-        """The runs that were found to the last one; before that only the newest are there."""
         self._marks: list[str] = []
         self._memory = Memory()
-        self._recalled = False
         self._query = Query()
-        self._typing = False
-        """Whether the filter is being typed, so that its last term may be unfinished."""
+        self._typed_over = View()
+        """What was shown when the filter was begun."""
         self._group_sort = ("mean", False)
         """What groups are sorted by, and whether that is turned round."""
         self._outside: View | None = None
         """What was shown before a group was opened."""
-        self._sizes: dict[str, int] = {}
-        """Bytes of each run in the trash."""
-        self._looking = False
-        self._look_again = False
-        self._rest_until = 0.0
         self._writing = threading.Lock()
+        self._sparklines = Sparklines(lambda: self.set_timer(CURVES_AFTER, self._read_curves))
         self._soon: Timer | None = None
         """What fills the table after a burst of letters."""
 
@@ -83,21 +62,18 @@ class RunList(Vertical):
         with Horizontal(id="head"):
             yield Static("", id="summary", classes="line", markup=False)
             yield Static("", id="best", classes="line", markup=False)
-        with Horizontal(id="filter-line"):
-            yield Static(" filter", markup=False)
-            yield FilterInput(lambda field: possible(field, self.found.values()))
-        yield RowTable(id="runs")
-
-    def on_mount(self) -> None:
-        self.set_interval(READ_EVERY, self._tick)
-
-    @property
-    def cifar(self) -> "CifarApp":
-        return cast("CifarApp", self.app)
+        yield FilterLine(self._values, self._filter_typed, self._filter_left)
+        with Horizontal():
+            yield RowTable(id="runs")
+            yield RunDetails()
 
     @property
     def table(self) -> RowTable:
         return self.query_one(RowTable)
+
+    @property
+    def _filter_line(self) -> FilterLine:
+        return self.query_one(FilterLine)
 
     @property
     def view(self) -> View:
@@ -117,80 +93,39 @@ class RunList(Vertical):
             in_trash=self.trash is not None,
         )
 
-    @property
-    def trash_size(self) -> str:
-        """What the runs in the trash take, while it is shown."""
-        return size_text(sum(self._sizes.values()))
-
     def tell(self, sentence: str) -> None:
         self.notify(sentence, markup=False)
 
     # Reading
 
-    def _tick(self) -> None:
-        if self.screen.is_current and time.monotonic() >= self._rest_until:
-            self.read_soon()
+    def take_first(self) -> None:
+        self.fill()
 
-    def _rest(self, seconds: float) -> None:
-        """Leave the folders alone for a while, as reading ten thousand delays the keys."""
-        self._rest_until = max(self._rest_until, time.monotonic() + seconds)
-
-    def read_soon(self) -> None:
-        """Read the folders in a thread, one reading at a time."""
-        if self._looking:
-            self._look_again = True
-            return
-        self._looking = True
-        self._read()
-
-    @work(thread=True)
-    def _read(self) -> None:
-        runs, before, problem = self.trash or self.cifar.runs, self.found, ""
-        began = time.monotonic()
-        if not self._recalled:
-            self.app.call_from_thread(self._take_memory, recall(self.cifar.runs.folder))
-        try:
-            if not before and (first := runs.newest(FIRST)):
-                self.app.call_from_thread(self._take_first, runs, first)
-            found = {run.id: make_line(run, before.get(run.id)) for run in runs.all()}
-            for line in found.values():
-                line.value(self.view.field(self.view.sort))
-        except UserError as error:
-            found, problem = {}, str(error)
-        if runs is self.trash:
-            self._sizes = {i: self._sizes.get(i) or size_of(runs.folder / i) for i in found}
-        self._rest(REST * (time.monotonic() - began))
-        self.app.call_from_thread(self._take, runs, found, problem)
-        for line in found.values():
-            line.searched  # noqa: B018 - so that the filter's first letter is quick
-
-    def _take_first(self, runs: Runs, first: list[Run]) -> None:
-        if runs is (self.trash or self.cifar.runs) and not self.found:
-            self.found = {run.id: Line(run) for run in first}
+    def take_all(self, same: bool) -> None:
+        if self.trash is None:
+            self._marks = [run_id for run_id in self._marks if run_id in self.found]
+        if same:
+            self._show(self.table.keys)
+        else:
             self.fill()
 
-    def _take(self, runs: Runs, found: dict[str, Line], problem: str) -> None:
-        self._looking = False
-        if runs is (self.trash or self.cifar.runs):
-            same = runs is self._whole and not problem and same_lines(found, self.found)
-            self.found, self._whole = found, None if problem else runs
-            if self.trash is None:
-                self._marks = [run_id for run_id in self._marks if run_id in found]
-            if same:
-                self._show(self.table.keys)
-            else:
-                self.fill(problem)
-        if self._look_again:
-            self._look_again = False
-            self.read_soon()
+    def prepare(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            line.value(self.view.field(self.view.sort))
+            line.settings  # noqa: B018 - asked of all runs each time that they are shown
 
-    def _take_memory(self, memory: Memory) -> None:
-        self._memory, self._recalled = memory, True
+    @work(thread=True, group="curves")
+    def _read_curves(self) -> None:
+        self._sparklines.read()
+        self.app.call_from_thread(self._show, self.table.keys)
+
+    def take_memory(self, memory: Memory) -> None:
+        self._memory = memory
         self._take_filter(memory.view.filter)
 
     def _take_filter(self, text: str) -> None:
         self._query = parse_typed(text)
-        self.query_one(FilterInput).value = text
+        self._filter_line.take(text)
 
     def change_view(self, **changes: Any) -> None:
         """Show something else, and remember it."""
@@ -211,108 +146,135 @@ class RunList(Vertical):
 
     # Showing
 
-    def fill(self, problem: str = "") -> None:
+    def fill(self) -> None:
         """Show the runs that the filter lets through, or their groups, in order."""
         self._shown = self._let_through()
         width = self.screen.size.width
+        details = self.query_one(RunDetails)
+        details.display, details.styles.width = pane_width(width) > 0, pane_width(width)
         if self.view.groups and not self.trash:
-            self._rows = GroupRows(self._shown, self.view, width, self._group_sort)
+            self._rows = GroupRows(self._shown, self.view, self._width, self._group_sort)
         else:
-            self._rows = RunRows(self._shown, self.view, width)
+            self._rows = self._run_rows()
         self.table.set_columns(self._rows.columns)
         self._show(self._rows.keys)
-        put(self.query_one("#summary", Static), f" {problem or self._summary()}")
-        put(self.query_one("#best", Static), f"{self._best_words()} ")
+        listed = self._listed
+        put(self.query_one("#summary", Static), f" {self.problem or listed.words()}")
+        put(self.query_one("#best", Static), f"{listed.best(width // 4)} ")
+
+    @property
+    def _listed(self) -> Listed:
+        return Listed(
+            self._shown,
+            len(self.found),
+            self._rows,
+            new=self._new,
+            filter=plain(self.view.filter.strip()),
+            problem=self._query.problem,
+            typing=self._filter_line.typing,
+            marked=len(self._marks) * (self.trash is None),
+            opened=self._outside is not None,
+            trash=self.trash_size if self.trash else "",
+            whole=self.whole,
+        )
 
     def _let_through(self) -> list[Line]:
-        """The lines of the runs that the filter finds.
+        """The lines of the runs that the filter finds, and of those launched since it was typed.
 
         A word that may become a field's name empties the list only once it is typed out.
         """
-        found = self._query.found(self.found.values())
-        terms = self._query.terms
-        if found or not (self._typing and terms and terms[-1].opening):
-            return found
-        return Query(terms[:-1]).found(self.found.values())
+        lines, terms = list(self.found.values()), self._query.terms
+        new = {id(line) for line in takewhile(self._is_new, reversed(lines))}
+        for query in (self._query, Query(terms[:-1])):
+            found = [line for line in lines if id(line) in new or query.matches(line)]
+            if found or not (self._filter_line.typing and terms and terms[-1].opening):
+                break
+        self._new = sum(not self._query.matches(line) for line in found if id(line) in new)
+        return found
+
+    def _is_new(self, line: Line) -> bool:
+        since = self.view.since
+        return bool(since and self.view.filter) and created_after(line.run.id, since)
 
     def _show(self, keys: list[str]) -> None:
         now, rows = datetime.now().astimezone(), self._rows
         marks = frozenset() if self.trash else frozenset(self._marks)
         self.table.show(keys, lambda key: rows.texts(key, marks, now))
+        self._follow()
 
-    def _summary(self) -> str:
-        if not self.found:
-            if self.trash:
-                return "The trash is empty. Press t to see the runs."
-            return "No runs yet. Press n to set one up."
-        if self._whole is None:
-            return "Reading the runs; the newest are here."
-        query = plain(self.view.filter.strip())
-        count = f"{len(self.found)} run{'s' if len(self.found) != 1 else ''}"
-        if query:
-            count = f"{len(self._shown)} of {count}"
-        if self._query.problem:
-            return f"{count}. {self._query.problem}"
-        if isinstance(self._rows, GroupRows):
-            many = len(self._rows.keys)
-            count = f"{many} group{'s' if many != 1 else ''} of {count}"
-        parts = [count]
-        if self.trash:
-            parts = [f"Trash: {count}, {self.trash_size}", "z restores, X empties, t goes back"]
-        if self._outside:
-            parts.append("Esc: groups")
-        if self._marks and not self.trash:
-            parts.append(f"{len(self._marks)} marked")
-        if query and not self._typing:
-            parts.append(f"filter '{query}'")
-        return ", ".join([*parts, self._rows.order_words])
+    def have_room(self, columns: Sequence[str]) -> Sequence[str]:
+        """Those of the columns that have room."""
+        return self._run_rows().have_room(columns)
 
-    def _best_words(self) -> str:
-        best = best_run([line.run for line in self._shown])
-        crowded = self._query.problem or self._outside or isinstance(self._rows, GroupRows)
-        if best is None or crowded or self.trash:
-            return ""
-        return best_words(best, self.screen.size.width // 4)
+    def _run_rows(self) -> RunRows:
+        return RunRows(self._shown, self.view, self._width, self._sparklines.line)
+
+    @property
+    def _width(self) -> int:
+        """Cells of the table's rows."""
+        width = self.screen.size.width
+        return width - pane_width(width)
+
+    @on(RowTable.CursorMoved)
+    def _follow(self) -> None:
+        """Show the details of the row under the cursor."""
+        chosen = self.selection
+        self.query_one(RunDetails).follow(chosen.run, chosen.group)
 
     # Marks and the trash
 
     def mark(self) -> None:
         """Mark the runs on the row, or take their marks away when all have one."""
+        key = self.table.cursor_key
+        self._mark_or_unmark([key] if key is not None else [])
+
+    def _mark_or_unmark(self, keys: Sequence[str], *, unmark: bool = True) -> None:
         if self.trash:
             self.selection.one()
-        key = self.table.cursor_key
-        runs = self._rows.runs(key) if key is not None else ()
-        unmarked = [run for run in runs if run not in self._marks]
-        gone = set() if unmarked else set(runs)
+        runs = [run for key in keys for run in self._rows.runs(key)]
+        marked = set(self._marks)
+        unmarked = [run for run in runs if run not in marked]
+        gone = set() if unmarked or not unmark else set(runs)
         self._marks = [run for run in self._marks if run not in gone] + unmarked
         self.fill()
+
+    def mark_all(self) -> None:
+        """Mark all runs that are shown, or take their marks away when all have one."""
+        self._mark_or_unmark(self.table.keys)
+
+    def mark_range(self) -> None:
+        """Mark the rows from the one marked last to the cursor's."""
+        keys, here = self.table.keys, self.table.cursor_row
+        last = self._marks[-1:]
+        there = next((i for i, key in enumerate(keys) if {*last} & {*self._rows.runs(key)}), None)
+        if there is None:
+            raise Refusal(
+                "Mark the first run of a range with Space; V then marks up to the cursor."
+            )
+        self._mark_or_unmark(keys[min(here, there) : max(here, there) + 1], unmark=False)
 
     def unmark(self) -> None:
         """Take all marks away."""
         self._marks.clear()
         self.fill()
 
-    def show_trash(self) -> None:
-        """Show the trash, or the runs again."""
-        self.trash = None if self.trash else Runs(self.cifar.runs.folder / TRASH)
-        self.read_soon()
-
     # The filter
 
     def type_filter(self) -> None:
         """Open the filter and type into it."""
-        self._rest(READ_EVERY)
-        self.query_one("#filter-line").display = True
-        self._typing = True
-        self.query_one(FilterInput).begin(self._memory.filters)
+        self.rest(READ_EVERY)
+        self._typed_over = self.view
+        self._filter_line.begin(self._memory.filters)
 
-    @on(Input.Changed, "#filter")
-    def _filter_typed(self, event: Input.Changed) -> None:
-        if event.value == self.view.filter:
+    def _values(self, field: Field) -> Sequence[str]:
+        return possible(field, self.found.values())
+
+    def _filter_typed(self, text: str) -> None:
+        if text == self.view.filter:
             return
-        self._rest(READ_EVERY)
-        self._query = parse_typed(event.value)
-        self._set_view(filter=event.value)
+        self.rest(READ_EVERY)
+        self._query = parse_typed(text)
+        self._set_view(filter=text, since=new_stamp())
         if len(self.found) <= MANY:
             self.fill()
             return
@@ -320,24 +282,34 @@ class RunList(Vertical):
             self._soon.stop()
         self._soon = self.set_timer(BURST, self.fill)
 
-    @on(Input.Submitted, "#filter")
-    def _leave_filter(self) -> None:
-        """Go on with the table; the filter stays in force, and the first line names it."""
-        self.query_one("#filter-line").display = False
+    def _filter_left(self, apply: bool) -> None:
+        """Go on with the table; what was typed stays in force, and the first line names it."""
         self.screen.set_focus(self.table)
-        self._typing = False
-        text = self.view.filter.strip()
+        text, before = self.view.filter.strip(), self._typed_over
+        if not apply:
+            self._filter_by(before.filter, since=before.since)
+            return
         if text and not self._query.problem:
             self._memory = self._memory.with_filter(text)
-        self.change_view()
+        self._filter_by(text)
+
+    def _filter_by(self, text: str, **changes: Any) -> None:
+        self._take_filter(text)
+        self.change_view(filter=text, **{"since": new_stamp(), **changes})
 
     def key_escape(self, event: Key) -> None:
-        """Leave the filter, or a group; elsewhere keep the focus, so that the arrows work."""
-        event.stop()
-        if isinstance(self.screen.focused, Input):
-            self._leave_filter()
+        """Go back one step: out of the trash, out of a group, to no filter, to no groups."""
+        if self.trash:
+            self.show_trash()
         elif self._outside is not None:
             self._leave_group()
+        elif self.view.filter:
+            self._filter_by("")
+        elif self.view.groups:
+            self.group_by((), self.view.metric)
+        else:
+            return
+        event.stop()
 
     # The order
 
@@ -386,8 +358,7 @@ class RunList(Vertical):
         """Show the group's runs; Esc goes back."""
         self._outside = self.view
         filter = f"{self.view.filter} {group.query}".strip()
-        self._take_filter(filter)
-        self.change_view(groups=(), filter=filter)
+        self._filter_by(filter, groups=())
         self.table.action_first()
 
     def _leave_group(self) -> None:

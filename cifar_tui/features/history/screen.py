@@ -8,9 +8,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from cifar_tui.features.history import actions
-from cifar_tui.features.history.rows import Refusal
+from cifar_tui.features.history import actions, queue_actions
 from cifar_tui.features.history.run_list import RunList
+from cifar_tui.features.history.selection import Refusal
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.row_table import RowTable
 from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
@@ -42,6 +42,8 @@ class HistoryScreen(CifarScreen):
     action_reverse = _action(RunList.reverse)
     action_last = _action(RunList.best_or_last)
     action_mark = _action(RunList.mark)
+    action_mark_all = _action(RunList.mark_all)
+    action_mark_range = _action(RunList.mark_range)
     action_unmark = _action(RunList.unmark)
     action_show_trash = _action(RunList.show_trash)
     action_columns = _action(actions.columns)
@@ -64,11 +66,12 @@ class HistoryScreen(CifarScreen):
     action_trash = _action(actions.trash)
     action_restore = _action(actions.restore)
     action_empty_trash = _action(actions.empty)
-    action_new_from = _action(actions.new_from)
-    action_resume = _action(actions.resume)
-    action_resume_left = _action(actions.resume_left)
-    action_sooner = _action(partial(actions.move, step=-1))
-    action_later = _action(partial(actions.move, step=1))
+    action_new_from = _action(queue_actions.new_from)
+    action_resume = _action(queue_actions.resume)
+    action_resume_left = _action(queue_actions.resume_left)
+    action_empty_queue = _action(queue_actions.empty_queue)
+    action_sooner = _action(partial(queue_actions.move, step=-1))
+    action_later = _action(partial(queue_actions.move, step=1))
 
     def compose(self) -> ComposeResult:
         yield TopLine("history")

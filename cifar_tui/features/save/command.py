@@ -7,10 +7,9 @@ from cyclopts import Parameter
 
 from cifar_tui.console import printing
 from cifar_tui.console.completion import several_of
-from cifar_tui.console.flags import RUN, RUNS, Json, RunsDir
+from cifar_tui.console.flags import RUN, RUNS, Filter, Json, RunsDir
 from cifar_tui.console.help import examples
 from cifar_tui.errors import UserError
-from cifar_tui.features.history.command import Filter
 from cifar_tui.query.fields import FIELDS, Line
 from cifar_tui.query.filter import parse
 from cifar_tui.runs.listing import Run, Runs

@@ -102,9 +102,9 @@ def curve_table(runs: Sequence[Run], columns: Sequence[str] = ()) -> SavedTable:
 
 
 def render(table: SavedTable, format: str) -> str:
-    """The table as csv, json or md text."""
+    """The table as csv, tsv, json or md text."""
     try:
-        return {"csv": to_csv, "json": to_json, "md": to_markdown}[format](table)
+        return {"csv": to_csv, "tsv": to_tsv, "json": to_json, "md": to_markdown}[format](table)
     except KeyError:
         raise UserError(f"There is no table as {format}; csv, json and md there are.") from None
 
@@ -119,6 +119,12 @@ def to_csv(table: SavedTable) -> str:
     writer.writerow(table.names)
     writer.writerows([_csv_cell(value) for value in row] for row in table.rows)
     return file.getvalue()
+
+
+def to_tsv(table: SavedTable) -> str:
+    """The same cells between tabs, in which nothing is quoted."""
+    rows = [["" if v is None else str(_csv_cell(v)) for v in row] for row in table.rows]
+    return "".join("\t".join(row) + "\n" for row in [table.names, *rows])
 
 
 def _csv_cell(value: Any) -> Any:

@@ -273,7 +273,7 @@ async def test_seeds_become_one_curve_with_mean_and_band(
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         table = await open_comparison(pilot, folders)
-        await pilot.press("g")
+        await pilot.press("u")
         found = columns(table)
         assert found["run"] == ["o lr 0.1", "x lr 0.2"]
         assert found["n"] == ["2", "1"]
@@ -284,10 +284,10 @@ async def test_seeds_become_one_curve_with_mean_and_band(
         title = "val_acc, mean ± std  o lr 0.1 n 2  x lr 0.2"
         assert plot(pilot).startswith(title)
         narrow = plot(pilot)
-        await pilot.press("g")
+        await pilot.press("u")
         assert plot(pilot).startswith("val_acc, mean, min to max")
         assert plot(pilot).splitlines()[1:] != narrow.splitlines()[1:], "the band is another"
-        await pilot.press("g")
+        await pilot.press("u")
         assert table.row_count == 3
 
 

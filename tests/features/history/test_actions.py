@@ -110,7 +110,7 @@ async def test_a_group_s_runs_are_meant_where_none_is_marked(
     app = make_app()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         table = await open_history(pilot, 3)
-        await pilot.press("g", "enter")
+        await pilot.press("u", "enter")
         await wait_for(pilot, lambda: table.row_count == 2)
         await pilot.press("x")
         assert (await asked(pilot)).startswith("Move 2 runs (")
@@ -165,7 +165,7 @@ async def test_only_best_is_kept_of_the_marked_that_have_ended(
         await pilot.press("y")
         await wait_for(pilot, lambda: not (three[0].last.exists() or three[1].last.exists()))
         assert three[2].last.exists() and three[0].best.exists()
-        await pilot.press("u", "r")
+        await pilot.press("U", "r")
         await wait_for(pilot, lambda: "kept only best.pt and cannot be resumed" in messages(pilot))
         await pilot.press("D")
         await wait_for(pilot, lambda: "There is no last.pt to remove." in messages(pilot))

@@ -162,3 +162,45 @@ def test_hostile_folders_are_listed_grouped_and_filtered(
         assert all(line.isprintable() for line in text.splitlines())
     assert cli.run(["runs", "list", "--columns", "id", "--json", "--runs", str(runs)]) == 0
     assert len(json.loads(capsys.readouterr().out)) == count
+
+
+def test_a_terminal_has_a_column_for_each_setting_that_varies(
+    listed: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    head, *found = listed().splitlines()
+    assert head.split()[:3] == ["id", "name", "lr"]
+    assert all(len(line) <= 80 for line in (head, *found))
+    assert "✓ finished" in found[0] and "- stopped" in found[2] and "· queued" in found[3]
+    assert "simplenn" in " ".join(found[4:])
+
+
+def test_a_pipe_has_the_same_columns_whatever_the_runs_are(listed: Listed) -> None:
+    columns = ["id", "name", "settings", "best", "val_acc", "epochs", "status"]
+    for filter in ("", "bn", "lr=0.05"):
+        assert listed("--filter", filter).splitlines()[0].split() == columns
+
+
+def test_tables_for_programs_have_every_field_in_columns_that_never_change(
+    listed: Listed,
+) -> None:
+    heads = {listed("--format", "csv", "--filter", f).splitlines()[0] for f in ("", "bn", "d")}
+    (head,) = heads
+    assert {"id", "lr", "batch_norm", "val_acc", "status", "images"} <= set(head.split(","))
+    table = listed("--format", "tsv", "--columns", "name,lr,val_acc,depth")
+    assert table.splitlines()[:2] == ["name\tlr\tval_acc\tdepth", "a\t0.1\t0.7\t"]
+    assert listed("--format", "md").splitlines()[1].startswith("| --- |")
+    assert json.loads(listed("--format", "json")) == json.loads(listed("--json"))
+    groups = listed("--format", "csv", "--group-by", "lr", "--filter", "bn")
+    assert groups.splitlines() == [
+        "lr,synthetic,metric,n,mean,std,min,max",
+        groups.splitlines()[1],
+    ]
+    assert groups.splitlines()[1].startswith("0.1,false,val_acc,2,0.72,")
+
+
+def test_a_status_is_in_colour_on_a_terminal_and_not_with_no_color(
+    listed: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "\x1b[" not in listed()

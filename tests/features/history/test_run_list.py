@@ -16,11 +16,11 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.tui.row_table import RowTable
 from tests.features.history.test_screen import (
     NARROW,
-    WIDE,
     messages,
     names,
     open_history,
     rows,
+    sorted_by,
     summary,
 )
 from tests.waiting import screen_text, wait_for
@@ -73,11 +73,12 @@ async def test_a_filter_follows_the_typing_and_an_unfinished_term_holds_the_list
         await pilot.press("ctrl+u")
         await type_in(pilot, "bn val_acc>")
         assert names(table) == ["d", "c"]
-        assert summary(pilot) == "2 of 4 runs. val_acc> needs a number."
+        needs = "val_acc> needs a share like 0.7, or a percentage like 70."
+        assert summary(pilot) == f"2 of 4 runs. {needs}"
         await type_in(pilot, "0.71")
-        assert summary(pilot) == "1 of 4 runs, by age"
+        assert summary(pilot).startswith("1 of 4 runs, simplenn bn epochs 3 ")
         await pilot.press("enter")
-        assert summary(pilot) == "1 of 4 runs, filter 'bn val_acc>0.71', by age"
+        assert summary(pilot).startswith("1 of 4 runs, filter 'bn val_acc>0.71' (Esc clears)")
         await pilot.press("slash", "ctrl+u")
         await type_in(pilot, "lrr>1")
         assert len(names(table)) == 4
@@ -111,7 +112,7 @@ async def test_tab_completes_and_the_arrows_bring_back_former_filters(
     again = make_app()
     async with again.run_test(size=NARROW) as pilot:
         table = await open_history(pilot, 2)
-        assert summary(pilot) == "2 of 4 runs, filter 'lr=0.01', by age"
+        assert summary(pilot).startswith("2 of 4 runs, filter 'lr=0.01' (Esc clears)")
         field = again.screen.query_one("#filter", Input)
         await pilot.press("slash", "ctrl+u")
         await type_in(pilot, "-")
@@ -119,7 +120,9 @@ async def test_tab_completes_and_the_arrows_bring_back_former_filters(
         assert field.value == "batch_norm"
         await pilot.press("down", "down")
         assert field.value == "-"
-        await pilot.press("ctrl+u", "escape")
+        await pilot.press("escape")
+        assert summary(pilot).startswith("2 of 4 runs, filter 'lr=0.01'")
+        await pilot.press("escape")
         assert len(names(table)) == 4
 
 
@@ -129,42 +132,44 @@ async def test_columns_are_chosen_ordered_and_remembered(
     app = make_app()
     async with app.run_test(size=NARROW) as pilot:
         table = await open_history(pilot, 4)
-        assert headers(table) == ["name", "settings", "best val_acc", "done", "age", "status"]
-        await pilot.press("k")
+        usual = ["name", "bn", "lr", "seed", "best val_acc", "status", "done", "age↑"]
+        assert headers(table)[:8] == usual
+        await pilot.press("C")
         await wait_for(pilot, lambda: isinstance(app.screen, ColumnsDialog))
-        await wait_for(pilot, lambda: "the first 6 of 10 have room" in screen_text(app))
+        await wait_for(pilot, lambda: "the first 7 of 11 have room" in screen_text(app))
         assert "Enter applies" in screen_text(app)
         ticks = app.screen.query_one(RowTable)
-        await pilot.press("down", "space", *["down"] * 4)
+        await pilot.press("down", "space")
         ticks.move_cursor(ticks.keys.index("lr"))
         await pilot.press("space")
-        assert ticks.keys[10] == ticks.cursor_key == "lr"
-        await pilot.press(*["less_than_sign"] * 9, "enter")
+        assert ticks.keys[11] == ticks.cursor_key == "lr"
+        await pilot.press(*["less_than_sign"] * 10, "enter")
         await wait_for(pilot, lambda: isinstance(app.screen, HistoryScreen))
         assert headers(table)[:3] == ["name", "lr", "best val_acc"]
-        assert "settings" not in headers(table)
+        assert "seed" not in headers(table)
         assert [row["lr"] for row in rows(table)] == ["0.1", "0.1", "0.01", "0.01"]
         await wait_for(pilot, lambda: remembered(tmp_path)["view"]["columns"][1] == "lr")
-        await pilot.press("k", "r", "escape")
+        await pilot.press("C", "r", "escape")
         assert headers(table)[1] == "lr"
     again = make_app()
     async with again.run_test(size=NARROW) as pilot:
         table = await open_history(pilot, 4)
         assert headers(table)[:3] == ["name", "lr", "best val_acc"]
-        await pilot.press("k", "r", "enter")
-        assert headers(table)[1] == "settings"
+        await pilot.press("C", "r", "enter")
+        assert headers(table)[:8] == usual
 
 
-async def test_a_wide_window_has_more_of_the_columns(
+async def test_a_wide_window_has_more_of_the_columns_and_a_curve(
     make_app: MakeApp, seeds: list[RunFolder]
 ) -> None:
     app = make_app()
-    async with app.run_test(size=WIDE) as pilot:
+    async with app.run_test(size=(230, 40)) as pilot:
         table = await open_history(pilot, 4)
-        assert headers(table)[-4:] == ["val_loss", "time", "trained_on", "tags"]
-        await pilot.resize_terminal(80, 24)
-        await wait_for(pilot, lambda: headers(table)[-1] == "status")
-        assert sum(column.width for column in table.columns) < 80
+        assert headers(table)[8:] == [*("last val_acc", "curve", "val_loss", "time", "trained_on")]
+        await wait_for(pilot, lambda: rows(table)[0]["curve"] == "▄█▁")
+        await pilot.resize_terminal(60, 24)
+        await wait_for(pilot, lambda: headers(table)[-1] != "trained_on")
+        assert sum(column.width for column in table.columns) < 60
 
 
 async def test_m_shows_the_last_epochs_figures_and_sorts_by_them(
@@ -178,7 +183,7 @@ async def test_m_shows_the_last_epochs_figures_and_sorts_by_them(
         await pilot.press("m")
         assert names(table) == ["b", "a", "d", "c"]
         assert rows(table)[0]["last val_acc"] == "0.4200 @ 3"
-        assert summary(pilot) == "4 runs, last epoch, by last val_acc"
+        assert sorted_by(table) == "last val_acc↓"
         await pilot.press("m")
         assert rows(table)[0]["best val_acc"] == "0.7400 @ 2"
 
@@ -189,7 +194,7 @@ async def test_groups_show_the_spread_open_as_a_filter_and_take_marks(
     app = make_app()
     async with app.run_test(size=NARROW, notifications=True) as pilot:
         table = await open_history(pilot, 4)
-        await pilot.press("down", "space", "g")
+        await pilot.press("down", "space", "u")
         await wait_for(pilot, lambda: isinstance(app.screen, GroupsDialog))
         dialog = app.screen.query_one(RowTable)
         assert [(row["setting"], bool(row["mark"])) for row in rows(dialog)] == [
@@ -199,10 +204,13 @@ async def test_groups_show_the_spread_open_as_a_filter_and_take_marks(
         ]
         await pilot.press("enter")
         await wait_for(pilot, lambda: table.row_count == 2)
-        assert summary(pilot) == "2 groups of 4 runs, 1 marked, by mean of best val_acc"
+        assert summary(pilot) == (
+            "2 groups of 4 runs, 1 marked, mean of best val_acc, simplenn epochs 3"
+        )
         assert rows(table)[0] == {
             "mark": "+",
-            "group": "bn lr 0.1",
+            "bn": "yes",
+            "lr": "0.1",
             "n": "2",
             "mean": "0.7200",
             "std": "0.0283",
@@ -213,10 +221,11 @@ async def test_groups_show_the_spread_open_as_a_filter_and_take_marks(
         assert [row["mark"] for row in rows(table)] == ["*", ""]
         assert "2 marked" in summary(pilot)
         await pilot.press("m")
-        assert [row["group"] for row in rows(table)] == ["no bn lr 0.01", "bn lr 0.1"]
-        assert "by mean of last val_acc" in summary(pilot)
+        assert [row["lr"] for row in rows(table)] == ["0.01", "0.1"]
+        assert "mean of last val_acc" in summary(pilot)
         await pilot.press("m", "o")
-        assert [row["group"] for row in rows(table)] == ["no bn lr 0.01", "bn lr 0.1"]
+        assert [row["lr"] for row in rows(table)] == ["0.01", "0.1"]
+        assert sorted_by(table) == "bn↑"
         await pilot.press("home", "a")
         assert "That is a group; Enter shows its runs." in messages(pilot)
         await pilot.press("down", "enter")
@@ -228,7 +237,10 @@ async def test_groups_show_the_spread_open_as_a_filter_and_take_marks(
         await wait_for(pilot, lambda: remembered(tmp_path)["view"]["groups"])
         await pilot.press("c")
         await wait_for(pilot, lambda: isinstance(app.screen, CompareScreen))
-        await pilot.press("escape", "g", "u", "enter")
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: isinstance(app.screen, HistoryScreen))
+        assert table.row_count == 2
+        await pilot.press("escape")
         assert names(table) == ["d", "c", "b", "a"]
         assert [bool(row["mark"]) for row in rows(table)] == [True, True, False, False]
 
@@ -239,8 +251,8 @@ async def test_other_metrics_can_be_grouped_and_a_filter_narrows_groups(
     app = make_app()
     async with app.run_test(size=NARROW, notifications=True) as pilot:
         table = await open_history(pilot, 4)
-        await pilot.press("g", "m", "enter")
-        assert "by mean of val_loss" in summary(pilot)
+        await pilot.press("u", "m", "enter")
+        assert "mean of val_loss" in summary(pilot)
         assert rows(table)[0]["mean"] == "1.2800"
         await pilot.press("slash")
         await type_in(pilot, "seed=0")
@@ -248,7 +260,7 @@ async def test_other_metrics_can_be_grouped_and_a_filter_narrows_groups(
         assert "2 groups of 2 of 4 runs" in summary(pilot)
         await pilot.press("enter", "slash", "ctrl+u")
         await type_in(pilot, "nothing-like-it")
-        await pilot.press("enter", "g")
+        await pilot.press("enter", "u")
         assert "There are no runs to group." in messages(pilot)
 
 
@@ -260,5 +272,5 @@ async def test_a_damaged_memory_shows_the_usual_columns(
     app = make_app()
     async with app.run_test(size=NARROW) as pilot:
         table = await open_history(pilot, 4)
-        assert headers(table)[:2] == ["name", "settings"]
-        assert summary(pilot) == "4 runs, by age"
+        assert headers(table)[:4] == ["name", "bn", "lr", "seed"]
+        assert summary(pilot) == "4 runs, simplenn epochs 3"
