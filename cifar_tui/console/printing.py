@@ -108,12 +108,13 @@ def print_runs(runs: Sequence[Run], folder: Path) -> None:
         print(f"No runs in {folder}. `cifar-tui train` makes one.")
         return
     width, lines = output_width(), list(map(Line, runs))
-    told = [f"{runs_text(len(runs))} in {folder}"]
     if width is None:
-        table = _table_for_scripts(runs)
+        told, table = [f"{runs_text(len(runs))} in {folder}"], _table_for_scripts(runs)
     else:
+        same = "demo images" * all(run.synthetic for run in runs)
+        told = [runs_text(len(runs)), *filter(None, [same, shared(lines)])]
+        told[0] += f" in {folder}"
         table = _table_for_people(lines)
-        told += filter(None, [shared(lines)])
     best = best_run(list(runs))
     told += [f"best {best.id} {at_epoch(best.summary.best)}"] if best else []
     put(table, ", ".join(told))
@@ -129,6 +130,7 @@ def _table_for_people(lines: Sequence[Line]) -> Table:
     varying = telling(lines)
     names = [SHORT_NAMES.get(field.name, field.name) for field in varying]
     named = ["name"] * any(line.given_name for line in lines)
+    mixed = len({line.run.synthetic for line in lines}) > 1
     columns: list[Column | str] = [
         id_column([line.run for line in lines]),
         *(Column(name, cut=cut_middle) for name in named),
@@ -137,17 +139,17 @@ def _table_for_people(lines: Sequence[Line]) -> Table:
             for name, field in zip(names, varying, strict=True)
         ),
         "best val_acc",
-        *figures("epochs"),
+        *figures("done"),
         Column("status", least=13, tone=tone_of),
     ]
-    drop = (*names[:0:-1], *named, "epochs", *names[:1], "best val_acc")
+    drop = (*names[:0:-1], *named, "done", *names[:1], "best val_acc")
     rows = (
         (
             line.run.id,
             *(line.given_name for _ in named),
             *(field.text(line.run) for field in varying),
             *_figures(line.run),
-            _told(line.run, status_text(line.run.status), ":"),
+            _told(line.run, status_text(line.run.status), images=mixed, colon=":"),
         )
         for line in lines
     )
@@ -163,9 +165,10 @@ def _figures(run: Run) -> tuple[str, str]:
     return at_epoch(run.summary.best), f"{run.summary.epochs_done}/{run.summary.epochs}"
 
 
-def _told(run: Run, status: str, colon: str = "") -> str:
+def _told(run: Run, status: str, *, images: bool = True, colon: str = "") -> str:
     """The status, and what else is to be known of a run before it is compared with others."""
-    marks = " edited" * bool(run.edited) + " demo" * run.synthetic + " pinned" * run.notes.pinned
+    marks = " edited" * bool(run.edited) + " demo" * (images and run.synthetic)
+    marks += " pinned" * run.notes.pinned
     return f"{status}{marks}{colon * bool(run.problem)} {run.problem}".strip()
 
 

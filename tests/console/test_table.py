@@ -90,7 +90,7 @@ def test_no_row_of_a_table_is_broken(
 def test_what_has_no_room_is_named_and_what_says_synthetic_has(
     printed: Printed, save_run: Callable[..., RunFolder]
 ) -> None:
-    assert "No room for settings." in printed("runs", "list", columns=80)
+    assert "No room for name, seed." in printed("runs", "list", columns=60)
     assert not any("No room" in line for line in printed("runs", "list", columns=200))
     folder = save_run(name="on the demo set")
     folder.write_summary(read_run(folder.path).summary.model_copy(update={"source": "demo"}))

@@ -113,13 +113,12 @@ class RunDetails(Vertical):
             settings = {"model": model_name(vars(run.spec))}
             settings |= {n: format_value(v) for n, v in changed(run.spec).items()}
         device = f", {summary.device.partition(' ')[0]}" * bool(summary.device)
+        demo = ", demo images" * run.synthetic
         words = {
             "name": run.name,
             "id": run.id,
             "status": status_text(run.status) + (f": {reason}" if reason else ""),
-            "figures": "\n".join(
-                [f"{epochs}, {device}" if device else epochs, "   ".join(figures)]
-            ),
+            "figures": f"{epochs}{device}{demo}\n{'   '.join(figures)}",
             "settings": "\n".join([*self._pairs(settings), "", *_labelled(run.remarks)]),
         }
         self._show(words, logs)

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cifar_tui.features.history.rows import DEMO, GroupRows, RunRows, format_of, value_words
+from cifar_tui.features.history.rows import DEMO, GroupRows, RunRows
 from cifar_tui.query.fields import Field, Line
 from cifar_tui.query.telling import shared
 from cifar_tui.runs.listing import best_run
+from cifar_tui.spec.naming import brief, model_name
 from cifar_tui.text import at_epoch, plain
+
+LEAST = 8
+"""Cells to which the name or the settings of the best run are cut at most."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,15 @@ class Listed:
             return ""
         line = next(line for line in self.lines if line.run is best)
         words = plain(line.given_name) or _settings(line, self.rows.varying)
-        words = words if len(words) <= room else f"{words[: room - 1]}…"
-        parts = ["best", at_epoch(best.summary.best), words, DEMO * best.synthetic]
+        if len(words) > room:
+            words = f"{words[: room - 1]}…" if room >= LEAST else ""
+        mixed = len({line.run.synthetic for line in self.lines}) > 1
+        parts = ["best", at_epoch(best.summary.best), words, DEMO * (mixed and best.synthetic)]
         return " ".join(filter(None, parts))
 
 
 def _settings(line: Line, varying: Sequence[Field]) -> str:
-    return " ".join(f"{format_of(f).header} {value_words(f, line.value(f))}" for f in varying)
+    """The run's values of these settings, as in `lr 0.1 bn`."""
+    values = {field.name: line.value(field) for field in varying}
+    model = model_name(values) if "model" in values else ""
+    return f"{model} {brief({n: v for n, v in values.items() if v is not None})}".strip()

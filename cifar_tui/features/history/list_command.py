@@ -78,7 +78,7 @@ Format = Annotated[
         "md those that tell the runs apart, unless --columns names some."
     ),
 ]
-ALL_FIELDS = tuple(name for name in FIELDS if name != "settings")
+ALL_FIELDS = ("id", *(name for name in FIELDS if name not in ("id", "settings")))
 """What programs get: the same columns whatever the runs are, each setting in its own."""
 
 

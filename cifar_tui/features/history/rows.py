@@ -30,6 +30,8 @@ CURVE = 12
 """Bars of a run's curve."""
 GROWING = {"name": 18, "status": 16, "tag": 12, "note": 24, "id": 24}
 """Fields as wide as their longest text, and the cells below which they are left out."""
+EXTRAS = ("last_val_acc", "curve", "val_loss", "time", "trained_on", "tag")
+"""Columns that give way to the settings that vary."""
 DEMO = "demo"
 RISING, FALLING = "↑", "↓"
 """What stands behind the header of the column by which rows are sorted."""
@@ -49,6 +51,8 @@ class FieldFormat:
     """Cells beyond `width` that its texts would fill."""
     sort: str = ""
     """The field by which a click on the header sorts."""
+    extra: bool = False
+    """Whether it is left out before a setting that varies."""
 
     def column(self, cells: int) -> Column:
         """The table's column of so many cells."""
@@ -98,12 +102,15 @@ def with_room(
     Each is given as the formats that it can show: `settings` is a column for each that varies.
     """
     kept: list[Sequence[FieldFormat]] = []
+    wanted = 0
     for formats in columns:
         need = _need(formats)
-        if any(kept) and need > room:
+        extra = any(format.extra for format in formats)
+        if any(kept) and need > room - wanted * extra:
             break
         kept.append(formats)
         room -= need
+        wanted += sum(format.width for format in formats) - need
     return kept, room
 
 
@@ -223,9 +230,11 @@ class RunRows:
                 for field in self.varying
             ]
         if name == "curve":
-            return [FieldFormat("curve", CURVE + 1, lambda run, _: self._curve(run))]
+            drawn = FieldFormat("curve", CURVE + 1, lambda run, _: self._curve(run), extra=True)
+            return [drawn]
         format = _marked(format_of(FIELDS[name]), self._mark(name == sort, name == "started"))
         format = replace(format, sort=name.removeprefix("last_" if self._view.last else "\0"))
+        format = replace(format, extra=name in EXTRAS)
         if name == "name":
             format = replace(format, text=lambda run, _: plain(self._lines[run.id].given_name))
         if name == "status":

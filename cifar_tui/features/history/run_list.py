@@ -30,6 +30,8 @@ from cifar_tui.tui.screen import put
 
 CURVES_AFTER = 0.1
 """Seconds after which the curves of rows that came into sight are read."""
+FIRST_LINE = len(" " + "  best 0.7182 @ 11  demo ")
+"""Cells of the first line beside what it says of all runs and what the best one is called."""
 MANY, BURST = 3000, 0.04
 """From this many runs on, the table waits until no letter has come for this many seconds."""
 
@@ -159,8 +161,10 @@ class RunList(RunReader):
         self.table.set_columns(self._rows.columns)
         self._show(self._rows.keys)
         listed = self._listed
-        put(self.query_one("#summary", Static), f" {self.problem or listed.words()}")
-        put(self.query_one("#best", Static), f"{listed.best(width // 4)} ")
+        words = self.problem or listed.words()
+        put(self.query_one("#summary", Static), f" {words}")
+        room = width - len(words) - FIRST_LINE
+        put(self.query_one("#best", Static), f"{listed.best(min(room, width // 4))} ")
 
     @property
     def _listed(self) -> Listed:

@@ -20,8 +20,9 @@ from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.table import Column
 from cifar_tui.tui.dialogs import Ask
-from cifar_tui.tui.row_table import RowTable, TableColumn
+from cifar_tui.tui.row_table import RowTable
 from tests.waiting import screen_text, wait_for
 
 MakeApp = Callable[..., CifarApp]
@@ -285,7 +286,7 @@ async def test_ten_thousand_rows_are_made_only_where_they_are_seen(
             asked.add(key)
             return ("", key)
 
-        table.set_columns([TableColumn("", 2), TableColumn("name", 20)])
+        table.set_columns([Column("", 2), Column("name", 20)])
         table.show([f"run {i}" for i in range(10_000)], texts)
         await pilot.pause()
         assert "run 0" in asked and len(asked) < 30
