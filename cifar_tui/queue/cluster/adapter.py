@@ -1,14 +1,15 @@
 """What a queue asks of a cluster, and a cluster's answers."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from cifar_tui.errors import UserError
 from cifar_tui.queue.nodes import Node
+from cifar_tui.runs.control import BY_USER, end
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.spec.settings import RunSpec
 
 
 class Refused(UserError):
@@ -33,35 +34,6 @@ class State:
         return self.phase not in ("waiting", "running")
 
 
-class Cluster(Protocol):
-    """What a queue asks of a cluster; each call may take seconds, and raises Refused or Silent."""
-
-    name: str
-    """As in `slurm:12_3@gpu`."""
-    title: str
-
-    def where(self) -> str:
-        """Which cluster this is, among those of its kind."""
-
-    def submit(self, folders: Sequence[RunFolder]) -> list[str]:
-        """Queue the first of these runs, as many as go together; returns their jobs."""
-
-    def states(self, jobs: Collection[str]) -> dict[str, State]:
-        """How jobs are; those of which the cluster does not tell at the moment are left out."""
-
-    def cancel(self, jobs: Collection[str]) -> None:
-        """End jobs that wait."""
-
-    def find_nodes(self, seconds: float) -> tuple[Node, ...]:
-        """Its machines as they are now, within so many seconds."""
-
-    def check(self, spec: RunSpec) -> None:
-        """Raise UserError for a spec whose device the cluster would not give."""
-
-    def close(self) -> None:
-        """Give up the connection; it is made again when something is asked."""
-
-
 class Job(NamedTuple):
     """A job as the folder of its run names it: `slurm:12_3@gpu`."""
 
@@ -75,3 +47,55 @@ def parse_job(text: str) -> Job | None:
     form = r"([a-z]+):([A-Za-z0-9][\w.-]{0,250})@([\w.:\[\]-]{0,100})"
     match = re.fullmatch(form, text, re.ASCII)
     return Job(*match.groups()) if match else None
+
+
+class Cluster(ABC):
+    """What a queue asks of a cluster; each call may take seconds, and raises Refused or Silent."""
+
+    name: str
+    """As in `slurm:12_3@gpu`."""
+    title: str
+
+    @abstractmethod
+    def where(self) -> str:
+        """Which cluster this is, among those of its kind."""
+
+    @abstractmethod
+    def submit(self, folders: Sequence[RunFolder]) -> list[str]:
+        """Queue the first of these runs, as many as go together; returns their jobs."""
+
+    @abstractmethod
+    def states(self, jobs: Collection[str]) -> dict[str, State]:
+        """How jobs are; those of which the cluster does not tell at the moment are left out."""
+
+    @abstractmethod
+    def cancel(self, jobs: Collection[str]) -> None:
+        """End jobs that wait."""
+
+    @abstractmethod
+    def find_nodes(self, seconds: float) -> tuple[Node, ...]:
+        """Its machines as they are now, within so many seconds."""
+
+    def cancel_waiting(self, jobs: Collection[str]) -> None:
+        """End those of these jobs that have not begun; what has begun obeys its run's folder."""
+        states = self.states(jobs)
+        if waiting := [job for job, state in states.items() if state.phase == "waiting"]:
+            self.cancel(waiting)
+
+    def stop_waiting(self, folder: RunFolder, job: str) -> bool:
+        """Stop a run whose job has not begun; tells whether it was so."""
+        self.cancel_waiting([job])
+        state = self.states([job]).get(job)
+        return bool(state and state.gone) and end(folder, "stopped", BY_USER)
+
+    def withdraw(self, folder: RunFolder, job: Job) -> bool:
+        """The same, where the job is this cluster's and it answers."""
+        try:
+            return job.where == self.where() and self.stop_waiting(folder, job.name)
+        except Refused:
+            return False
+        finally:
+            self.close()
+
+    def close(self) -> None:  # noqa: B027 - not all have a connection
+        """Give up the connection; it is made again when something is asked."""

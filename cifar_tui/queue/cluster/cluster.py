@@ -5,14 +5,13 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection
 from pathlib import Path
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue.cluster.adapter import Cluster, Job, Refused, Silent, State, parse_job
+from cifar_tui.queue.cluster.adapter import Cluster, Refused, Silent, State, parse_job
 from cifar_tui.queue.nodes import Node, Watch
 from cifar_tui.queue.queue import Backend
-from cifar_tui.runs.control import BY_USER, end, lost, requeue
+from cifar_tui.runs.control import end, is_taken, lost, requeue
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs, read_progress
 from cifar_tui.runs.record import Progress, Worker, this_worker, waiting_job
@@ -21,7 +20,7 @@ from cifar_tui.spec.settings import RunSpec
 LOOK_EVERY, ASK_EVERY, SEARCH_EVERY = 1.0, 15.0, 60.0
 """Seconds between two looks at the folders, questions to the cluster, searches for others' jobs."""
 AT_A_LOOK = 200
-"""Folders of waiting runs that are looked at in turn at each look."""
+"""The first of the waiting runs, whose folders are looked at each time."""
 SETTLE = 0.3
 """Seconds without another run after which those queued are submitted together."""
 LOST_AFTER = 60.0
@@ -30,33 +29,6 @@ LEAVE_WITHIN = 2.0
 """Seconds that an answer may take which nobody waits for any more."""
 RESUBMITS = 3
 """How often a run gets another job in place of one that the cluster lost."""
-MANY = 1000
-"""Runs at a time, where only the cluster knows how many it has room for."""
-
-
-def withdraw(cluster: Cluster, folder: RunFolder, job: Job) -> bool:
-    """Stop a run whose job has not begun, without waiting for its turn; tells whether it was so.
-
-    A job that has begun obeys the run's control file.
-    """
-    try:
-        return job.where == cluster.where() and _cancel_waiting(cluster, folder, job.name)
-    except Refused:
-        return False
-    finally:
-        cluster.close()
-
-
-def _cancel_waiting(cluster: Cluster, folder: RunFolder, job: str) -> bool:
-    _cancel_all_waiting(cluster, [job])
-    state = cluster.states([job]).get(job)
-    return bool(state and state.gone) and end(folder, "stopped", BY_USER)
-
-
-def _cancel_all_waiting(cluster: Cluster, jobs: Collection[str]) -> None:
-    states = cluster.states(jobs)
-    if waiting := [job for job, state in states.items() if state.phase == "waiting"]:
-        cluster.cancel(waiting)
 
 
 class ClusterQueue(Backend):
@@ -67,7 +39,7 @@ class ClusterQueue(Backend):
     """
 
     outlives = True
-    slots = MANY
+    slots = 1000  # only the cluster knows how many it has room for
 
     def __init__(self, runs: Path, cluster: Cluster) -> None:
         super().__init__()
@@ -88,21 +60,18 @@ class ClusterQueue(Backend):
         """Whether the cluster gave no answer in this round."""
         self._gone_since: dict[str, float] = {}
         self._next_question = self._next_search = 0.0
-        self._turn = 0
         self._over = False
         self._watch = Watch(cluster.find_nodes)
-        self._thread = threading.Thread(target=self._work, name=cluster.name, daemon=True)
+        self._threads = [threading.Thread(target=self._work, name=cluster.name, daemon=True)]
 
     def start(self) -> None:
-        """Begin submitting and looking."""
-        self._thread.start()
+        super().start()
         self.ready.set()
 
     @property
     def alive(self) -> bool:
-        """Whether it looks after runs; they are trained without it, too."""
         with self._changed:
-            return self._thread.is_alive() and not (self._closing and self._is_settled())
+            return super().alive and not (self._closing and self._is_settled())
 
     @property
     def held(self) -> bool:
@@ -125,16 +94,18 @@ class ClusterQueue(Backend):
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """The cluster's machines; looked at again while somebody wants to know."""
         return self._watch.nodes
 
     def find_nodes(self, seconds: float) -> tuple[Node, ...]:
-        """Ask for them at once; raises UserError without an answer."""
         return self._watch.ask(seconds)
 
     def check(self, spec: RunSpec) -> None:
-        """Raise UserError for a device that the cluster would not give."""
-        self._cluster.check(spec)
+        """Raise UserError for a GPU by number: a job sees only its own, as the first."""
+        if spec.device not in ("auto", "cpu", "cuda", "cuda:0"):
+            raise UserError(
+                f"A run names device {spec.device}; {self._cluster.title} gives each run its own, "
+                "so leave --device at auto."
+            )
 
     def add(self, folder: RunFolder, *, place: int | None = None) -> None:
         """Queue a run; raises UserError for a device that the cluster would not give."""
@@ -145,7 +116,6 @@ class ClusterQueue(Backend):
         super().add(folder, place=place)
 
     def drop(self, run_id: str) -> bool:
-        """Take a waiting run out of the queue; tells whether it was there."""
         with self._changed:
             dropped = super().drop(run_id)
             job = self._jobs.pop(run_id, "") if dropped else ""
@@ -158,12 +128,13 @@ class ClusterQueue(Backend):
 
     def join(self) -> None:
         """Wait until it has ended, if it was ever started; once closed, for no late answer."""
-        if self._thread.ident is None:
+        (thread,) = self._threads
+        if thread.ident is None:
             self._cluster.close()
             return
         with self._changed:
             self._changed.wait_for(lambda: self._over or (self._closing and self._is_settled()))
-        self._thread.join(LEAVE_WITHIN)
+        thread.join(LEAVE_WITHIN)
 
     def _is_settled(self) -> bool:
         """Whether there is nothing that the cluster still has to be told."""
@@ -265,10 +236,9 @@ class ClusterQueue(Backend):
     def _cancel_unwanted(self) -> None:
         with self._changed:
             unwanted = set(self._unwanted)
-        if not unwanted:
-            return
         try:
-            _cancel_all_waiting(self._cluster, unwanted)
+            if unwanted:
+                self._cluster.cancel_waiting(unwanted)
         except Silent as error:
             self._silent, self._worry = True, f"{self._cluster.title} does not answer: {error}"
             return
@@ -278,34 +248,17 @@ class ClusterQueue(Backend):
             self._unwanted -= unwanted
 
     def _look(self) -> None:
-        """Sort the runs by what their folders say, of those that wait some at a time."""
+        """Act on what the runs' folders say, and on what has become of their jobs."""
         gone = self._ask()
         with self._changed:
             jobs = dict(self._jobs)
-            training = {folder.id for folder in self._current}
-        waiting = sorted(jobs.keys() - training - self._begun)
-        begin = self._turn % max(1, len(waiting))
-        turn = [*waiting[begin:], *waiting[:begin]][:AT_A_LOOK]
-        self._turn = begin + AT_A_LOOK
-        for run_id in (training | set(turn) | self._begun) & jobs.keys():
-            job = jobs[run_id]
-            self._look_at(RunFolder(self._runs.folder / run_id), job, gone.get(job))
+            training = [folder.id for folder in self._current]
+            waiting = [folder.id for folder in self._queue if folder.id in jobs]
+        for run_id in {*training, *waiting[:AT_A_LOOK], *self._begun} & jobs.keys():
+            self._look_at(RunFolder(self._runs.folder / run_id), jobs[run_id], gone)
         if not (jobs or self._silent):
             self._worry = ""
         self._say(self._refusal or self._worry)
-
-    def _look_at(self, folder: RunFolder, job: str, gone: State | None) -> None:
-        run = self._runs.get(folder.id)
-        with contextlib.suppress(OSError, Refused):
-            if run.status == "queued" and folder.read_order() == "stop":
-                _cancel_waiting(self._cluster, folder, job)
-                run = self._runs.get(folder.id)
-            elif gone is not None and run.problem:  # it was deleted
-                self._forget(folder.id)
-            elif gone is not None and not run.ended:
-                self._judge(folder, run, job, gone)
-                run = self._runs.get(folder.id)
-        self._sort(folder, run, job)
 
     def _ask(self) -> dict[str, State]:
         """Now and then: how the jobs are; returns those that have been gone for long."""
@@ -329,6 +282,30 @@ class ClusterQueue(Backend):
         self._gone_since = {job: self._gone_since.get(job, now) for job in gone}
         return {job: gone[job] for job, t in self._gone_since.items() if now - t >= LOST_AFTER}
 
+    def _look_at(self, folder: RunFolder, job: str, gone: dict[str, State]) -> None:
+        """Do what a run's folder or the end of its job asks for, and sort it by its status."""
+        run, state = self._runs.get(folder.id), gone.get(job)
+        with contextlib.suppress(OSError, Refused):
+            if run.status == "queued" and folder.read_order() == "stop":
+                self._cluster.stop_waiting(folder, job)
+            elif state is not None and (run.problem or is_taken(folder)):
+                self._forget(folder.id)  # it was deleted, or another job trains it
+            elif state is not None and not run.ended:
+                self._judge(folder, run, job, state)
+            run = self._runs.get(folder.id)
+        with self._changed:
+            if self._jobs.get(folder.id) != job or run.problem:
+                return
+            if run.ended:
+                self._forget(folder.id)
+                return
+            here, there = self._current, self._queue
+            if run.status == "queued":
+                here, there = there, here
+            there[:] = [one for one in there if one.id != folder.id]
+            if all(one.id != folder.id for one in here):
+                here.append(folder)
+
     def _judge(self, folder: RunFolder, run: Run, job: str, state: State) -> None:
         """What becomes of an unended run whose job is gone.
 
@@ -345,21 +322,6 @@ class ClusterQueue(Backend):
             end(folder, "stopped", f"its {title} job {job} was cancelled")
         else:
             end(folder, "crashed", f"{title} ended its job {job} ({state.reason})")
-
-    def _sort(self, folder: RunFolder, run: Run, job: str) -> None:
-        """Move a run to those that wait, those in training, or out of our hands."""
-        with self._changed:
-            if self._jobs.get(folder.id) != job:
-                return
-            if run.ended and not run.problem:
-                self._forget(folder.id)
-            elif not run.problem:
-                here, there = self._current, self._queue
-                if run.status == "queued":
-                    here, there = there, here
-                there[:] = [one for one in there if one.id != folder.id]
-                if all(one.id != folder.id for one in here):
-                    here.append(folder)
 
     def _forget(self, run_id: str) -> None:
         with self._changed:

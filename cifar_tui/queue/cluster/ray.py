@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cifar_tui.errors import UserError
 from cifar_tui.files import read_small
-from cifar_tui.queue.cluster import cluster
-from cifar_tui.queue.cluster.adapter import Job, Refused, Silent, State
+from cifar_tui.queue.cluster.adapter import Cluster, Job, Refused, Silent, State
 from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.nodes import Node
 from cifar_tui.queue.processes import open_log
@@ -27,7 +26,6 @@ from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.control import BY_USER, end
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
-from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.process import program
 
 if TYPE_CHECKING:
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
 NAME = "ray"
 ANSWER_WITHIN, CALL_WITHIN = 30.0, 2.0
 """Seconds in which a cluster has to answer, and its head to take a call."""
-DEVICES = ("auto", "cpu", "cuda", "cuda:0")
-"""What a run may name: of the GPUs that Ray gives it, it sees no other."""
 NO_CLUSTER = (
     "No Ray cluster runs here; `ray start --head` starts one on this machine, "
     "--option address=HOST:6379 names another."
@@ -88,7 +84,7 @@ def withdraw(folder: RunFolder, job: Job) -> bool:
         return False
     if not takes_calls(job.where):
         return end(folder, "stopped", BY_USER)
-    return cluster.withdraw(Ray(folder.path.parent, {"address": job.where}), folder, job)
+    return Ray(folder.path.parent, {"address": job.where}).withdraw(folder, job)
 
 
 def parse_need(options: Mapping[str, str]) -> dict[str, Any]:
@@ -110,7 +106,7 @@ def _number(name: str, text: str) -> float:
     raise UserError(f"{name} is a number, like 0.5; got '{text}'.")
 
 
-class Ray:
+class Ray(Cluster):
     """A Ray cluster as a queue asks it, through the process that holds the connection."""
 
     name, title = NAME, "Ray"
@@ -129,23 +125,15 @@ class Ray:
 
     def submit(self, folders: Sequence[RunFolder]) -> list[str]:
         where, jobs = self.where(), [uuid.uuid4().hex[:12] for _ in folders]
-        orders = [
-            {
-                "job": job,
-                "path": str(folder.path.resolve()),
-                "cwd": os.getcwd(),
-                "told": f"{self.name}:{job}@{where}",
-                "need": self._need_of(folder),
-            }
-            for folder, job in zip(folders, jobs, strict=True)
-        ]
+        orders = []
+        for folder, job in zip(folders, jobs, strict=True):
+            spec, need = read_run(folder.path).spec, self._need
+            if spec and spec.device == "cpu":
+                need = {**need, "gpus": 0.0}
+            path, told = str(folder.path.resolve()), f"{self.name}:{job}@{where}"
+            orders.append({"job": job, "path": path, "cwd": os.getcwd(), "told": told, **need})
         self._ask("submit", orders)
         return jobs
-
-    def _need_of(self, folder: RunFolder) -> dict[str, Any]:
-        """What names the CPU takes no GPU."""
-        spec = read_run(folder.path).spec
-        return {**self._need, "gpus": 0.0} if spec and spec.device == "cpu" else self._need
 
     def states(self, jobs: Collection[str]) -> dict[str, State]:
         told = self._ask("states", {"jobs": list(jobs), "need": self._need})
@@ -156,14 +144,6 @@ class Ray:
 
     def find_nodes(self, seconds: float) -> tuple[Node, ...]:
         return tuple(Node(**node) for node in self._ask("nodes", seconds=seconds))
-
-    def check(self, spec: RunSpec) -> None:
-        """Raise UserError for a device that Ray does not give."""
-        if spec.device not in DEVICES:
-            raise UserError(
-                f"Ray gives each run its device, and {spec.device} is none that it sees; "
-                "leave --device at auto."
-            )
 
     def close(self) -> None:
         """End the process, whatever it waits for."""

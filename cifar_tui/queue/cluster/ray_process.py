@@ -8,7 +8,6 @@ import json
 import os
 import queue
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,28 +15,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cifar_tui.queue.cluster.job import train
 from cifar_tui.queue.cluster.ray import NO_CLUSTER
 from cifar_tui.queue.nodes import Node
 from cifar_tui.runs.control import end
 from cifar_tui.runs.events import Ended, EpochDone, Resumed, Started, read_events
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.record import ENDED, JOB, this_host
-from cifar_tui.training.process import prepare_process
+from cifar_tui.runs.record import this_host
 
 NAMESPACE = "cifar-tui"
+RESOURCES = {"CPU": "cpus", "GPU": "gpus"}
+"""Ray's names for what a run needs, and ours."""
 STARTED_WITHIN = 2.0
 """Seconds in which an actor that has begun says so."""
 DEATHS = 3
 """A run whose process died so often without a new epoch is left as crashed."""
 RESTARTS = 3
 """How often Ray itself starts a run's process again."""
-SEEN_WITHIN, FREE_WITHIN = 10, 180
-"""Seconds to wait for a run's folder to be seen, and for a lost node's process to let go of it."""
+SEEN_WITHIN = 10
+"""Seconds to wait for a run's folder to be seen."""
 NO_ROOM = "no node has what a run needs; cpus_per_run and gpus_per_run say what that is"
 
 
-class Training:
-    """The actor that trains one run; Ray makes it again when its process or node is lost."""
+class Actor:
+    """Trains one run; Ray makes it again when its process or node is lost."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         folder = RunFolder(Path(order["path"]))
@@ -49,40 +50,22 @@ class Training:
                     "folder of runs with this machine"
                 )
             time.sleep(0.5)
-        os.environ |= {"OMP_NUM_THREADS": str(order["need"]["cpus"]), JOB: order["told"]}
-        if not order["need"]["gpus"]:
+        if not order["gpus"]:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        threading.Thread(target=self._work, args=(folder, order["cwd"]), daemon=True).start()
+        threading.Thread(target=self._train, args=(folder, order), daemon=True).start()
 
-    def _work(self, folder: RunFolder, cwd: str) -> None:
-        """Train the run to its end, with relative paths beginning at `cwd`, then end the actor."""
+    def _train(self, folder: RunFolder, order: dict[str, Any]) -> None:
+        """Train the run to its end, with relative paths as where it was queued; end the actor."""
         import ray
 
         try:
-            prepare_process()
-            with tempfile.TemporaryDirectory(prefix="cifar-tui-") as locks:
-                os.environ["CIFAR_TUI_LOCKS"] = locks  # Ray shares out the devices
-                os.chdir(cwd if os.path.isdir(cwd) else locks)
-                train(folder)
-                os.chdir("/")
+            with contextlib.suppress(OSError):
+                os.chdir(order["cwd"])
+            if times_begun(folder) >= DEATHS:
+                end(folder, "crashed", f"its process died {DEATHS} times without a new epoch")
+            train(folder, order["told"], str(order["cpus"]))
         finally:
             ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
-
-
-def train(folder: RunFolder) -> None:
-    """Carry a run out, once no process of a lost node holds it any more."""
-    from cifar_tui.queue.train_run import perform
-    from cifar_tui.training.faults import DeviceLost, Unwritable
-
-    if times_begun(folder) >= DEATHS:
-        end(folder, "crashed", f"its process died {DEATHS} times without a new epoch")
-    try:
-        for _ in range(FREE_WITHIN):
-            if perform(folder).status in ENDED:
-                break
-            time.sleep(1)
-    except (DeviceLost, Unwritable, OSError) as error:
-        print(f"{folder.id}: {error}", file=sys.stderr, flush=True)
 
 
 def times_begun(folder: RunFolder) -> int:
@@ -104,43 +87,40 @@ class Connection:
         import ray
 
         ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+        self._ray = ray
         self._begun: dict[str, Any] = {}
         """For each actor, what is there once it has begun, or tells why it could not."""
 
     def where(self, _: Any) -> str:
-        import ray
-
-        return str(ray.get_runtime_context().gcs_address)
+        return str(self._ray.get_runtime_context().gcs_address)
 
     def submit(self, orders: list[dict[str, Any]]) -> None:
         """Have an actor made for each run, which goes on without whoever asks."""
-        import ray
-
         for order in orders:
-            order["need"] = need = settle(order["need"])
-            actor = ray.remote(Training).options(
+            order = settle(order)
+            actor = self._ray.remote(Actor).options(
                 name=order["job"],
                 lifetime="detached",
                 max_restarts=RESTARTS,
-                num_cpus=need["cpus"],
-                num_gpus=need["gpus"],
+                num_cpus=order["cpus"],
+                num_gpus=order["gpus"],
             )
             self._begun[order["job"]] = actor.remote(order).__ray_ready__.remote()
 
     def states(self, asked: dict[str, Any]) -> dict[str, tuple[str, str]]:
         """The phase of each job and a reason, as in State."""
-        import ray
-
         jobs = asked["jobs"]
-        names = set(ray.util.list_named_actors())
+        names = set(self._ray.util.list_named_actors())
         new = [job for job in jobs if job in names and job not in self._begun]
         for job in new:
             with contextlib.suppress(ValueError):  # it has ended meanwhile
-                self._begun[job] = ray.get_actor(job).__ray_ready__.remote()
+                self._begun[job] = self._ray.get_actor(job).__ray_ready__.remote()
         refs = [self._begun[job] for job in jobs if job in self._begun]
         within = STARTED_WITHIN if new else 0
-        begun = set(ray.wait(refs, num_returns=len(refs), timeout=within)[0]) if refs else set()
-        reason = "" if has_room(settle(asked["need"]), ray.nodes()) else NO_ROOM
+        begun = (
+            set(self._ray.wait(refs, num_returns=len(refs), timeout=within)[0]) if refs else set()
+        )
+        reason = "" if has_room(settle(asked["need"]), self._ray.nodes()) else NO_ROOM
         states = {}
         for job in jobs:
             ref = self._begun.get(job)
@@ -152,32 +132,26 @@ class Connection:
 
     def _fate(self, begun: Any) -> tuple[str, str]:
         """How an actor ended: it could not begin, or was lost later."""
-        import ray
-
         try:
-            ray.get(begun, timeout=0)
+            self._ray.get(begun, timeout=0)
         except Exception as error:
             text = why(error)
             return ("lost", text) if "killed" in text else ("ended", text)
         return "lost", "its process died too often"
 
     def cancel(self, jobs: list[str]) -> None:
-        import ray
-
         for job in jobs:
             with contextlib.suppress(ValueError):
-                ray.kill(ray.get_actor(job), no_restart=True)
+                self._ray.kill(self._ray.get_actor(job), no_restart=True)
 
     def nodes(self, _: Any) -> list[dict[str, Any]]:
-        import ray
-
         try:
             from ray._private.state import available_resources_per_node
 
             free = dict(available_resources_per_node())
         except Exception:  # it is no part of Ray's public interface
             free = None
-        return [asdict(node) for node in machines(ray.nodes(), free)]
+        return [asdict(node) for node in machines(self._ray.nodes(), free)]
 
 
 def settle(need: dict[str, Any]) -> dict[str, Any]:
@@ -191,11 +165,8 @@ def settle(need: dict[str, Any]) -> dict[str, Any]:
 
 def has_room(need: Mapping[str, float], nodes: Iterable[Mapping[str, Any]]) -> bool:
     """Whether some node could hold a run, were it free."""
-    resources = [node["Resources"] for node in nodes if node["Alive"]]
-    return any(
-        has.get("CPU", 0.0) >= need["cpus"] and has.get("GPU", 0.0) >= need["gpus"]
-        for has in resources
-    )
+    found = [node["Resources"] for node in nodes if node["Alive"]]
+    return any(all(has.get(r, 0) >= need[n] for r, n in RESOURCES.items()) for has in found)
 
 
 def machines(

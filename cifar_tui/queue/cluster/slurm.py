@@ -1,24 +1,21 @@
 """Runs on a Slurm cluster: array jobs, by its own commands alone, without a shell between."""
 
+import contextlib
 import os
 import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue.cluster import cluster
-from cifar_tui.queue.cluster.adapter import Job, Refused, Silent, State
+from cifar_tui.queue.cluster.adapter import Cluster, Job, Refused, Silent, State
 from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.nodes import Node
 from cifar_tui.queue.queue import Backend
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import plain
 from cifar_tui.training.process import program
 
@@ -64,10 +61,9 @@ SUBMIT_WITHIN, ANSWER_WITHIN = 60.0, 15.0
 CHANGES_ANSWERS = ("SQUEUE_", "SINFO_", "SCANCEL_", "SBATCH_WAIT", "SBATCH_ARRAY")
 """How names of variables begin by which a user changes what the commands do or print."""
 SILENCE = re.compile(r"contact|timed out|communication|backup controller", re.I)
-
-
-FIELDS = "JobArrayID:40|,State:20|,RestartCnt:10|,Reason:80"
-SHOW = ("scontrol", "--oneliner", "show", "job")
+FIELDS = "JobArrayID:40|,State:20|,Reason:80"
+UNTOLD = {"JobState": "", "ExitCode": "", "PreemptTime": "", "Restarts": "0"}
+"""What scontrol may leave out of a job."""
 LARGEST_ARRAY = 1000
 """Slurm's MaxArraySize is 1001 unless it was changed; larger arrays would bring nothing."""
 FORGOTTEN = re.compile("Invalid job id|not found")
@@ -100,7 +96,10 @@ def why_not(options: Mapping[str, str]) -> str:
     """Slurm can be used where its commands are and its controller answers."""
     if not all(map(shutil.which, ("sbatch", "squeue", "scontrol", "scancel"))):
         return "sbatch is not here; run cifar-tui on a login node (ssh) of a Slurm cluster."
-    return "" if is_there() else "Slurm's controller is silent; `scontrol ping` says more."
+    with contextlib.suppress(Refused):
+        if "UP" in ask(["scontrol", "ping"], seconds=PING_WITHIN):
+            return ""
+    return "Slurm's controller is silent; `scontrol ping` says more."
 
 
 def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
@@ -113,10 +112,10 @@ def make(runs: Path, wish: "Wish") -> tuple[Backend, Sequence[str]]:
 
 def withdraw(folder: RunFolder, job: Job) -> bool:
     """Stop a run whose job has not begun; tells whether it was so."""
-    return cluster.withdraw(Slurm(folder.path.parent, {}), folder, job)
+    return Slurm(folder.path.parent, {}).withdraw(folder, job)
 
 
-class Slurm:
+class Slurm(Cluster):
     """The Slurm that is here, as a queue asks it."""
 
     name, title = NAME, "Slurm"
@@ -128,7 +127,10 @@ class Slurm:
 
     def where(self) -> str:
         if not self._largest_array:
-            self._where, self._largest_array = site()
+            told = _named(ask(["scontrol", "show", "config"]))
+            most = _number(told.get("MaxArraySize", "")) or LARGEST_ARRAY + 1
+            self._largest_array = max(1, min(most - 1, LARGEST_ARRAY))
+            self._where = told.get("ClusterName", "")
         return self._where
 
     def submit(self, folders: Sequence[RunFolder]) -> list[str]:
@@ -158,15 +160,14 @@ class Slurm:
 
     def states(self, jobs: Collection[str]) -> dict[str, State]:
         """How jobs are by squeue, and by scontrol those that it does not know."""
-        known = standings()
-        states = {}
-        for job, one in ((job, known[job]) for job in jobs if job in known):
-            reason = "" if one.reason in NO_WORRY else one.reason
-            states[job] = State("waiting", reason) if one.state == "PENDING" else State("running")
-        for job in islice((job for job in jobs if job not in known), FATES):
-            if (words := fate(job)) is not None:
-                states[job] = ended_state(job, words)
-        return states
+        known, states = standings(), {}
+        for job in known.keys() & set(jobs):
+            state, reason = known[job]
+            reason = "" if reason in NO_WORRY else reason
+            states[job] = State("waiting", reason) if state == "PENDING" else State("running")
+        unknown = [job for job in jobs if job not in known]
+        fates = {job: fate(job) for job in unknown[:FATES]}
+        return states | {job: state for job, state in fates.items() if state is not None}
 
     def cancel(self, jobs: Collection[str]) -> None:
         names = sorted(jobs)  # not by state: that would take the whole array
@@ -175,16 +176,6 @@ class Slurm:
 
     def find_nodes(self, seconds: float) -> tuple[Node, ...]:
         return find_nodes(seconds, self._options.get("partition", ""))
-
-    def check(self, spec: RunSpec) -> None:
-        """Raise UserError for a GPU by number: a job sees its own only, as the first."""
-        if spec.device not in ("auto", "cpu", "cuda", "cuda:0"):
-            raise UserError(
-                f"A run names device {spec.device}; in Slurm each run has its own: take auto."
-            )
-
-    def close(self) -> None:
-        pass
 
 
 def check_options(options: Mapping[str, str]) -> list[str]:
@@ -234,79 +225,49 @@ def script(run_ids: Sequence[str], runs: Path) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How a job stands in the queue, in Slurm's words: PENDING and the reason, RUNNING, ..."""
-
-    state: str
-    reason: str = ""
-    restarts: int = 0
-
-
-def site() -> tuple[str, int]:
-    """The cluster's name, and how many jobs an array may have; raises Refused."""
-    told = dict(re.findall(r"^(\w+)\s*=\s*(\S+)", ask(["scontrol", "show", "config"]), re.M))
-    size = told.get("MaxArraySize", "")
-    most = int(size) - 1 if size.isdecimal() else LARGEST_ARRAY
-    return told.get("ClusterName", ""), min(max(1, most), LARGEST_ARRAY)
-
-
-def is_there() -> bool:
-    """Whether Slurm's controller answers."""
-    try:
-        return "UP" in ask(["scontrol", "ping"], seconds=PING_WITHIN)
-    except Refused:
-        return False
-
-
-def standings() -> dict[str, Standing]:
-    """How the jobs stand that train runs, by their names; those that are gone are left out.
+def standings() -> dict[str, tuple[str, str]]:
+    """The state and the reason of the jobs that train runs, by their names, but for those gone.
 
     Raises Silent when Slurm does not answer.
     """
-    command = ["squeue", "--noheader", "--array", f"--name={JOB_NAME}"]
+    command = ["squeue", "--noheader", "--array", f"--name={JOB_NAME}", f"--Format={FIELDS}"]
     try:
-        answer = ask([*command, f"--Format={FIELDS}"])
+        lines = [line.split("|", 2) for line in ask(command).splitlines()]
     except Refused as error:
         raise Silent(str(error)) from None
-    lines = [line.split("|", 3) for line in answer.splitlines()]
-    return {
-        job.strip(): Standing(state.strip(), reason.strip(), int(restarts))
-        for job, state, restarts, reason in (line for line in lines if len(line) == 4)
-        if restarts.strip().isdecimal()
-    }
+    known = ([field.strip() for field in line] for line in lines if len(line) == 3)
+    return {job: (state, reason) for job, state, reason in known}
 
 
-def is_preempted(job: str) -> bool:
-    """Whether a job ends because another takes its place; raises Refused."""
-    return re.search(r"\bPreemptTime=\d", ask([*SHOW, job])) is not None
+def show(job: str) -> dict[str, str]:
+    """What scontrol says of a job, by its names for it; raises Refused."""
+    return UNTOLD | _named(ask(["scontrol", "--oneliner", "show", "job", job]))
 
 
-def fate(job: str) -> str | None:
-    """How a job ended that squeue does not know, as in `FAILED 1:0`; empty when that is forgotten.
+def _named(answer: str) -> dict[str, str]:
+    """The values in an answer of scontrol, by their names."""
+    return dict(re.findall(r"\b(\w+) *= *(\S+)", answer))
 
-    None for one that has not ended, or of which Slurm does not tell now.
+
+def fate(job: str) -> State | None:
+    """How a job ended that squeue does not know, by what Slurm still knows.
+
+    None for one that has not ended, or of which Slurm does not tell now. Slurm forgets a job of an
+    array at once that was cancelled before its turn.
     """
     try:
-        answer = ask([*SHOW, job])
+        told = show(job)
     except Refused as error:
-        return "" if FORGOTTEN.search(str(error)) else None
-    state = re.search(r"\bJobState=(\w+)", answer)
-    code = re.search(r"\bExitCode=(\S+)", answer)
-    return f"{state[1]} {code[1]}" if state and code and state[1] in ENDED else None
-
-
-def ended_state(job: str, words: str) -> State:
-    """How a job ended, by what Slurm still knows.
-
-    It forgets a job of an array at once that was cancelled before its turn.
-    """
-    if words.startswith("CANCELLED"):
-        return State("cancelled")
-    reason = f"{words or 'it has forgotten why'}; see {LOGS}/{job}.log"
-    if not words:
-        return State("forgotten", reason)
-    return State("lost" if words.startswith(GAVE_WAY) else "ended", reason)
+        forgotten = FORGOTTEN.search(str(error))
+        reason = f"it has forgotten why; see {LOGS}/{job}.log"
+        return State("forgotten", reason) if forgotten else None
+    state = told["JobState"]
+    if state not in ENDED:
+        return None
+    reason = f"{state} {told['ExitCode']}; see {LOGS}/{job}.log"
+    if state == "CANCELLED":
+        return State("cancelled", reason)
+    return State("lost" if state in GAVE_WAY else "ended", reason)
 
 
 def find_nodes(seconds: float, partition: str = "") -> tuple[Node, ...]:

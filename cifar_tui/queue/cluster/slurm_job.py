@@ -3,29 +3,20 @@
 import contextlib
 import os
 import signal
-import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue.cluster import slurm
-from cifar_tui.queue.cluster.adapter import Refused, Silent, parse_job
+from cifar_tui.queue.cluster import job, slurm
+from cifar_tui.queue.cluster.adapter import Refused, Silent
 from cifar_tui.runs.control import end
 from cifar_tui.runs.folder import RunFolder
-from cifar_tui.runs.listing import read_progress, read_run
-from cifar_tui.runs.record import ENDED, JOB
-from cifar_tui.training.process import prepare_process
+from cifar_tui.runs.listing import read_run
+from cifar_tui.runs.record import ENDED
 
-LOCK_EVERY = 5.0
-"""Seconds between two attempts at a run that is still locked, as by a node that was given up."""
 ASK_EVERY = 2.0
 """Seconds between two questions to a Slurm that is silent, until it ends this job."""
-Answer = TypeVar("Answer")
-NOTICES = (signal.SIGTERM, signal.SIGUSR1)
-"""Slurm ends the job; or its time limit is near."""
 
 
 def job_name() -> str:
@@ -38,44 +29,19 @@ def job_name() -> str:
 def train_in_job(runs: Path, run_id: str) -> int:
     """Train a run in this job; returns the exit code.
 
-    Slurm ends a job at its time limit, when another needs its place, or because it was cancelled.
-    A cancelled run is stopped; any other waits as queued and goes on in the job's next turn, unless
-    the time limit leaves no time for a single epoch.
+    Slurm ends a job at its time limit (SIGUSR1 comes before), when another needs its place, or
+    because it was cancelled. A cancelled run is stopped; any other waits as queued and goes on in
+    the job's next turn, unless the time limit leaves no time for a single epoch.
     """
+    from cifar_tui.training.faults import Preempted
+
     folder = RunFolder(runs / run_id)
     if not folder.path.is_dir():
         raise UserError(f"There is no run '{run_id}' in {runs}.")
     notices: list[int] = []
-    for notice in NOTICES:
+    for notice in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(notice, lambda number, _: notices.append(number))
     name, before = job_name(), read_run(folder.path).summary.epochs_done
-    os.environ[JOB] = f"{slurm.NAME}:{name}@{os.environ.get('SLURM_CLUSTER_NAME', '')}"
-    os.environ["OMP_NUM_THREADS"] = os.environ.get("SLURM_CPUS_ON_NODE", "1")
-    with tempfile.TemporaryDirectory(prefix="cifar-tui-") as locks:
-        os.environ["CIFAR_TUI_LOCKS"] = locks  # Slurm shares out the devices
-        prepare_process()
-        code = _perform(folder, name, notices)
-    if code is None:
-        return 0
-    summary = read_run(folder.path).summary
-    with contextlib.suppress(OSError):
-        if summary.status in ENDED:
-            _remove_empty(runs / slurm.LOGS / f"{name}.log")
-        elif (
-            notices[:1] == [signal.SIGUSR1]
-            and summary.epochs_done == before
-            and folder.read_order() != "pause"
-        ):
-            end(folder, "stopped", "its time limit in Slurm is too short for an epoch")
-        elif not code:
-            _come_back(folder, name)
-    return code
-
-
-def _perform(folder: RunFolder, name: str, notices: list[int]) -> int | None:
-    """Train the run; returns the exit code, None where another job trains it."""
-    from cifar_tui.queue.train_run import perform
-    from cifar_tui.training.faults import DeviceLost, Preempted, Unwritable, storage_reason
 
     def stopping() -> str:
         if not notices:
@@ -84,77 +50,49 @@ def _perform(folder: RunFolder, name: str, notices: list[int]) -> int | None:
             return f"its Slurm job {name} was cancelled"
         raise Preempted("gave way in Slurm; goes on from its last whole epoch")
 
-    def say(problem: str) -> None:
-        with contextlib.suppress(OSError):  # the log may be on the disk that is full
-            print(problem, file=sys.stderr, flush=True)
-
+    where, cores = (os.environ.get(f"SLURM_{of}", "") for of in ("CLUSTER_NAME", "CPUS_ON_NODE"))
     try:
-        while perform(folder, stopping, say).status not in ENDED and not notices:
-            if _is_trained_elsewhere(folder, name):
-                say("another job of Slurm trains this run")
-                return None
-            time.sleep(LOCK_EVERY)
+        code = job.train(folder, f"{slurm.NAME}:{name}@{where}", cores or "1", stopping)
     except Preempted:
-        return 0  # it came while the folder could not be written; the run is still not ended
-    except (DeviceLost, Unwritable) as error:
-        say(str(error))
-        return 1
-    except OSError as error:
-        say(storage_reason(error))
-        return 1
-    return 0
+        code = 0
+        done, order = read_run(folder.path).summary.epochs_done, folder.read_order()
+        with contextlib.suppress(OSError):
+            if notices[0] == signal.SIGUSR1 and done == before and order != "pause":
+                end(folder, "stopped", "its time limit in Slurm is too short for an epoch")
+            else:
+                _come_back(folder, name)
+    log = runs / slurm.LOGS / f"{name}.log"
+    with contextlib.suppress(OSError):
+        if read_run(folder.path).summary.status in ENDED and not log.stat().st_size:
+            log.unlink()
+    return code
 
 
 def is_cancelled(name: str) -> bool:
     """Whether somebody ended this job: it neither runs, nor is put back, nor lost its place."""
     try:
-        standing = _this_turn(name)
-        if standing is None or standing.state in ("RUNNING", "PENDING", "REQUEUED"):
-            return False
-        return not slurm.is_preempted(name)
+        standing = slurm.show(name)
     except Refused:
         return False
+    goes_on = standing["JobState"] in ("RUNNING", "PENDING", "REQUEUED") or _is_put_back(standing)
+    return not goes_on and not standing["PreemptTime"][:1].isdecimal()
 
 
-def _this_turn(name: str) -> slurm.Standing | None:
-    """How this job stands; None when Slurm is putting it back; raises Silent."""
-    standing = slurm.standings().get(name)
-    turn = int(os.environ.get("SLURM_RESTART_COUNT", 0))
-    return None if standing is None or standing.restarts > turn else standing
-
-
-def _is_trained_elsewhere(folder: RunFolder, name: str) -> bool:
-    """Whether the run, handed in twice, is in the hands of another job that runs."""
-    progress = read_progress(folder.path)
-    other = parse_job(progress.worker.job) if progress else None
-    if other is None or other.name == name:
-        return False
-    try:
-        standing = slurm.standings().get(other.name)
-    except Silent:
-        return False
-    return standing is not None and standing.state == "RUNNING"
+def _is_put_back(standing: Mapping[str, str]) -> bool:
+    """Whether Slurm itself queues this job again."""
+    return int(standing["Restarts"]) > int(os.environ.get("SLURM_RESTART_COUNT", 0))
 
 
 def _come_back(folder: RunFolder, name: str) -> None:
     """Queue this job again unless Slurm does; where it refuses, the run is stopped."""
-    standing = _heard(lambda: _this_turn(name))
-    if standing is not None and standing.state == "RUNNING":
-        try:
-            _heard(lambda: slurm.ask(["scontrol", "requeue", name]))
-        except Refused as error:
-            end(folder, "stopped", f"gave way in Slurm, which does not queue it again: {error}")
-
-
-def _heard(ask: Callable[[], Answer]) -> Answer:
-    """What Slurm answers, as soon as it does; raises Refused."""
     while True:
         try:
-            return ask()
+            standing = slurm.show(name)
+            if standing["JobState"] == "RUNNING" and not _is_put_back(standing):
+                slurm.ask(["scontrol", "requeue", name])
+            return
         except Silent:
             time.sleep(ASK_EVERY)
-
-
-def _remove_empty(log: Path) -> None:
-    if log.is_file() and not log.stat().st_size:
-        log.unlink()
+        except Refused as error:
+            end(folder, "stopped", f"gave way in Slurm, which does not queue it again: {error}")
+            return

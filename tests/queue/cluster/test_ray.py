@@ -67,7 +67,7 @@ def test_closing_submits_what_was_queued_and_says_where_it_waits(
     backend.join()
     (orders,) = (argument for question, argument in answering() if question == "submit")
     assert [order["path"] for order in orders] == [str(folder.path) for folder in folders]
-    assert [order["need"]["gpus"] for order in orders] == [0.5, 0.0], "the CPU needs no GPU"
+    assert [order["gpus"] for order in orders] == [0.5, 0.0], "the CPU needs no GPU"
     told = [Runs(runs).get(folder.id).progress.worker.job for folder in folders]  # type: ignore[union-attr]
     assert told == [order["told"] for order in orders]
     assert told[0].endswith("@127.0.0.1:1")
@@ -182,7 +182,7 @@ def test_what_ray_decides_itself_is_refused(
     with pytest.raises(UserError, match="Ray chooses the devices"):
         make_backend(tmp_path, Wish("ray", devices="cuda:0"))
     backend, _ = make_backend(tmp_path, Wish("ray"))
-    with pytest.raises(UserError, match=r"cuda:1 is none that it sees"):
+    with pytest.raises(UserError, match="names device cuda:1; Ray gives each run its own"):
         backend.check(RunSpec(data="demo", device="cuda:1"))
     assert parse_need({"gpus_per_run": "0.25"}) == {"cpus": 1, "gpus": 0.25}
     assert parse_need({"cpus_per_run": "2"}) == {"cpus": 2, "gpus": None}

@@ -20,6 +20,7 @@ from cifar_tui.queue import choices as backends
 from cifar_tui.queue import train_run
 from cifar_tui.queue.choices import Wish, check_wish, make_backend
 from cifar_tui.queue.cluster import adapter, cluster, slurm, slurm_job
+from cifar_tui.queue.cluster import job as cluster_job
 from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.cluster.slurm_job import train_in_job
 from cifar_tui.runs.control import order
@@ -55,7 +56,8 @@ class FakeSlurm:
             return "ClusterName             = trial\nMaxArraySize            = 1001\n"
         if list(command[:2]) == ["scontrol", "--oneliner"]:
             if command[-1] in self.jobs:
-                return f"JobId=1 JobState={self.jobs[command[-1]]} PreemptTime={self.preempted}"
+                state = self.jobs[command[-1]]
+                return f"JobState={state} Restarts={self.restarts} PreemptTime={self.preempted}"
             if self.fates.get(command[-1]) is None:
                 raise adapter.Refused("slurm_load_jobs error: Invalid job id specified")
             return f"JobId=1 JobState={self.fates[command[-1]]} ExitCode=0:0 RunTime=1"
@@ -70,10 +72,7 @@ class FakeSlurm:
             self.jobs |= {f"{number}_{place}": "PENDING" for place in range(count)}
             return f"{number};cluster\n"
         if command[0] == "squeue":
-            lines = [
-                f"{job:<40}|{state:<20}|{self.restarts:<10}|{'Priority':<80}"
-                for job, state in self.jobs.items()
-            ]
+            lines = [f"{job:<40}|{state:<20}|{'Priority':<80}" for job, state in self.jobs.items()]
             return "\n".join(lines)
         if command[0] == "scancel":
             for job in command[2:]:
@@ -318,6 +317,26 @@ def test_a_run_whose_job_gave_way_gets_another_but_not_for_ever(
     assert len(fake.named("sbatch")) == cluster.RESUBMITS + 1
 
 
+def test_a_run_that_another_job_trains_is_left_to_it(
+    fake: FakeSlurm,
+    start: Callable[..., ClusterQueue],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster, "LOST_AFTER", 0.0)
+    (folder,) = make_runs(tmp_path, 1)
+    backend = start(folder)
+    until(lambda: handed_in(folder))
+    with Lock(folder.path / "lock") as theirs:
+        assert theirs.take()
+        become(folder, "running")
+        fake.fates["101_0"] = "COMPLETED"
+        del fake.jobs["101_0"]
+        until(lambda: backend.own == [])
+        assert look(folder).summary.status == "running"
+    assert len(fake.named("sbatch")) == 1
+
+
 def test_what_slurm_took_goes_on_when_it_refuses_the_rest(
     fake: FakeSlurm,
     start: Callable[..., ClusterQueue],
@@ -442,19 +461,20 @@ def test_runs_that_another_program_hands_in_later_are_looked_after(
     assert backend.own == [folder.id], "another cluster's runs are left to it"
 
 
-def test_many_waiting_runs_are_looked_at_in_turn(
+def test_of_many_waiting_runs_those_that_began_are_known(
     fake: FakeSlurm,
     start: Callable[..., ClusterQueue],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cluster, "AT_A_LOOK", 2)
-    monkeypatch.setattr(cluster, "ASK_EVERY", 1000.0)
     folders = make_runs(tmp_path, 7)
     backend = start(*folders)
     until(lambda: handed_in(*folders))
     for folder in folders:
         become(folder, "running")
+    fake.jobs["101_6"] = "RUNNING"
+    until(lambda: folders[-1].id in backend.training)
     until(lambda: sorted(backend.training) == sorted(folder.id for folder in folders))
 
 
@@ -475,13 +495,15 @@ def test_a_run_that_is_stale_while_its_job_waits_can_be_stopped(
 @pytest.mark.parametrize(
     ("answer", "fate"),
     [
-        ("echo 'Job 1_2 not found'; exit 1", ""),
-        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", ""),
+        ("echo 'Job 1_2 not found'; exit 1", "forgotten"),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", "forgotten"),
         ("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", None),
         ("exit 1", None),
         ("echo JobId=4 JobState=PENDING Reason=Priority ExitCode=0:0 ", None),
         ("echo JobId=4 JobState=COMPLETING Reason=None ExitCode=0:15 ", None),
-        ("echo JobId=4 JobState=FAILED Reason=NonZeroExitCode ExitCode=1:0 ", "FAILED 1:0"),
+        ("echo JobId=4 JobState=FAILED Reason=NonZeroExitCode ExitCode=1:0 ", "ended"),
+        ("echo JobId=4 JobState=CANCELLED Reason=None ExitCode=0:15 ", "cancelled"),
+        ("echo JobId=4 JobState=NODE_FAIL Reason=None ExitCode=0:0 ", "lost"),
     ],
 )
 def test_a_job_has_a_fate_once_it_has_ended_or_is_forgotten(
@@ -490,13 +512,15 @@ def test_a_job_has_a_fate_once_it_has_ended_or_is_forgotten(
     (tmp_path / "scontrol").write_text(f"#!/bin/sh\n{answer}\n")
     (tmp_path / "scontrol").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert slurm.fate("1_2") == fate
+    found = slurm.fate("1_2")
+    assert (found and found.phase) == fate
+    assert found is None or fate == "ended" or "see .slurm/1_2.log" in found.reason
 
 
 def test_lines_of_squeue_that_are_none_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = "CLUSTER: trial\n\n12_3|RUNNING|1|None\n12_4|PENDING|n/a|x\nslurm_load_jobs: odd\n"
+    answer = "CLUSTER: trial\n\n12_3  |RUNNING |None  \n12_4|PENDING\nslurm_load_jobs: odd\n"
     monkeypatch.setattr(slurm, "ask", lambda *_, **__: answer)
-    assert slurm.standings() == {"12_3": slurm.Standing("RUNNING", "None", 1)}
+    assert slurm.standings() == {"12_3": ("RUNNING", "None")}
 
 
 def test_ctrl_c_and_variables_of_the_user_do_not_reach_slurms_commands(
@@ -600,12 +624,10 @@ def test_a_job_asks_a_silent_slurm_until_it_is_put_back(
 
     def notify() -> None:
         until(lambda: look(folder).summary.epochs_done >= 1)
-        fake.jobs, fake.silent = {"101_0": "RUNNING"}, {"squeue", "scontrol"}
+        fake.jobs, fake.silent = {"101_0": "RUNNING"}, {"scontrol"}
         os.kill(os.getpid(), signal.SIGUSR1)
-        asked = len(fake.named("squeue"))
-        until(lambda: len(fake.named("squeue")) > asked + 3)
-        fake.silent = {"scontrol"}
-        until(lambda: len(fake.named("scontrol", "requeue")) > 3)
+        asked = len(fake.named("scontrol"))
+        until(lambda: len(fake.named("scontrol")) > asked + 3)
         fake.silent = set()
 
     teller = threading.Thread(target=notify)
@@ -618,7 +640,7 @@ def test_a_job_asks_a_silent_slurm_until_it_is_put_back(
 def test_a_job_ends_whose_run_another_job_trains(
     fake: FakeSlurm, job: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm_job, "LOCK_EVERY", 0.01)
+    monkeypatch.setattr(cluster_job, "FREE_WITHIN", 1)
     (folder,) = make_runs(tmp_path, 1)
     other = this_worker().model_copy(update={"job": "slurm:99_5@trial"})
     folder.write_progress(Progress(worker=other, counter=9))
