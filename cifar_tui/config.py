@@ -1,6 +1,5 @@
 """The configuration file `$XDG_CONFIG_HOME/cifar-tui/config.toml`, and each entry's explanation."""
 
-import os
 import re
 import tomllib
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_tui.errors import UserError
-from cifar_tui.files import check_output, write_output
+from cifar_tui.files import check_output, config_path, write_output
 from cifar_tui.spec.naming import read_toml
 from cifar_tui.text import plain
 
@@ -45,17 +44,6 @@ class Config(BaseModel):
     def all_keys(self) -> dict[str, str]:
         """The keys that differ from the program's own."""
         return {"everywhere.palette": "ctrl+p,colon"} | self.keys if self.vim else self.keys
-
-
-def config_folder() -> Path:
-    """Where the user's files are kept."""
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(home) / "cifar-tui"
-
-
-def config_path() -> Path:
-    """The configuration file, which need not exist."""
-    return config_folder() / "config.toml"
 
 
 def read_config() -> Config:

@@ -23,6 +23,17 @@ MAX_DEPTH = 20
 """Deepest nesting of lists and objects in JSON."""
 
 
+def config_folder() -> Path:
+    """Where the user's configuration and presets are kept."""
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(home) / "cifar-tui"
+
+
+def config_path() -> Path:
+    """The configuration file, which need not exist."""
+    return config_folder() / "config.toml"
+
+
 def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Replace `path` in one step; `durable` also waits for the disk, file and folder."""
     with replacing(path, durable=durable) as file:

@@ -4,13 +4,14 @@ Nothing here is in use unless Tab is pressed; a word that cannot be found is sim
 """
 
 import contextlib
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cifar_tui.files import MAX_RECORD_BYTES, read_json
+from cifar_tui.files import MAX_RECORD_BYTES, config_path, read_json
 from cifar_tui.runs.ids import RUNS, TRASH, ids_in
 from cifar_tui.text import accuracy, plain
 
@@ -73,14 +74,25 @@ def several_of(words: Iterable[str], separator: str = ",") -> "Completer":
 
 def runs_known(context: "CompletionContext") -> "Words":
     """`best`, `last`, and the runs of --runs, newest first; by name once something is typed."""
-    given = context.get("--runs")
-    return run_words(Path(given.raw) if given and given.raw else RUNS, context.incomplete)
+    return run_words(_runs_of(context), context.incomplete)
 
 
 def runs_in_trash(context: "CompletionContext") -> "Words":
     """The same of the runs in the trash."""
+    return run_words(_runs_of(context), context.incomplete, TRASH)
+
+
+def _runs_of(context: "CompletionContext") -> Path:
     given = context.get("--runs")
-    return run_words(Path(given.raw) if given and given.raw else RUNS, context.incomplete, TRASH)
+    return Path(given.raw) if given and given.raw else _usual_runs()
+
+
+def _usual_runs() -> Path:
+    """The folder with the runs where none is named; read here, as the configuration's own reader
+    takes longer."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return Path(str(tomllib.loads(config_path().read_text())["runs"])).expanduser()
+    return RUNS
 
 
 def folders_with_images(context: "CompletionContext") -> "Words":
@@ -142,7 +154,7 @@ def means_a_run(words: Sequence[str]) -> bool:
 
 def print_run_words(words: Sequence[str]) -> None:
     """Print the runs that the last word may become, as completion scripts read them."""
-    folder = RUNS
+    folder = _usual_runs()
     given = [part for word in words[:-1] for part in word.split("=", 1) if part]
     for option, value in pairwise(given):  # bash gives --runs=R in three words
         if option == "--runs":

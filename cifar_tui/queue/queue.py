@@ -4,7 +4,7 @@ backend `thread`, which trains them one after another in this program."""
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -287,6 +287,12 @@ class Pace:
         """Seconds for the epochs after `done`; None where no run like it is known."""
         each = self._epoch_seconds.get(self._like(spec))
         return None if each is None else each * (spec.epochs - done)
+
+    def seconds_in_all(self, wanted: Iterable[tuple[RunSpec, int]]) -> float | None:
+        """The same for several specs with their epochs done, one after another."""
+        times = [self.seconds_left(spec, done) for spec, done in wanted]
+        known = [seconds for seconds in times if seconds is not None]
+        return sum(known) if len(known) == len(times) else None
 
 
 def longest_first(folders: Sequence[RunFolder], known: Sequence[Run]) -> list[RunFolder]:

@@ -7,12 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cifar_tui.config import Config, config_path, read_config, set_entry
+from cifar_tui.config import Config, read_config, set_entry
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, AnyRuns, Json
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.errors import UserError
+from cifar_tui.files import config_path
 from cifar_tui.table import Table
 from cifar_tui.text import plain
 

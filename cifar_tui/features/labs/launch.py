@@ -38,7 +38,5 @@ def seconds_needed(answers: Sequence[LabAnswer], known: Sequence[Run]) -> float 
     resumed, specs = lacking(answers)
     known = [run for run in known if answers[0].images.are_of(run)]
     wanted = [(run.spec, run.summary.epochs_done) for run in resumed if run.spec]
-    pace = Pace(known, by_data=False)
-    left = [pace.seconds_left(*one) for one in (*wanted, *((spec, 0) for spec in specs))]
-    times = [seconds for seconds in left if seconds is not None]
-    return sum(times) if len(times) == len(left) else None
+    wanted += [(spec, 0) for spec in specs]
+    return Pace(known, by_data=False).seconds_in_all(wanted)

@@ -70,7 +70,8 @@ def print_plan(specs: Sequence[RunSpec], runs: Path, wish: Wish, json: bool) -> 
     known = [r for r in Runs(runs).all() if r.spec and r.spec.data == lasting(specs[0].data)]
     pace = Pace(known, by_data=False)
     times = [pace.seconds_left(spec) for spec in specs]
-    total = sum(t for t in times if t is not None) / at_a_time if None not in times else None
+    total = pace.seconds_in_all((spec, 0) for spec in specs)
+    total = None if total is None else total / at_a_time
     if json:
         each = [
             {"name": title(spec), "spec": spec.model_dump(mode="json"), "seconds": seconds}

@@ -1,13 +1,10 @@
-"""What the form would launch, in words and in time."""
+"""What the form would launch, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from cifar_tui.queue.queue import seconds_left
-from cifar_tui.runs.listing import Run
 from cifar_tui.spec.checks import SETTINGS, changed, make_spec
 from cifar_tui.spec.grid import alternatives, in_force
 from cifar_tui.spec.naming import brief, format_value, model_name
-from cifar_tui.spec.settings import RunSpec
 
 
 def plan_words(texts: Mapping[str, str]) -> str:
@@ -22,20 +19,3 @@ def plan_words(texts: Mapping[str, str]) -> str:
     varied = [f"{name} {''.join(text.split(' '))}" for name, text in several.items()]
     epochs = [] if "epochs" in several else [f"{format_value(first.epochs)} epochs"]
     return ", ".join([" ".join(filter(None, [model, brief(values), *varied])), *epochs])
-
-
-def seconds_needed(specs: Sequence[RunSpec], known: Sequence[Run]) -> float | None:
-    """About how long these runs train in all, by runs like them; None where one is not known."""
-    pace = [name for name, setting in SETTINGS.items() if setting.sets_pace]
-    times: dict[tuple[object, ...], float | None] = {}
-    total = 0.0
-    for spec in specs:
-        like = (spec.data, spec.epochs, *(getattr(spec, name) for name in pace))
-        if like not in times:
-            same = [run for run in known if run.spec and run.spec.data == spec.data]
-            times[like] = seconds_left(spec, 0, same)
-        seconds = times[like]
-        if seconds is None:
-            return None
-        total += seconds
-    return total

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_tui.config import config_folder
 from cifar_tui.errors import UserError
+from cifar_tui.files import config_folder
 from cifar_tui.runs.listing import Run
 from cifar_tui.spec.checks import SETTINGS, changed, make_spec, with_role
 from cifar_tui.spec.naming import brief, model_name, read_toml, title

@@ -14,7 +14,7 @@ from textual.worker import Worker, get_current_worker
 
 from cifar_tui.data.find import DEMO, find
 from cifar_tui.errors import Tick, UserError
-from cifar_tui.features.new_run.core import plan_words, seconds_needed
+from cifar_tui.features.new_run.core import plan_words
 from cifar_tui.features.new_run.dialog import (
     DownloadDialog,
     GridDialog,
@@ -25,6 +25,7 @@ from cifar_tui.features.new_run.dialog import (
 )
 from cifar_tui.features.new_run.field import FormField
 from cifar_tui.features.new_run.presets import Preset
+from cifar_tui.queue.queue import Pace
 from cifar_tui.spec.checks import GROUPS, SETTINGS, make_spec, settings_in
 from cifar_tui.spec.grid import (
     alternatives,
@@ -266,7 +267,8 @@ class NewScreen(CifarScreen):
     def _look_ahead(self, texts: dict[str, str], tick: Tick) -> tuple[str, list[str]]:
         """How long the runs take, in words, and what they are called."""
         specs = make_grid(texts)
-        seconds = seconds_needed(specs, self.cifar.runs.all())
+        pace = Pace(self.cifar.runs.all())
+        seconds = pace.seconds_in_all((spec, 0) for spec in specs)
         slots = min(self.cifar.worker.slots, len(specs))
         about = "" if seconds is None else clock(seconds / max(1, slots))
         return about, [title(spec) for spec in specs]

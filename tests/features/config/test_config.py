@@ -7,7 +7,8 @@ import pytest
 from cifar_tui.queue.thread import ThreadQueue
 
 from cifar_tui.app import CifarApp
-from cifar_tui.config import Config, config_path, read_config, set_entry
+from cifar_tui.config import Config, read_config, set_entry
+from cifar_tui.files import config_path
 from cifar_tui.spec.settings import RunSpec
 from tests.apps import MakeApp, SaveRun
 from tests.conftest import Command
