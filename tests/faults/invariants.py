@@ -105,7 +105,8 @@ class Invariants:
     def _owned(self, about: dict[str, Any]) -> Iterator[str]:
         """A run has a living owner, or is shown as without one."""
         status, reason, worker = about["status"], about["reason"], about["worker"]
-        alive = worker is not None and os.path.exists(f"/proc/{worker['pid']}")
+        # where progress.json is damaged, the lock alone tells of its process
+        alive = os.path.exists(f"/proc/{worker['pid']}") if worker else about["locked"]
         if worker is not None and not is_here(about):
             return  # nobody can tell before half a minute has passed
         if status in ("running", "paused") and not alive:
