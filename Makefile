@@ -57,7 +57,7 @@ check: $(VENV)/.installed-test
 	$(BIN)/lint-imports --no-cache
 
 docs: $(VENV)/.installed-test
-	$(BIN)/python -m cifar_tui.reference docs/reference.md
+	$(BIN)/python -m benchmarks.reference docs/reference.md
 
 pictures: $(VENV)/.installed-test
 	TEXTUAL_COLOR_SYSTEM=truecolor $(BIN)/python -m benchmarks.pictures $(PICTURES_ARGS)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cifar_tui.reference import updated
+from benchmarks.reference import updated
 from cifar_tui.spec.checks import SETTINGS
 from cifar_tui.tui.keys import KEYS
 

@@ -30,19 +30,21 @@ def declare() -> None:
 if NAME not in sys.modules:
     declare()
 
+from benchmarks.reference import settings_table  # noqa: E402
 from cifar_tui.console.flags import SpecFlags  # noqa: E402
 from cifar_tui.features.compare.core import compare, entries  # noqa: E402
 from cifar_tui.features.effects.study import studies  # noqa: E402
 from cifar_tui.features.history.dialog import GroupsDialog  # noqa: E402
 from cifar_tui.features.history.rows import format_of  # noqa: E402
-from cifar_tui.features.labs.answer import Book, ImageSet  # noqa: E402
-from cifar_tui.features.labs.experiments import BY_NAME, Scale  # noqa: E402
+from cifar_tui.features.labs.answer import Book  # noqa: E402
+from cifar_tui.features.labs.assignment import BY_NAME  # noqa: E402
+from cifar_tui.features.labs.experiments import Scale  # noqa: E402
+from cifar_tui.features.labs.images import ImageSet  # noqa: E402
 from cifar_tui.features.labs.report import markdown  # noqa: E402
 from cifar_tui.features.new_run.screen import NewScreen  # noqa: E402
 from cifar_tui.query.fields import FIELDS, Line, varying  # noqa: E402
 from cifar_tui.query.groups import find_groups, group_runs  # noqa: E402
 from cifar_tui.query.view import View  # noqa: E402
-from cifar_tui.reference import settings_table  # noqa: E402
 from cifar_tui.runs.folder import RunFolder  # noqa: E402
 from cifar_tui.runs.listing import Run, read_run  # noqa: E402
 from cifar_tui.spec.checks import changed, make_spec  # noqa: E402

@@ -1,4 +1,4 @@
-"""`python -m cifar_tui.reference docs/reference.md` makes its tables of keys and settings anew."""
+"""`python -m benchmarks.reference docs/reference.md` makes its tables of keys and settings anew."""
 
 import sys
 from pathlib import Path
