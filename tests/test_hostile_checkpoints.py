@@ -254,14 +254,27 @@ def test_numbers_beyond_float32_are_not_finite(tmp_path: Path) -> None:
     assert "not finite" in refusal(lambda: read_weights(tmp_path / "x.pt"))
 
 
-def test_the_format_from_before_zips_is_named_with_the_way_out(tmp_path: Path) -> None:
-    old, new = tmp_path / "old.pth", tmp_path / "new.pth"
-    torch.save(WEIGHTS, old, _use_new_zipfile_serialization=False)
-    sentence = refusal(lambda: import_checkpoint(old, tmp_path / "runs", {"data": "demo"}))
-    assert "before version 1.6" in sentence
-    assert "torch.save(torch.load(OLD, weights_only=True), NEW)" in sentence
-    torch.save(torch.load(old, weights_only=True), new)
-    assert read_stored(new).keys() == WEIGHTS.keys()
+def test_the_format_from_before_zips_is_read(tmp_path: Path) -> None:
+    torch.save(CONTENT, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    torch.save(CONTENT, tmp_path / "new.pth")
+    old, new = read_stored(tmp_path / "old.pth"), read_stored(tmp_path / "new.pth")
+    assert old.keys() == new.keys() == CONTENT.keys()
+    assert all(torch.equal(old["state_dict"][n], w) for n, w in WEIGHTS.items())
+    assert old["spec"] == new["spec"]
+
+
+@pytest.mark.parametrize("what", GREEDY)
+def test_the_format_from_before_zips_takes_no_more_than_its_bytes(
+    tmp_path: Path, what: str
+) -> None:
+    old = tmp_path / "old.pth"
+    content = CONTENT | {"state_dict": WEIGHTS | {"fc4.weight": GREEDY[what][0]}}
+    torch.save(content, old, _use_new_zipfile_serialization=False)
+    assert "safely" in refusal(lambda: read_stored(old))
+    whole = old.read_bytes()
+    for cut in range(16, len(whole), len(whole) // 40):
+        old.write_bytes(whole[:cut])
+        assert "old.pth is" in refusal(lambda: read_stored(old))
 
 
 class Net(torch.nn.Module):

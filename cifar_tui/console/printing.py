@@ -157,7 +157,7 @@ def _table_for_people(lines: Sequence[Line]) -> Table:
 
 
 def _run_row(run: Run) -> tuple[str, ...]:
-    settings = "" if run.spec is None else settings_text(run.spec)
+    settings = "" if run.spec is None else settings_text(run.spec, run.summary.unknown)
     return (run.id, run.name, settings, *_figures(run), _told(run, run.status))
 
 
@@ -197,7 +197,7 @@ def print_run(run: Run) -> None:
     lines = [
         f"{run.name}  {run.status}" + (f": {summary.reason}" if summary.reason else ""),
         f"id        {run.id}",
-        f"settings  {settings_text(run.spec) if run.spec else run.problem}",
+        f"settings  {settings_text(run.spec, run.summary.unknown) if run.spec else run.problem}",
         f"best      val_acc {at_epoch(summary.best)}",
         f"device    {summary.device}   parameters {summary.parameters or 0:,}   "
         f"images {summary.source}{' (synthetic)' if run.synthetic else ''}",

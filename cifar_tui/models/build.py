@@ -16,7 +16,15 @@ def build_model(spec: RunSpec) -> nn.Module:
     The weights are drawn from torch's global generator, so seed it first.
     """
     if spec.model == "resnet":
-        return ResNet(spec.depth, spec.shortcut, spec.activation, spec.dropout, CLASSES)
+        return ResNet(
+            spec.depth,
+            spec.shortcut,
+            spec.activation,
+            spec.dropout,
+            CLASSES,
+            width=spec.width,
+            bias=spec.conv_bias,
+        )
     return SimpleNN(spec.batch_norm, spec.activation, spec.dropout, CLASSES)
 
 

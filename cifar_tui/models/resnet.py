@@ -10,15 +10,21 @@ class Block(nn.Module):
     """Two 3x3 convolutions, each with BN before the activation, and the shortcut around them."""
 
     def __init__(
-        self, channels_in: int, channels_out: int, stride: int, shortcut: str, activation: str
+        self,
+        channels_in: int,
+        channels_out: int,
+        stride: int,
+        shortcut: str,
+        activation: str,
+        bias: bool = False,
     ) -> None:
         super().__init__()
-        self.conv1 = _conv3x3(channels_in, channels_out, stride)
+        self.conv1 = _conv3x3(channels_in, channels_out, stride, bias)
         self.bn1 = nn.BatchNorm2d(channels_out)
         self.act1 = make_activation(activation)
-        self.conv2 = _conv3x3(channels_out, channels_out, 1)
+        self.conv2 = _conv3x3(channels_out, channels_out, 1, bias)
         self.bn2 = nn.BatchNorm2d(channels_out)
-        self.shortcut = _shortcut(channels_in, channels_out, stride, shortcut)
+        self.shortcut = _shortcut(channels_in, channels_out, stride, shortcut, bias)
         self.act2 = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,22 +36,31 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Depth 6n+2: a convolution, three stages of n blocks with 16, 32 and 64 channels, and fc."""
+    """Depth 6n+2: a convolution, three stages of n blocks, each with twice the channels of the one
+    before and `width` in the first, and fc."""
 
     def __init__(
-        self, depth: int, shortcut: str, activation: str, dropout: float, classes: int
+        self,
+        depth: int,
+        shortcut: str,
+        activation: str,
+        dropout: float,
+        classes: int,
+        *,
+        width: int = 16,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         blocks = (depth - 2) // 6
-        self.conv1 = _conv3x3(3, 16, 1)
-        self.bn1 = nn.BatchNorm2d(16)
+        self.conv1 = _conv3x3(3, width, 1, bias)
+        self.bn1 = nn.BatchNorm2d(width)
         self.act = make_activation(activation)
-        self.layer1 = _stage(blocks, 16, 16, shortcut, activation)
-        self.layer2 = _stage(blocks, 16, 32, shortcut, activation)
-        self.layer3 = _stage(blocks, 32, 64, shortcut, activation)
+        self.layer1 = _stage(blocks, width, width, shortcut, activation, bias)
+        self.layer2 = _stage(blocks, width, 2 * width, shortcut, activation, bias)
+        self.layer3 = _stage(blocks, 2 * width, 4 * width, shortcut, activation, bias)
         self.pool = GlobalAveragePool()
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(64, classes)
+        self.fc = nn.Linear(4 * width, classes)
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,21 +70,25 @@ class ResNet(nn.Module):
         return self.fc(self.dropout(self.pool(x).flatten(1)))
 
 
-def _conv3x3(channels_in: int, channels_out: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+def _conv3x3(channels_in: int, channels_out: int, stride: int, bias: bool) -> nn.Conv2d:
+    return nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=bias)
 
 
 def _stage(
-    blocks: int, channels_in: int, channels_out: int, shortcut: str, activation: str
+    blocks: int, channels_in: int, channels_out: int, shortcut: str, activation: str, bias: bool
 ) -> nn.Sequential:
     """A stage whose first block doubles the channels and halves the image, if they change."""
     stride = channels_out // channels_in
-    first = Block(channels_in, channels_out, stride, shortcut, activation)
-    rest = (Block(channels_out, channels_out, 1, shortcut, activation) for _ in range(1, blocks))
+    first = Block(channels_in, channels_out, stride, shortcut, activation, bias)
+    rest = (
+        Block(channels_out, channels_out, 1, shortcut, activation, bias) for _ in range(1, blocks)
+    )
     return nn.Sequential(first, *rest)
 
 
-def _shortcut(channels_in: int, channels_out: int, stride: int, option: str) -> nn.Module | None:
+def _shortcut(
+    channels_in: int, channels_out: int, stride: int, option: str, bias: bool
+) -> nn.Module | None:
     """Option A or B where the block changes shape, the identity elsewhere; None for a plain net."""
     if option == "none":
         return None
@@ -77,7 +96,7 @@ def _shortcut(channels_in: int, channels_out: int, stride: int, option: str) -> 
         return nn.Identity()
     if option == "A":
         return PaddedShortcut(channels_in, channels_out)
-    projection = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+    projection = nn.Conv2d(channels_in, channels_out, 1, stride, bias=bias)
     return nn.Sequential(projection, nn.BatchNorm2d(channels_out))
 
 

@@ -1,6 +1,7 @@
 """Reads a file that torch.save wrote, as a stranger's: nothing in it is run.
 
-Such a file is a zip of a pickle and the bytes of the tensors. The few instructions that torch.save
+Such a file is a zip of a pickle and the bytes of the tensors; before torch 1.6 it was a row of
+pickles, with the bytes after them. The few instructions that torch.save
 puts into the pickle are followed here and any other is refused, as even those that
 torch.load(weights_only=True) admits can ask for more memory than there is.
 """
@@ -8,6 +9,7 @@ torch.load(weights_only=True) admits can ask for more memory than there is.
 import math
 import os
 import pickletools
+import struct
 import sys
 import zipfile
 from collections.abc import Callable
@@ -26,7 +28,17 @@ LARGEST = 256 * 2**20
 LARGEST_PICKLE = 4 * 2**20
 """Bytes; that of the deepest network here, with its optimiser, has a tenth of that."""
 BEFORE_ZIPS = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""How a file begins that torch wrote before version 1.6."""
+"""How a file begins that torch wrote before version 1.6: the pickle of its magic number."""
+OTHER_KINDS = (
+    (b"version https://git-lfs", "is a Git LFS pointer; `git lfs pull` fetches the file itself"),
+    (b"<", "is a web page, as of a download that failed; download it again"),
+    (b"\x93NUMPY", "is a NumPy array"),
+    (b"{", "is a text file"),
+)
+"""Beginnings of files that are taken for checkpoints, and what these are."""
+LENGTH = struct.Struct("<q")
+"""Of a storage in such a file, in numbers."""
+TOO_MANY = "it holds more values than any checkpoint of these networks"
 MOST_DIMENSIONS = 8
 DEEPEST = 50
 """Deepest nesting of lists, tuples and dicts."""
@@ -65,15 +77,23 @@ def read_stored(path: Path) -> Any:
     refusal = f"{path} is not a checkpoint that can be read safely"
     try:
         with open_regular(path) as file:
-            if file.read(len(BEFORE_ZIPS)) == BEFORE_ZIPS:
-                raise UserError(
-                    f"{path} is in torch's format from before version 1.6; "
-                    "torch.save(torch.load(OLD, weights_only=True), NEW) converts it."
-                )
-            if os.fstat(file.fileno()).st_size > LARGEST:
+            size, head = os.fstat(file.fileno()).st_size, file.read(32)
+            if size == 0:
+                raise UserError(f"{path} is empty; copy or download it again.")
+            if size > LARGEST:
                 raise UserError(f"{path} is larger than any checkpoint of these networks.")
+            for begin, what in OTHER_KINDS:
+                if head.lstrip().startswith(begin):
+                    raise UserError(f"{path} is no checkpoint: it {what}.")
+            if head.startswith(BEFORE_ZIPS):
+                file.seek(len(BEFORE_ZIPS))
+                return _read_row(file.read())
             with zipfile.ZipFile(file) as archive:
-                return _Reader(archive, os.fstat(file.fileno()).st_size).read()
+                return _read_zip(archive, size)
+    except zipfile.BadZipFile:
+        if head.startswith(b"PK"):
+            raise UserError(f"{path} is cut short or damaged; copy or download it again.") from None
+        raise UserError(f"{refusal}.") from None
     except (FileNotFoundError, UserError):
         raise
     except _Refused as error:
@@ -94,23 +114,78 @@ class _Name(str):
     """A class or function that a pickle names, as `module name`; never imported."""
 
 
-class _Reader:
-    """Follows the pickle of one file; raises _Refused, and whatever comes of a damaged file."""
+def _read_zip(archive: zipfile.ZipFile, size: int) -> Any:
+    items = archive.infolist()
+    if any(item.compress_type != zipfile.ZIP_STORED for item in items):
+        raise _Refused("it is compressed, which torch.save never does")
+    if sum(item.file_size for item in items) > size:
+        raise ValueError("its members overlap")
+    (pickle,) = (item for item in items if item.filename.endswith("/data.pkl"))
+    if pickle.file_size > LARGEST_PICKLE:
+        raise _Refused(TOO_MANY)
+    root = pickle.filename.removesuffix("data.pkl")
+    order = f"{root}byteorder"
+    swapped = order in archive.namelist() and archive.read(order) != sys.byteorder.encode()
 
-    def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
-        items = archive.infolist()
-        if any(item.compress_type != zipfile.ZIP_STORED for item in items):
-            raise _Refused("it is compressed, which torch.save never does")
-        if sum(item.file_size for item in items) > size:
-            raise ValueError("its members overlap")
-        (pickle,) = (item for item in items if item.filename.endswith("/data.pkl"))
-        if pickle.file_size > LARGEST_PICKLE:
-            raise _Refused("it holds more values than any checkpoint of these networks")
-        self._archive = archive
-        self._pickle = archive.read(pickle)
-        self._root = pickle.filename.removesuffix("data.pkl")
-        order = f"{self._root}byteorder"
-        self._swapped = order in archive.namelist() and archive.read(order) != _here()
+    def storage(key: str, dtype: torch.dtype, numbers: int) -> UntypedStorage:
+        found = _storage_of(archive.read(f"{root}data/{key}"))
+        if swapped:
+            found.byteswap(dtype)
+        return found
+
+    return _Reader(archive.read(pickle), size, storage).read()
+
+
+def _read_row(content: bytes) -> Any:
+    """What follows the magic number: pickles of the version, of this machine's kind, of the object
+    and of its storages' keys, then each storage as its length in numbers and its bytes."""
+    parts, at = [], 0
+    for _ in range(4):
+        start = at
+        for _, _, position in pickletools.genops(content[start : start + LARGEST_PICKLE]):
+            at = start + (position or 0) + 1
+        parts.append(content[start:at])
+    made: dict[str, tuple[UntypedStorage, torch.dtype]] = {}
+
+    def empty(key: str, dtype: torch.dtype, numbers: int) -> UntypedStorage:
+        nbytes = numbers * dtype.itemsize
+        if sum(storage.nbytes() for storage, _ in made.values()) + nbytes > len(content):
+            raise _Refused("its tensors are larger than the file")
+        made[key] = UntypedStorage(nbytes), dtype
+        return made[key][0]
+
+    _, machine, found, keys = (_Reader(part, len(content), empty).read() for part in parts)
+    for key in keys:
+        storage, dtype = made[key]
+        end = at + LENGTH.size + storage.nbytes()
+        if end > len(content):
+            raise _Refused("it is cut short")
+        if LENGTH.unpack_from(content, at)[0] * dtype.itemsize != storage.nbytes():
+            raise ValueError("a storage of another length")
+        storage.copy_(_storage_of(content[at + LENGTH.size : end]))
+        if machine["little_endian"] != (sys.byteorder == "little"):
+            storage.byteswap(dtype)
+        at = end
+    return found
+
+
+def _storage_of(content: bytes) -> UntypedStorage:
+    whole = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0)
+    return whole.untyped_storage()
+
+
+class _Reader:
+    """Follows one pickle; raises _Refused, and whatever comes of a damaged file.
+
+    `storage` gives the bytes of a tensor by their key, their dtype and how many numbers they are;
+    `size` is that of the file.
+    """
+
+    def __init__(
+        self, pickle: bytes, size: int, storage: Callable[[str, torch.dtype, int], UntypedStorage]
+    ) -> None:
+        self._pickle = pickle
+        self._make_storage = storage
         self._storages: dict[str, UntypedStorage] = {}
         self._room = size * TIMES
         self._stack: list[Any] = []
@@ -186,19 +261,18 @@ class _Reader:
             raise TypeError("no dict with plain keys")
         target.update(zip(values[::2], values[1::2], strict=True))
 
-    def _storage(self, kind: Any, name: Any, key: Any, *_: Any) -> tuple[UntypedStorage, Any]:
-        """The bytes of a tensor, each member of the zip read once, and their dtype."""
+    def _storage(
+        self, kind: Any, name: Any, key: Any, place: Any, numbers: Any, view: Any = None
+    ) -> tuple[UntypedStorage, Any]:
+        """The bytes of a tensor, made once for each key, and their dtype."""
         if kind != "storage" or type(name) is not _Name or type(key) is not str:
             raise TypeError("no storage")
+        if type(numbers) is not int or numbers < 0 or view is not None:
+            raise TypeError("no whole storage")
         if name not in STORAGES:
             raise _refused(name)
         if key not in self._storages:
-            content = bytearray(self._archive.read(f"{self._root}data/{key}"))
-            whole = torch.frombuffer(content, dtype=torch.uint8) if content else torch.empty(0)
-            storage = whole.untyped_storage()
-            if self._swapped:
-                storage.byteswap(STORAGES[name])
-            self._storages[key] = storage
+            self._storages[key] = self._make_storage(key, STORAGES[name], numbers)
         return self._storages[key], STORAGES[name]
 
     def _made(self, name: Any, *arguments: Any) -> Any:
@@ -206,7 +280,13 @@ class _Reader:
         if type(name) is not _Name:
             raise TypeError("no name")
         match name, arguments:
-            case "torch._utils _rebuild_tensor_v2", ((storage, dtype), offset, size, stride, *_):
+            case "torch._utils _rebuild_tensor_v2" | "torch._utils _rebuild_tensor", (
+                (storage, dtype),
+                offset,
+                size,
+                stride,
+                *_,
+            ):
                 return _tensor(storage, dtype, offset, size, stride)
             case "torch._utils _rebuild_parameter", (Tensor() as tensor, *_):
                 return tensor
@@ -242,10 +322,6 @@ class _Reader:
         if isinstance(value, dict | list | tuple):
             for one in value.values() if isinstance(value, dict) else value:
                 self._require_room(one, depth - 1)
-
-
-def _here() -> bytes:
-    return sys.byteorder.encode()
 
 
 def _refused(name: str) -> _Refused:

@@ -13,7 +13,7 @@ from cifar_tui.errors import UserError
 from cifar_tui.runs.ids import started_at
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import Point, Status
-from cifar_tui.spec.checks import SETTINGS, Setting, changed, format_value, with_role
+from cifar_tui.spec.checks import SETTINGS, Setting, format_value, with_role
 from cifar_tui.spec.naming import brief, given_name, model_name
 from cifar_tui.text import accuracy, clock, learning_rate, loss, plain
 
@@ -53,7 +53,7 @@ def settings_text(run: Run) -> str:
     """What differs from the defaults, or the model's name; for an unreadable run, its problem."""
     if run.spec is None:
         return run.problem
-    values = changed(run.spec)
+    values = run.changed
     model = model_name(run.spec.model_dump())
     if "model" in values or not values:
         return f"{model} {brief(values)}".strip()
@@ -61,8 +61,10 @@ def settings_text(run: Run) -> str:
 
 
 def in_force(run: Run, name: str) -> Value:
-    """A setting's value; None where it has no effect beside the run's other settings."""
-    if run.spec is None or not SETTINGS[name].applies(vars(run.spec)):
+    """A setting's value; None where it is not known, or without effect beside the others."""
+    if run.spec is None or name in run.summary.unknown:
+        return None
+    if not SETTINGS[name].applies(vars(run.spec)):
         return None
     return getattr(run.spec, name)
 

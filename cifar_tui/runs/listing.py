@@ -18,6 +18,7 @@ from cifar_tui.runs.ids import TRASH, ids_in
 from cifar_tui.runs.liveness import Liveness
 from cifar_tui.runs.notes import read_notes
 from cifar_tui.runs.record import ENDED, Notes, Progress, Status, Summary
+from cifar_tui.spec.checks import changed
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.text import loss, plain
 
@@ -71,6 +72,12 @@ class Run:
     def synthetic(self) -> bool:
         """Whether its images were the demo set's."""
         return self.summary.source == "demo"
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The settings that are known and differ from their defaults."""
+        found = changed(self.spec) if self.spec else {}
+        return {name: v for name, v in found.items() if name not in self.summary.unknown}
 
     @property
     def remarks(self) -> dict[str, str]:

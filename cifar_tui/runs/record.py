@@ -82,6 +82,8 @@ class Summary(BaseModel):
     """The settings as last read from spec.toml; with epochs, those that they were trained with."""
     spec_sha256: Line = ""
     """Of spec.toml as it then was; empty where `spec` was never compared with it."""
+    unknown: tuple[Line, ...] = ()
+    """Settings that an imported file did not tell; `spec` has their defaults."""
 
 
 class Notes(BaseModel):

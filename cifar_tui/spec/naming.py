@@ -1,8 +1,9 @@
 """Settings in words and as TOML: titles, short lines, folder names, spec files."""
 
 import re
+import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import tomli_w
 
 from cifar_tui.errors import UserError
 from cifar_tui.files import read_small
-from cifar_tui.spec.checks import GROUPS, changed, format_value, settings_in
+from cifar_tui.spec.checks import GROUPS, SETTINGS, changed, format_value, settings_in
 from cifar_tui.spec.settings import SHOWN_NAME_LENGTH, RunSpec
 from cifar_tui.text import plain
 
@@ -45,9 +46,22 @@ def model_name(values: Mapping[str, Any]) -> str:
     return f"{model}{values.get('depth', '')}" if model == "resnet" else model
 
 
-def settings_text(spec: RunSpec) -> str:
-    """The model and all that differs from the defaults, on one line."""
-    return f"{model_name(spec.model_dump())} {brief(changed(spec))}".strip()
+def settings_text(spec: RunSpec, unknown: Collection[str] = ()) -> str:
+    """The model and all known settings that differ from the defaults, on one line."""
+    values = {name: value for name, value in changed(spec).items() if name not in unknown}
+    return f"{model_name(spec.model_dump())} {brief(values)}".strip()
+
+
+def flags(spec: RunSpec) -> str:
+    """The settings that differ from the defaults, as flags of the command line."""
+    words = []
+    for name, value in changed(spec).items():
+        flag = SETTINGS[name].flag
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            words += [flag, shlex.quote(format_value(value))]
+    return " ".join(words)
 
 
 def default_title(spec: RunSpec) -> str:

@@ -1,9 +1,17 @@
 """RunSpec: every setting of a run, declared once; form, flags, file, docs and checks read it."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 CLASSES = 10
@@ -55,11 +63,27 @@ class RunSpec(BaseModel):
         expected="a folder, or demo",
         min_length=1,
     )
-    normalisation: Literal["course", "true"] = _setting(
+    normalisation: Literal["course", "true", "imagenet", "custom"] = _setting(
         "course",
         "Data",
         "Normalisation",
-        "Per-channel mean and std: `course` is the template's, whose std (0.2023, 0.1994, 0.2010) is a widespread mistake; `true` has CIFAR-10's own (0.2470, 0.2435, 0.2616)",
+        "Per-channel mean and std: `course` is the template's, whose std (0.2023, 0.1994, 0.2010) is a widespread mistake; `true` has CIFAR-10's own (0.2470, 0.2435, 0.2616), `imagenet` those of ImageNet, `custom` the mean and std given",
+    )
+    mean: tuple[float, ...] = _setting(
+        (0.5, 0.5, 0.5),
+        "Data",
+        "Mean",
+        "Subtracted from the red, green and blue of pixels from 0 to 1",
+        when={"normalisation": ("custom",)},
+        expected="three numbers from 0 to 1, like 0.5,0.5,0.5",
+    )
+    std: tuple[float, ...] = _setting(
+        (0.5, 0.5, 0.5),
+        "Data",
+        "Std",
+        "What red, green and blue are divided by after that",
+        when={"normalisation": ("custom",)},
+        expected="three numbers above 0 and up to 1, like 0.5,0.5,0.5",
     )
     augment: bool = _setting(
         False,
@@ -114,6 +138,24 @@ class RunSpec(BaseModel):
         "Model",
         "Shortcut",
         "Where a block changes shape: `A` zero-padded identity, `B` 1x1 convolution, `none` no shortcuts anywhere",
+        when={"model": ("resnet",)},
+    )
+    width: int = _setting(
+        16,
+        "Model",
+        "Width",
+        "Channels of the ResNet's first stage; the next two have twice and four times as many",
+        sets_pace=True,
+        unit="channels",
+        when={"model": ("resnet",)},
+        ge=2,
+        le=256,
+    )
+    conv_bias: bool = _setting(
+        False,
+        "Model",
+        "Conv bias",
+        "Give the ResNet's convolutions a bias, which the batch norm after them makes useless",
         when={"model": ("resnet",)},
     )
     batch_norm: bool = _setting(
@@ -269,7 +311,7 @@ class RunSpec(BaseModel):
         role="label",
     )
 
-    @field_validator("milestones", "tags", mode="before")
+    @field_validator("milestones", "tags", "mean", "std", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         """Let a list be written as text with commas, as on the command line."""
@@ -282,6 +324,14 @@ class RunSpec(BaseModel):
     def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if any(m < 1 for m in value) or list(value) != sorted(set(value)):
             raise PydanticCustomError("expected", "not rising")
+        return value
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _three_shares(cls, value: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        least = 0 if info.field_name == "mean" else math.ulp(0)
+        if len(value) != 3 or not all(least <= number <= 1 for number in value):
+            raise PydanticCustomError("expected", "not three numbers up to 1")
         return value
 
     @field_validator("depth")

@@ -14,8 +14,14 @@ SIDE = 32
 NORMALISATION = {
     "course": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "true": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 """Per-channel mean and std of pixels from 0 to 1; see the setting's help for the difference."""
+
+
+def normalisation(spec: RunSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The spec's mean and std of red, green and blue."""
+    return NORMALISATION.get(spec.normalisation, (spec.mean, spec.std))
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ class Normalise:
     """Pixels from 0 to 255 to floats with about zero mean and unit deviation per channel."""
 
     def __init__(self, spec: RunSpec, device: torch.device) -> None:
-        mean, std = (torch.tensor(v, device=device) for v in NORMALISATION[spec.normalisation])
+        mean, std = (torch.tensor(v, device=device) for v in normalisation(spec))
         self._scale = (1 / (255 * std)).repeat(SIDE * SIDE)
         self._shift = (-mean / std).repeat(SIDE * SIDE)
 

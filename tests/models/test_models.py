@@ -18,6 +18,7 @@ SPECS: list[dict[str, Any]] = [
     {"model": "resnet", "depth": 8},
     {"model": "resnet", "depth": 8, "shortcut": "B", "activation": "swish", "dropout": 0.3},
     {"model": "resnet", "depth": 14, "shortcut": "none"},
+    {"model": "resnet", "depth": 8, "shortcut": "B", "width": 4, "conv_bias": True},
 ]
 
 
@@ -65,6 +66,8 @@ def test_parameter_counts_are_the_known_ones() -> None:
     assert parameters(model="resnet") == 269_722
     assert parameters(model="resnet", shortcut="none") == 269_722
     assert parameters(model="resnet", shortcut="B") == 272_474
+    assert parameters(model="resnet", width=32) == 1_073_962
+    assert parameters(model="resnet", conv_bias=True) == 269_722 + 7 * 16 + 6 * 32 + 6 * 64
 
 
 def test_activation_and_dropout_add_no_parameters() -> None:

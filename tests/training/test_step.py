@@ -32,6 +32,7 @@ SPECS = {
     "cosine-warm-up": RunSpec(schedule="cosine", epochs=10, warmup=2, lr=0.05, batch_size=44),
     "resnet": RunSpec(model="resnet", depth=8, lr=0.1, batch_size=16),
     "resnet-b": RunSpec(model="resnet", depth=8, shortcut="B", activation="swish", batch_size=16),
+    "resnet-wide": RunSpec(model="resnet", depth=8, width=24, conv_bias=True, batch_size=16),
     "resnet-none": RunSpec(model="resnet", depth=8, shortcut="none", l1=1e-4, batch_size=16),
 }
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}

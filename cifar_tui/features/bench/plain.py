@@ -18,7 +18,7 @@ from torchvision import transforms
 
 from cifar_tui.data.dataset import Split
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.training.batches import NORMALISATION
+from cifar_tui.training.batches import normalisation
 
 WORKERS = 4
 
@@ -32,7 +32,7 @@ class PlainSplit(TorchDataset[tuple[Tensor, int]]):
         self._labels = split.labels
         crop = transforms.RandomCrop(32, padding=spec.crop_padding)
         augment = [crop, transforms.RandomHorizontalFlip()] if training and spec.augment else []
-        normalise = transforms.Normalize(*NORMALISATION[spec.normalisation])
+        normalise = transforms.Normalize(*normalisation(spec))
         self._transform = transforms.Compose([*augment, transforms.ToTensor(), normalise])
 
     def __len__(self) -> int:
@@ -67,19 +67,19 @@ class PlainSimpleNN(nn.Module):
 class PlainBlock(nn.Module):
     """A basic block with shortcut A, B or none (He et al. 2016, section 3.3)."""
 
-    def __init__(self, before: int, after: int, shortcut: str, activation: str) -> None:
+    def __init__(self, before: int, after: int, spec: RunSpec) -> None:
         super().__init__()
         self._stride = after // before
-        self.conv1 = nn.Conv2d(before, after, 3, self._stride, 1, bias=False)
+        self.conv1 = nn.Conv2d(before, after, 3, self._stride, 1, bias=spec.conv_bias)
         self.bn1 = nn.BatchNorm2d(after)
-        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=spec.conv_bias)
         self.bn2 = nn.BatchNorm2d(after)
-        self._kind = shortcut
+        self._kind = spec.shortcut
         self._more = after - before
-        if shortcut == "B" and self._more:
-            projection = nn.Conv2d(before, after, 1, self._stride, bias=False)
+        if spec.shortcut == "B" and self._more:
+            projection = nn.Conv2d(before, after, 1, self._stride, bias=spec.conv_bias)
             self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(after))
-        self._activation = ACTIVATIONS[activation]
+        self._activation = ACTIVATIONS[spec.activation]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, before, H, W) to (N, after, H/stride, W/stride)."""
@@ -100,21 +100,21 @@ class PlainBlock(nn.Module):
 class PlainResNet(nn.Module):
     """The CIFAR ResNet of depth 6n+2 (He et al. 2016, section 4.2)."""
 
-    def __init__(self, depth: int, shortcut: str, activation: str) -> None:
+    def __init__(self, spec: RunSpec) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        channels = 16
+        channels = spec.width
+        self.conv1 = nn.Conv2d(3, channels, 3, 1, 1, bias=spec.conv_bias)
+        self.bn1 = nn.BatchNorm2d(channels)
         stages = []
-        for width in (16, 32, 64):
+        for width in (channels, 2 * channels, 4 * channels):
             stage = nn.Sequential()
-            for _ in range((depth - 2) // 6):
-                stage.append(PlainBlock(channels, width, shortcut, activation))
+            for _ in range((spec.depth - 2) // 6):
+                stage.append(PlainBlock(channels, width, spec))
                 channels = width
             stages.append(stage)
         self.layer1, self.layer2, self.layer3 = stages
-        self.fc = nn.Linear(64, 10)
-        self._activation = ACTIVATIONS[activation]
+        self.fc = nn.Linear(channels, 10)
+        self._activation = ACTIVATIONS[spec.activation]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, 32, 32) images to (N, 10) logits."""
@@ -133,7 +133,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def plain_model(spec: RunSpec) -> nn.Module:
     """The spec's net in its plain form; takes our state dict."""
     if spec.model == "resnet":
-        return PlainResNet(spec.depth, spec.shortcut, spec.activation)
+        return PlainResNet(spec)
     return PlainSimpleNN(spec.batch_norm, spec.activation)
 
 

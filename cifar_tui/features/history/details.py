@@ -18,7 +18,7 @@ from cifar_tui.query.curves import Log, samples
 from cifar_tui.query.groups import Group
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.listing import Run
-from cifar_tui.spec.checks import changed, format_value
+from cifar_tui.spec.checks import format_value
 from cifar_tui.spec.naming import brief, model_name
 from cifar_tui.text import at_epoch, clock, plain, runs_text, status_text, tone_of
 from cifar_tui.tui.jobs import run_job
@@ -111,7 +111,7 @@ class RunDetails(Vertical):
         settings: dict[str, str] = {}
         if run.spec is not None:
             settings = {"model": model_name(vars(run.spec))}
-            settings |= {n: format_value(v) for n, v in changed(run.spec).items()}
+            settings |= {n: format_value(v) for n, v in run.changed.items()}
         device = f", {summary.device.partition(' ')[0]}" * bool(summary.device)
         demo = ", demo images" * run.synthetic
         words = {

@@ -34,8 +34,14 @@ def import_file(
         Parameter(help="What a ResNet without 1x1 shortcuts has: weights do not show it."),
     ] = None,
     normalisation: Annotated[
-        Literal["course", "true"] | None,
+        Literal["course", "true", "imagenet", "custom"] | None,
         Parameter(help="How its images were normalised. [default course]"),
+    ] = None,
+    mean: Annotated[
+        str | None, Parameter(help="Mean of its images' channels, instead.", metavar="R,G,B")
+    ] = None,
+    std: Annotated[
+        str | None, Parameter(help="Std of its images' channels, with --mean.", metavar="R,G,B")
     ] = None,
     json: Json = False,
     runs: RunsDir = RUNS,
@@ -47,14 +53,16 @@ def import_file(
     from cifar_tui.features.archive.core import is_archive
 
     if is_archive(file):
-        if any((name, tags, activation, shortcut, normalisation)):
+        if any((name, tags, activation, shortcut, normalisation, mean, std)):
             raise UserError(f"{file} is an archive; its runs keep their names and settings.")
         unarchive_file(file, json=json, runs=runs)
         return
     from cifar_tui.features.import_.compute import import_checkpoint
 
     given = {"name": name, "data": data, "tags": tags, "activation": activation}
-    given |= {"shortcut": shortcut, "normalisation": normalisation}
+    given |= {"shortcut": shortcut, "normalisation": normalisation, "mean": mean, "std": std}
+    if (mean or std) and normalisation is None:
+        given["normalisation"] = "custom"
     with printing.progress("evaluating", json) as tick:
         found = import_checkpoint(file, runs, given, tick)
     printing.say(found.to_dict(), found.sentence(), json)

@@ -45,6 +45,17 @@ BATCH = 250
 LITTLE = 0.2
 """Below this accuracy something that the weights do not show was probably told wrong."""
 CPU = torch.device("cpu")
+ASSUMED = ("activation", "normalisation", "shortcut")
+"""Settings that decide what weights compute, and which these do not show."""
+
+
+@dataclass(frozen=True)
+class ImportedFile:
+    """Where weights come from: the file, what the user is to know, the settings it did not tell."""
+
+    file: str
+    note: str
+    unknown: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,10 +64,11 @@ class Imported:
 
     run: Run
     assumed: str
+    matched: str
 
     def to_dict(self) -> dict[str, Any]:
         """The run as `runs list --json` has it, with what was assumed."""
-        return self.run.to_dict() | {"assumed": self.assumed}
+        return self.run.to_dict() | {"assumed": self.assumed, "matched": self.matched}
 
     def sentence(self) -> str:
         """What was imported, how good it is, and what to check."""
@@ -65,6 +77,8 @@ class Imported:
             f"{plain(self.run.name)} is imported as {self.run.id}.",
             f"val_acc {at_epoch(summary.best)}, {summary.parameters or 0:,} parameters",
         ]
+        if self.matched:
+            lines.append(f"Its names are others; by order and shapes {self.matched}.")
         if self.assumed:
             lines.append(f"Assumed, as weights do not show it: {self.assumed}.")
         if self.run.synthetic:
@@ -105,11 +119,15 @@ def import_checkpoint(
     if not math.isfinite(evaluated.val_loss):
         raise UserError(f"{plain(str(file))} cannot be imported: its loss is not finite.")
     note = f"from {plain(file.name)}" + (f"; assumed {assumed}" if assumed else "")
+    note += "; matched by order and shapes" * bool(recognised.matched)
     trained_on, images = content.get("fingerprint"), evaluated.dataset.fingerprints
     if isinstance(trained_on, str) and trained_on not in ("", *images):
         note += "; trained on other images"
-    run = _save(runs, spec, recognised, evaluated, {"file": str(file.resolve()), "note": note})
-    return Imported(run, assumed)
+    sure = {*told, *recognised.settings, *ASSUMED, *(["lr"] if lr is not None else [])}
+    sure |= {"epochs"} if type(content.get("epoch")) is int else set()
+    unknown = tuple(name for name in with_role("result", "repeat") if name not in sure)
+    origin = ImportedFile(str(file.resolve()), note, unknown)
+    return Imported(_save(runs, spec, recognised, evaluated, origin), assumed, recognised.matched)
 
 
 def _read(file: Path) -> Mapping[str, Any]:
@@ -182,9 +200,7 @@ def _images(data: str) -> Dataset:
 
 def _assumed(spec: RunSpec, told: Mapping[str, Any]) -> str:
     """The settings that decide what the weights compute, and that nobody told."""
-    names = ["activation", "normalisation"]
-    if spec.model == "resnet" and spec.shortcut != "B":
-        names.append("shortcut")
+    names = ASSUMED if spec.model == "resnet" and spec.shortcut != "B" else ASSUMED[:2]
     return ", ".join(f"{name} {getattr(spec, name)}" for name in names if name not in told)
 
 
@@ -210,7 +226,7 @@ def _evaluate(
 
 
 def _save(
-    runs: Path, spec: RunSpec, recognised: Recognised, found: _Evaluated, origin: dict[str, str]
+    runs: Path, spec: RunSpec, recognised: Recognised, found: _Evaluated, origin: ImportedFile
 ) -> Run:
     """Write the run's folder; one that cannot be written whole is removed."""
     point = Point(epoch=spec.epochs, val_acc=found.val_acc, val_loss=found.val_loss)
@@ -222,14 +238,14 @@ def _save(
     summary = read_run(folder.path).summary.model_copy(
         update={"status": "finished", "reason": TAG, "epochs_done": point.epoch}
         | {"best": point, "last": point, "device": "cpu", "source": found.dataset.source}
-        | {"parameters": sum(p.numel() for p in model.parameters())}
+        | {"unknown": origin.unknown, "parameters": sum(p.numel() for p in model.parameters())}
     )
     try:
         checkpoint = replace(checkpoint, run=folder.id, fingerprint=found.dataset.fingerprint)
         write_atomic(folder.best, checkpoint.to_bytes())
         meta = {"run": folder.id, **describe_environment(found.dataset, CPU)}
-        folder.write_meta({**meta, "imported": origin["file"]})
-        folder.write_notes(Notes(note=origin["note"]))
+        folder.write_meta({**meta, "imported": origin.file})
+        folder.write_notes(Notes(note=origin.note))
         for event in _events(summary, spec, found.seconds):
             folder.append(replace(event, time=round(time.time(), 3)), durable=True)
         folder.write_summary(summary)
@@ -244,10 +260,11 @@ def _save(
 def _events(summary: Summary, spec: RunSpec, seconds: float) -> list[RunEvent]:
     """The events of a run of which one epoch is known."""
     assert summary.last is not None
+    lr = None if "lr" in summary.unknown else spec.lr
     epoch: dict[str, Any] = dict.fromkeys(EPOCH_METRICS) | summary.last.model_dump()
     return [
         Started(spec.epochs, summary.parameters, None, math.log(CLASSES), summary.id),
-        EpochDone(**epoch | {"lr": spec.lr, "val_seconds": seconds}),
+        EpochDone(**epoch | {"lr": lr, "val_seconds": seconds}),
         CheckpointSaved(spec.epochs, best=True),
         Ended(summary.status, summary.reason, summary=summary.model_dump(mode="json")),
     ]

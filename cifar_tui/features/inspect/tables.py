@@ -27,7 +27,7 @@ from cifar_tui.runs.events import (
     read_events,
 )
 from cifar_tui.runs.listing import Run, read_meta
-from cifar_tui.spec.checks import SETTINGS, changed, format_value
+from cifar_tui.spec.checks import SETTINGS, format_value
 from cifar_tui.table import Column, Table, figures
 from cifar_tui.text import accuracy, at_epoch, clock, loss, plain
 
@@ -196,7 +196,7 @@ def settings_answer(run: Run) -> str:
     summary = run.summary
     reason = f": {summary.reason}" if summary.reason else ""
     where = f" on {summary.device}" if summary.device else ""
-    differ = len(changed(run.spec)) if run.spec else 0
+    differ = len(run.changed)
     many = f"{differ} setting{'' if differ == 1 else 's'} changed (*)"
     return plain(f"{run.status}{reason}, {clock(summary.seconds)}{where}; {many}")
 
@@ -214,8 +214,9 @@ def settings_lines(run: Run) -> list[str]:
     values = run.spec.model_dump() if run.spec else {}
     for name, setting in SETTINGS.items():
         if name in values and setting.applies(values):
-            star = "*" if values[name] != setting.default else " "
-            lines.append(f"{star} {name:<15}{format_value(values[name])}")
+            star = "*" if name in run.changed else " "
+            shown = "-" if name in summary.unknown else format_value(values[name])
+            lines.append(f"{star} {name:<15}{shown}")
     if meta:
         lines += ["", "made with", *_meta_lines(meta)]
     return [plain(line) for line in lines]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cifar_tui.queue.queue import Pace
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import this_host
-from cifar_tui.spec.checks import changed, format_value
+from cifar_tui.spec.checks import format_value
 from cifar_tui.spec.naming import model_name
 from cifar_tui.table import cut_end
 from cifar_tui.text import plain
@@ -69,7 +69,7 @@ def settings_lines(run: Run) -> list[str]:
     """The model, and each setting that differs from its default."""
     if run.spec is None:
         return []
-    values = {**changed(run.spec), "model": model_name(run.spec.model_dump())}
+    values = {**run.changed, "model": model_name(run.spec.model_dump())}
     values = {"model": values.pop("model"), **values}
     values.pop("depth", None)
     names = max(map(len, values))

@@ -20,10 +20,13 @@ SPECS = [
     RunSpec(model="resnet", depth=14),
     RunSpec(model="resnet", depth=8, shortcut="B", activation="swish"),
     RunSpec(model="resnet", depth=8, shortcut="none"),
+    RunSpec(model="resnet", depth=8, shortcut="B", width=4, conv_bias=True),
 ]
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.model}-{s.shortcut}-{s.activation}")
+@pytest.mark.parametrize(
+    "spec", SPECS, ids=lambda s: f"{s.model}-{s.shortcut}-{s.activation}-{s.width}"
+)
 def test_the_nets_compute_what_their_plainest_form_does(spec: RunSpec) -> None:
     """Pooling before ReLU and writing in place change neither logits nor gradients."""
     ours, plain = build_model(spec).double(), plain_model(spec).double()

@@ -1,5 +1,6 @@
 """A notebook's checkpoint becomes a run to list, compare and export, or is refused."""
 
+import csv
 import json
 import os
 from collections.abc import Callable
@@ -17,8 +18,10 @@ from cifar_tui.features.predict.compute import export_predictions
 from cifar_tui.features.predict.core import read_predictions
 from cifar_tui.models.build import build_model
 from cifar_tui.models.state_dicts import recognise
+from cifar_tui.query.fields import FIELDS
 from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.listing import Run, Runs
+from cifar_tui.spec.checks import make_spec
 from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training.checkpoint import load
 from tests.training import demo_runs
@@ -111,6 +114,7 @@ def test_a_checkpoint_of_ours_knows_its_settings(trained: Run, tmp_path: Path) -
         ({"model": "resnet", "depth": 8, "shortcut": "A"}, ("fc.", "linear.")),
         ({"model": "resnet", "depth": 14, "shortcut": "B"}, (".shortcut.", ".downsample.")),
         ({"model": "resnet", "depth": 8, "shortcut": "none"}, ()),
+        ({"model": "resnet", "depth": 8, "shortcut": "B", "width": 4, "conv_bias": True}, ()),
     ],
 )
 def test_networks_are_told_by_their_weights(settings: dict[str, Any], rename: Any) -> None:
@@ -118,9 +122,72 @@ def test_networks_are_told_by_their_weights(settings: dict[str, Any], rename: An
     theirs = {n.replace(*rename) if rename else n: w for n, w in weights.items()}
     old = {n: w for n, w in theirs.items() if "num_batches" not in n}
     found = recognise(old, shortcut=settings.get("shortcut", "A"))
-    assert found.settings == settings
+    assert make_spec(found.settings) == make_spec(settings)
+    assert found.matched == ""
     assert found.state_dict.keys() == weights.keys()
     assert all(torch.equal(found.state_dict[n], w) for n, w in weights.items())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "simplenn"},
+        {"model": "simplenn", "batch_norm": True},
+        {"model": "resnet", "depth": 14, "shortcut": "A"},
+        {"model": "resnet", "depth": 20, "shortcut": "B", "width": 8},
+        {"model": "resnet", "depth": 8, "shortcut": "B", "conv_bias": True},
+    ],
+)
+def test_weights_under_other_names_are_matched_by_order_and_shapes(
+    settings: dict[str, Any],
+) -> None:
+    weights = build_model(RunSpec(**settings)).state_dict()
+    theirs = {f"part{i}.{n.rpartition('.')[2]}": w for i, (n, w) in enumerate(weights.items())}
+    found = recognise(theirs)
+    assert make_spec(found.settings) == make_spec(settings)
+    assert "part0.weight is conv1.weight" in found.matched
+    assert all(torch.equal(found.state_dict[n], w) for n, w in weights.items())
+    first, second, *others = theirs
+    swapped = {second: theirs[second], first: theirs[first]} | {n: theirs[n] for n in others}
+    with pytest.raises(UserError, match="its names are neither"):
+        recognise(swapped)
+
+
+def test_what_a_file_does_not_tell_is_not_made_up(
+    put: Callable[[Any], Path],
+    weights: dict[str, Tensor],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs = tmp_path / "runs"
+    run = import_checkpoint(put(weights), runs, DEMO).run
+    assert {"lr", "l2", "epochs", "seed", "augment"} <= set(run.summary.unknown)
+    assert [FIELDS[name].text(run) for name in ("lr", "seed", "activation")] == ["-", "-", "relu"]
+    assert [epoch.lr for epoch in read_epochs(run.path)] == [None]
+    table = tmp_path / "table.csv"
+    columns = ["--columns", "lr,seed,activation", "--output", str(table)]
+    assert cli.run(["runs", "save", run.id, "--runs", str(runs), *columns]) == 0
+    (row,) = csv.DictReader(table.read_text().splitlines())
+    assert (row["lr"], row["seed"], row["activation"]) == ("", "", "relu")
+    capsys.readouterr()
+    assert cli.run(["runs", "list", "--runs", str(runs), "--group-by", "lr", "--json"]) == 0
+    groups = json.loads(capsys.readouterr().out)
+    assert [group["settings"]["lr"] for group in groups] == [None]
+
+
+def test_mean_and_std_of_its_images_can_be_told(
+    put: Callable[[Any], Path], weights: dict[str, Tensor], tmp_path: Path
+) -> None:
+    def loss_with(**given: str) -> float:
+        best = import_checkpoint(put(weights), tmp_path / "runs", DEMO | given).run.summary.best
+        assert best is not None and best.val_loss is not None
+        return best.val_loss
+
+    told = {"mean": "0.4914,0.4822,0.4465", "std": "0.2023,0.1994,0.2010"}
+    assert loss_with(normalisation="custom", **told) == loss_with(normalisation="course")
+    assert loss_with(normalisation="imagenet") != loss_with(normalisation="course")
+    with pytest.raises(UserError, match="std must be three numbers above 0"):
+        loss_with(normalisation="custom", std="0,1,1")
 
 
 class Evil:
@@ -181,6 +248,34 @@ def test_nothing_is_run_or_read_that_is_no_checkpoint(
         with pytest.raises(UserError):
             import_checkpoint(path, tmp_path / "runs", DEMO)
     assert not victim.exists()
+
+
+NOT_CHECKPOINTS = {
+    "empty": (b"", "is empty"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+    "page": (b"\n<!DOCTYPE html><html>", "is a web page"),
+    "array": (b"\x93NUMPY\x01\x00", "is a NumPy array"),
+    "notebook": (b'{"cells": []}', "is a text file"),
+}
+
+
+@pytest.mark.parametrize("what", NOT_CHECKPOINTS)
+def test_what_was_taken_for_a_checkpoint_is_named(tmp_path: Path, what: str) -> None:
+    content, sentence = NOT_CHECKPOINTS[what]
+    (tmp_path / "net.pth").write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        import_checkpoint(tmp_path / "net.pth", tmp_path / "runs", DEMO)
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_file_cut_short_is_named(
+    weights: dict[str, Tensor], tmp_path: Path, is_zip: bool
+) -> None:
+    file = tmp_path / "net.pth"
+    torch.save(weights, file, _use_new_zipfile_serialization=is_zip)
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(UserError, match="is cut short"):
+        import_checkpoint(file, tmp_path / "runs", DEMO)
 
 
 def test_the_command_wants_real_images_unless_told(
