@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from cifar_tui.data.dataset import Dataset, Split, checked_split, empty_split
 from cifar_tui.data.find import TEST_IMAGES, Place, locate_course, require_regular
 from cifar_tui.errors import UserError
+from cifar_tui.files import MAX_RECORD_BYTES, read_small
+from cifar_tui.spec.settings import CLASSES
+from cifar_tui.text import plain
+
+CLASS_NAMES = "classes.txt"
 
 
 def read(folder: Path) -> Dataset:
@@ -22,7 +27,7 @@ def read(folder: Path) -> Dataset:
     if TEST_IMAGES in places:
         test = checked_split(_array(places[TEST_IMAGES]), None, places[TEST_IMAGES])
     train, val = (_labelled(places, name) for name in ("train", "val"))
-    return Dataset("course", folder, train, val, test)
+    return Dataset("course", folder, train, val, test, class_names(folder))
 
 
 def _labelled(places: dict[str, Place], split: str) -> Split:
@@ -46,3 +51,25 @@ def _array(place: Place) -> NDArray[Any]:
             f"{place} is cut short or no .npy file of plain numbers "
             "(pickled objects are never loaded); get it again."
         ) from None
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """What the user calls the ten classes: the lines of `classes.txt`, if the folder has one.
+
+    The course numbers them in an order of its own, so that no names can come with the program.
+    Raises UserError for a file of other than ten names.
+    """
+    path = folder / CLASS_NAMES
+    try:
+        text = read_small(path, MAX_RECORD_BYTES).decode()
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError):
+        raise UserError(f"Cannot read {path}; it must be a text file of ten lines.") from None
+    names = tuple(plain(line.strip()) for line in text.splitlines() if line.strip())
+    if len(set(names)) != CLASSES:
+        raise UserError(
+            f"{path} must have {CLASSES} different names, one on each line; it has "
+            f"{len(set(names))}."
+        )
+    return names

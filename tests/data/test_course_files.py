@@ -294,3 +294,12 @@ def test_any_other_folder_must_exist(tmp_path: Path) -> None:
         find(str(tmp_path / "file"))
     with pytest.raises(UserError, match="no home folder for ~nobody-here/data"):
         find("~nobody-here/data")
+
+
+def test_classes_have_the_names_that_a_file_beside_gives_them(folder: Path) -> None:
+    assert open_dataset(str(folder)).classes == ()
+    names = [f"class {letter}" for letter in "abcdefghij"]
+    (folder / "classes.txt").write_text("\n".join(names) + "\n")
+    assert open_dataset(str(folder)).classes == tuple(names)
+    (folder / "classes.txt").write_text("\n".join(names[1:]))
+    assert refusal(folder).endswith("must have 10 different names, one on each line; it has 9.")

@@ -1,114 +1,19 @@
-"""Which images an answer is about: runs on others, above all on synthetic ones, never count."""
+"""How an experiment stands: each setting's runs and figures, and the verdict they give."""
 
 import functools
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from cifar_tui.data.find import find
-from cifar_tui.errors import UserError
 from cifar_tui.features.labs.experiments import Arm, Lab, Scale
+from cifar_tui.features.labs.images import ImageSet
 from cifar_tui.features.labs.trends import Figures, Finding
 from cifar_tui.runs.control import only_best
-from cifar_tui.runs.ids import by_time
-from cifar_tui.runs.listing import Run, read_meta
-from cifar_tui.spec.checks import SETTINGS, identity
+from cifar_tui.runs.listing import Run
+from cifar_tui.runs.record import Point
+from cifar_tui.spec.checks import identity
 from cifar_tui.spec.settings import RunSpec
-
-FINGERPRINT = re.compile(r"[0-9a-f]{1,64}")
-NOTES = {
-    "785141258484a1be": "CIFAR-10 after one JPEG round trip: accuracies lie about two points below "
-    "those on the original pixels (a plain loop gives 0.637 for lab1-baseline), so the first bar "
-    "is harder to reach.",
-}
-"""What is known of images by their fingerprint."""
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """A kind of images (course, official or demo) and their fingerprint, if it is known."""
-
-    source: str
-    fingerprint: str = ""
-
-    @property
-    def synthetic(self) -> bool:
-        return self.source == "demo"
-
-    @property
-    def note(self) -> str:
-        """What a reader of the figures must know about these images."""
-        if self.synthetic:
-            return "No figure here says anything about CIFAR-10."
-        return NOTES.get(self.fingerprint, "")
-
-    @property
-    def kind(self) -> str:
-        """`course images`, or the demo set with its warning."""
-        return "the demo set (synthetic)" if self.synthetic else f"{self.source} images"
-
-    @property
-    def words(self) -> str:
-        """`course images 785141258484a1be`."""
-        return f"{self.kind} {self.fingerprint}".strip()
-
-    def are_of(self, run: Run) -> bool:
-        """Whether the run was, or will be, trained on these."""
-        if _source(run) != self.source:
-            return False
-        dataset = _dataset(run)
-        return not (self.fingerprint and dataset) or dataset["fingerprint"] == self.fingerprint
-
-
-def choose_images(data: str | None, runs: Sequence[Run]) -> ImageSet:
-    """The images in the folder `data`, known by the newest run on them; no image is read.
-
-    Without `data`: those of the default folder, else the real ones of the newest run, else the
-    demo set.
-    """
-    found = find(SETTINGS["data"].default if data is None else data)
-    source, folder = str(found.source), found.path
-    newest_first = sorted(runs, key=lambda run: by_time(run.id), reverse=True)
-    if data is None and source == "demo":
-        real = (run for run in newest_first if run.summary.source not in ("", "demo"))
-        source = next((run.summary.source for run in real), source)
-    same = [run for run in newest_first if run.summary.source == source and _dataset(run)]
-    if folder is not None:
-        place = str(folder.resolve())
-        same = [run for run in same if _dataset(run)["folder"] == place] or same
-    return ImageSet(source, _dataset(same[0])["fingerprint"] if same else "")
-
-
-def _source(run: Run) -> str:
-    """What kind of images the run has; of one that waits, what its folder holds."""
-    if run.summary.source or run.spec is None:
-        return run.summary.source
-    try:
-        return str(find(run.spec.data).source)
-    except UserError:
-        return ""
-
-
-def _dataset(run: Run) -> dict[str, Any]:
-    """Folder and fingerprint of the run's images, from its meta.json; empty when unknown."""
-    path = run.path / "meta.json"
-    try:
-        return _read_dataset(run.path, path.stat().st_mtime_ns)
-    except OSError:
-        return {}
-
-
-@functools.lru_cache(maxsize=20_000)
-def _read_dataset(path: Path, written: int) -> dict[str, Any]:
-    dataset = read_meta(path).get("dataset")
-    if not isinstance(dataset, dict) or not isinstance(dataset.get("fingerprint"), str):
-        return {}
-    known = FINGERPRINT.fullmatch(dataset["fingerprint"])
-    return {"folder": dataset.get("folder"), "fingerprint": known[0]} if known else {}
-
 
 FROM_ELSEWHERE = "imported"
 """Tag of runs whose training nobody here has seen."""
@@ -140,6 +45,23 @@ class ArmResult:
         """Standard deviation over seeds; None with fewer than two."""
         return stdev(self.values) if len(self.values) > 1 else None
 
+    @property
+    def train_acc(self) -> float | None:
+        """The mean over seeds of train_acc at the best epoch, as measured while training."""
+        return _mean_of(self.results, lambda best: best.train_acc)
+
+    @property
+    def gap(self) -> float | None:
+        """How far train_acc lies above val_acc there: what the net knows only of seen images."""
+        return _mean_of(
+            self.results,
+            lambda best: (
+                None
+                if best.train_acc is None or best.val_acc is None
+                else best.train_acc - best.val_acc
+            ),
+        )
+
     def figure(self, show: Callable[[float | None], str]) -> str:
         """`0.7224 ± 0.0031`: mean and, with several seeds, standard deviation."""
         return show(self.mean) + ("" if self.sd is None else f" ± {show(self.sd)}")
@@ -156,6 +78,12 @@ class ArmResult:
     @property
     def devices(self) -> str:
         return ", ".join(sorted({r.summary.device for r in self.runs if r.summary.device}))
+
+
+def _mean_of(runs: Sequence[Run], figure: Callable[[Point], float | None]) -> float | None:
+    found = [figure(run.summary.best) for run in runs if run.summary.best]
+    known = [value for value in found if value is not None]
+    return fmean(known) if known else None
 
 
 @dataclass(frozen=True)
@@ -218,10 +146,8 @@ class LabAnswer:
         if found is None:
             some = sum(bool(row.values) for row in self.rows)
             return f"Open: {some} of {len(self.rows)} settings have a figure."
-        answer = "yes" if found.holds else "no"
-        start = answer.capitalize() if found.settled else f"Not yet settled, so far {answer}"
-        usual = "as" if found.holds == self.lab.expected else "not as"
-        parts = [f"{start}, {usual} expected: {found.why}."]
+        start = f"{'Yes' if found.holds else 'No'}, {'' if self._is_usual else 'not '}as expected"
+        parts = [f"{start if found.settled else found.unclear}: {found.why}, {self._seeds}."]
         if all(len(row.values) < 2 for row in self.rows):
             parts.append(f"One seed each: {self._assumed}.")
         if self.scaled:
@@ -229,6 +155,17 @@ class LabAnswer:
         if self.images.synthetic:
             parts.append("Synthetic images.")
         return " ".join(parts)
+
+    @property
+    def _is_usual(self) -> bool:
+        return self.finding is not None and self.finding.holds == self.lab.expected
+
+    @property
+    def _seeds(self) -> str:
+        """`3 seeds`, or `1 to 3 seeds` where settings have more or less."""
+        counts = sorted({len(row.values) for row in self.rows if row.values})
+        words = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+        return f"{words} seed{'' if counts[-1] == 1 else 's'}"
 
     @property
     def _assumed(self) -> str:
@@ -317,6 +254,8 @@ def _row_dict(row: ArmResult) -> dict[str, Any]:
         "setting": row.arm.label,
         "mean": row.mean,
         "sd": row.sd,
+        "train_acc": row.train_acc,
+        "gap": row.gap,
         "n": len(row.values),
         "values": list(row.values),
         "report": row.arm.report,

@@ -22,8 +22,10 @@ from cifar_tui.console.flags import (
 )
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
-from cifar_tui.features.labs.answer import ArmResult, Book, ImageSet, LabAnswer, choose_images
-from cifar_tui.features.labs.experiments import LABS, Lab, Scale, find_labs, make_scale
+from cifar_tui.features.labs.answer import ArmResult, Book, LabAnswer
+from cifar_tui.features.labs.assignment import LABS, find_labs
+from cifar_tui.features.labs.experiments import Lab, Scale, make_scale
+from cifar_tui.features.labs.images import ImageSet, choose_images
 from cifar_tui.features.labs.tables import arm_table, lab_table
 from cifar_tui.runs.listing import Runs
 from cifar_tui.spec.checks import SETTINGS
@@ -155,6 +157,7 @@ def lab_run(
 
 @examples(
     "lab report all --output report",
+    "lab report lab2 --output hand-in --hand-in",
 )
 def lab_report(
     names: LabNames,
@@ -163,6 +166,13 @@ def lab_report(
     output: Annotated[
         Path, Parameter(help="Folder for the report and its figures.", metavar="FOLDER")
     ],
+    hand_in: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help="Leave out the report's and other students' figures; add commands and code.",
+        ),
+    ] = False,
     scale: ScaleFlags = FULL,
     data: SomeData = None,
     json: Json = False,
@@ -171,7 +181,8 @@ def lab_report(
     """Write Markdown with tables and figures (PNG and SVG) from the runs that are there."""
     from cifar_tui.features.labs.report import write_report
 
-    path = write_report(_read(find_labs(*names), scale.checked(), data, runs), output)
+    answers = _read(find_labs(*names), scale.checked(), data, runs)
+    path = write_report(answers, output, hand_in=hand_in)
     printing.say({"report": str(path)}, f"The report is in {path}.", json)
 
 

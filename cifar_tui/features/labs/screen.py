@@ -10,9 +10,11 @@ from textual.containers import Horizontal
 from textual.widgets import Static
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.labs.answer import ArmResult, Book, LabAnswer, choose_images
+from cifar_tui.features.labs.answer import ArmResult, Book, LabAnswer
+from cifar_tui.features.labs.assignment import LABS
 from cifar_tui.features.labs.dialog import ask_for_scale, ask_to_launch, scale_of, scale_words
-from cifar_tui.features.labs.experiments import LABS, Lab
+from cifar_tui.features.labs.experiments import Lab
+from cifar_tui.features.labs.images import choose_images
 from cifar_tui.features.labs.report import curves_of
 from cifar_tui.features.labs.tables import arm_table, lab_table
 from cifar_tui.query.curves import Spread
@@ -28,6 +30,8 @@ from cifar_tui.tui.screen import KeyLine, TopLine, WatchingScreen
 if TYPE_CHECKING:
     from cifar_tui.app import CifarApp
 
+WIDE = 100
+"""Columns from which on the settings have train_acc and the gap beside them."""
 SIDE_BY_SIDE = 4
 """How many runs' weights or loss surfaces fit on the screen."""
 SettingCurves = dict[str, dict[str, dict[int, Spread]]]
@@ -171,7 +175,8 @@ class ExperimentScreen(WatchingScreen[UserError | tuple[LabAnswer, SettingCurves
         table = arm_table(
             self._answer, names, lambda row: f"{len(row.results)}/{seeds} {_under_way(row)}"
         )
-        shown = [name for name in table.names if name != "n"]
+        hidden = {"n"} if self.size.width >= WIDE else {"n", "train_acc", "gap"}
+        shown = [name for name in table.names if name not in hidden]
         self.query_one(RowTable).show_table(table.only(*shown), labels)
 
     def _chosen(self) -> ArmResult:
@@ -242,12 +247,12 @@ def _under_way(row: ArmResult) -> str:
 
 
 def _remarks(answer: LabAnswer) -> list[str]:
-    """The bar, the check of the first loss, the images, and what else must be known."""
+    """What is asked for, the check of the first loss, the images, and what else must be known."""
     lab = answer.lab
     words = ["loss 0: before training, ln 10 = 2.3026"]
     if lab.bar is not None:
         reached = {None: "", True: ", reached", False: ", not reached"}[answer.bar_reached]
-        words.append(f"bar {accuracy(lab.bar)}{reached}")
+        words.append(f"asked for {accuracy(lab.bar)}{reached}")
     devices = {row.devices for row in answer.rows if row.devices}
     words.append(f"trained on {', '.join(sorted(devices)) or '-'}")
     words.append(answer.images.kind)

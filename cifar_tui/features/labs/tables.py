@@ -8,13 +8,13 @@ from cifar_tui.text import accuracy, loss
 
 
 def lab_table(answers: Sequence[LabAnswer]) -> Table:
-    """How far each experiment is, our best setting beside the report's, and the answer."""
+    """How far each experiment is, its best result beside the report's, and the answer."""
     columns = (
         *(Column("lab", 18, least=18), Column("state", 16)),
-        *figures("ours", "report", "bar", width=8),
+        *figures("result", "report", "asked", width=8),
         *(Column("answer", 7), Column("question", 8, grows=True, least=30)),
     )
-    return Table(columns, map(_lab_row, answers), drop=("bar", "report"))
+    return Table(columns, map(_lab_row, answers), drop=("asked", "report"))
 
 
 def _lab_row(answer: LabAnswer) -> tuple[str, ...]:
@@ -26,17 +26,23 @@ def _lab_row(answer: LabAnswer) -> tuple[str, ...]:
 def arm_table(
     answer: LabAnswer, names: Sequence[str], runs_text: Callable[[ArmResult], str]
 ) -> Table:
-    """Our figures of each setting beside the report's and others', and what its runs do."""
+    """Each setting's figures beside the report's and other students', and what its runs do."""
     show = answer.lab.measure.show
     columns = (
         *(Column("setting", 16), Column(answer.lab.measure.name)),
-        *(*figures("n", width=4), *figures("report", width=7)),
-        *(*figures("others", width=17), *figures("loss 0", width=7)),
+        *(*figures("n", width=4), *figures("train_acc", width=10), *figures("gap", width=8)),
+        *(*figures("report", width=7), *figures("other students", width=17)),
+        *figures("loss 0", width=7),
         Column("runs", 16, grows=True),
     )
     rows = [
-        (name, row.figure(show), str(len(row.values)), show(row.arm.report))
-        + (row.arm.others_words, loss(row.initial_loss), runs_text(row))
+        (name, row.figure(show), str(len(row.values)), accuracy(row.train_acc), signed(row.gap))
+        + (show(row.arm.report), row.arm.others_words, loss(row.initial_loss), runs_text(row))
         for name, row in zip(names, answer.rows, strict=True)
     ]
-    return Table(columns, rows)
+    return Table(columns, rows, drop=("loss 0", "train_acc", "gap"))
+
+
+def signed(value: float | None) -> str:
+    """A difference between accuracies; `-` where there is none."""
+    return "-" if value is None else f"{value:+.4f}"

@@ -121,14 +121,15 @@ class Figures:
         """`bn 0.7224`."""
         return f"{label} {self.show(self.mean(label))}"
 
-    def more(self, label: str, other: str) -> str:
-        """`0.0242 more`: how the first lies to the second."""
-        difference = self.mean(label) - self.mean(other)
-        return f"{self.show(abs(difference))} {'more' if difference >= 0 else 'less'}"
-
     def change(self, label: str, other: str) -> str:
         """`-0.0318`: what is gained from the first setting to the other."""
-        difference = self.mean(other) - self.mean(label)
+        return self._signed(self.mean(other) - self.mean(label))
+
+    def to(self, label: str, level: float) -> str:
+        """How far a setting lies above a fixed figure, with its sign."""
+        return self._signed(self.mean(label) - level)
+
+    def _signed(self, difference: float) -> str:
         return f"{'-' if difference < 0 else '+'}{self.show(abs(difference))}"
 
 
@@ -139,7 +140,11 @@ class Finding:
     holds: bool
     settled: bool
     why: str
+    unclear: str = "Not clear so far"
+    """How the sentence begins while it is not settled."""
 
+
+NO_DIFFERENCE = "No clear difference"
 
 Trend = Callable[[Figures], Finding | None]
 """None while too few settings have figures."""
@@ -147,11 +152,15 @@ Trend = Callable[[Figures], Finding | None]
 
 @dataclass(frozen=True)
 class Contrast:
-    """A weighted sum of settings' means lies above a threshold; `tell` puts it into words."""
+    """A weighted sum of settings' means lies above a threshold.
+
+    `tell` puts it into words up to the difference in brackets, which is closed after its margin.
+    """
 
     weights: Mapping[str, float]
     above: float
     tell: Callable[[Figures], str]
+    unclear: str = "Not clear so far"
 
     def __call__(self, figures: Figures) -> Finding | None:
         """Compare once every setting named has a figure."""
@@ -159,31 +168,37 @@ class Contrast:
             return None
         distance = sum(w * figures.mean(label) for label, w in self.weights.items()) - self.above
         margin = figures.margin(self.weights)
-        why = self.tell(figures)
-        if math.isfinite(margin):
-            why += f" (±{figures.show(margin)})"
-        return Finding(distance > 0, abs(distance) > margin, why)
+        sure = f" ± {figures.show(margin)}" if math.isfinite(margin) else ""
+        why = f"{self.tell(figures)}{sure})"
+        return Finding(distance > 0, abs(distance) > margin, why, self.unclear)
 
 
 def beats(better: str, worse: str, by: float = 0.0) -> Trend:
     """`better` lies above `worse` by more than `by`."""
-    asked = f", asked are {by:g}" if by else ""
+    asked = f"more than {by:g} asked for; " if by else ""
     return Contrast(
         {better: 1, worse: -1},
         by,
-        lambda f: f"{f.words(better)} against {f.words(worse)}, {f.more(better, worse)}{asked}",
+        lambda f: f"{f.words(better)}, {f.words(worse)} ({asked}{f.change(worse, better)}",
+        NO_DIFFERENCE,
     )
 
 
 def reaches(label: str, bar: float) -> Trend:
     """The setting lies above a fixed bar."""
-    return Contrast({label: 1}, bar, lambda f: f"{f.words(label)} against the bar {f.show(bar)}")
+    return Contrast(
+        {label: 1},
+        bar,
+        lambda f: f"{f.words(label)}, {f.show(bar)} asked for ({f.to(label, bar)}",
+    )
 
 
 def stays_below(label: str, ceiling: float) -> Trend:
     """The setting lies below a fixed figure."""
     return Contrast(
-        {label: -1}, -ceiling, lambda f: f"{f.words(label)} against {f.show(ceiling)} at most"
+        {label: -1},
+        -ceiling,
+        lambda f: f"{f.words(label)}, at most {f.show(ceiling)} ({f.to(label, ceiling)}",
     )
 
 
@@ -192,7 +207,8 @@ def sooner(first: str, second: str) -> Trend:
     return Contrast(
         {first: -1, second: 1},
         0.0,
-        lambda f: f"{f.words(first)} against {f.words(second)}, {f.more(first, second)}",
+        lambda f: f"{f.words(first)}, {f.words(second)} ({f.change(second, first)}",
+        NO_DIFFERENCE,
     )
 
 
@@ -202,7 +218,7 @@ def suffers_less(robust: tuple[str, str], fragile: tuple[str, str]) -> Trend:
     return Contrast(
         {fragile[0]: 1, fragile[1]: -1, robust[0]: -1, robust[1]: 1},
         0.0,
-        lambda f: ", ".join(f"from {a} to {b} {f.change(a, b)}" for a, b in pairs),
+        lambda f: "; ".join(f"from {a} to {b} {f.change(a, b)}" for a, b in pairs) + " (difference",
     )
 
 
@@ -218,7 +234,7 @@ def all_of(*trends: Trend) -> Trend:
         settled = any(f.settled for f in failed) or (complete and all(f.settled for f in found))
         telling = failed or [f for f in found if not f.settled] or found
         why = "; ".join(f.why for f in telling)
-        return Finding(not failed, settled, why)
+        return Finding(not failed, settled, why, telling[0].unclear)
 
     return check
 

@@ -50,7 +50,7 @@ def spec_path(given: Path) -> Path:
 
 def presets(runs: Sequence[Run]) -> list[Preset]:
     """The user's own, the settings of the last runs, and those of every experiment of the labs."""
-    from cifar_tui.features.labs.experiments import LABS
+    from cifar_tui.features.labs.assignment import LABS
 
     found = own_presets(presets_folder())
     labels = with_role("label")

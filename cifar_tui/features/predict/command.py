@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUN, RUNS, DataFolder, Json, RunsDir
 from cifar_tui.console.help import examples
+from cifar_tui.errors import UserError
 from cifar_tui.features.predict.core import Export, Exported
 from cifar_tui.runs.listing import Runs
 
@@ -16,6 +17,7 @@ from cifar_tui.runs.listing import Runs
     "export best",
     "export best --output predictions.csv --flips",
     "export lab2-bn lab2-swish --output ensemble.csv",
+    "export best --weights resnet.pth",
 )
 def export(
     run: Annotated[
@@ -34,6 +36,14 @@ def export(
         ),
     ] = None,
     overwrite: Annotated[bool, Parameter(negative=(), help="Replace the file.")] = False,
+    weights: Annotated[
+        Path | None,
+        Parameter(
+            help="Write the best epoch's weights instead, as `torch.save(net.state_dict(), FILE)` "
+            "does.",
+            metavar="FILE",
+        ),
+    ] = None,
     data: DataFolder = None,
     json: Json = False,
     runs: RunsDir = RUNS,
@@ -44,6 +54,15 @@ def export(
     says what was tried and taken.
     """
     found = Runs(runs).find_each(run)
+    if weights is not None:
+        from cifar_tui.features.predict.compute import export_weights
+
+        if len(found) > 1 or output is not None or flips:
+            raise UserError("--weights writes those of one run, without predictions.")
+        export_weights(found[0], weights, overwrite=overwrite)
+        told = {"run": found[0].id, "output": str(weights)}
+        printing.say(told, f"The weights of {found[0].id} are in {weights}.", json)
+        return
     with printing.progress("predicting", json) as tick:
         from cifar_tui.features.predict.compute import export_best, export_predictions
 

@@ -5,6 +5,7 @@ and its mirror image. What was considered and taken stands in a .json file besid
 """
 
 import hashlib
+import io
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cifar_tui import __version__
+from cifar_tui import __version__, files
 from cifar_tui.data.dataset import Split, empty_split
 from cifar_tui.errors import Tick, UserError
 from cifar_tui.features.predict.core import (
@@ -32,7 +33,6 @@ from cifar_tui.features.predict.core import (
     record_path,
     write_predictions,
 )
-from cifar_tui.files import write_json
 from cifar_tui.models.build import with_weights
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.origin import origin_of
@@ -80,6 +80,15 @@ def export_predictions(
         synthetic=dataset.synthetic,
         remark=remark_on(run, dataset),
     )
+
+
+def export_weights(run: Run, path: Path, *, overwrite: bool = False) -> None:
+    """Write the state dict of best.pt, as the course's notebook loads it; raises UserError."""
+    files.check_output(path, overwrite, "resnet.pth")
+    checkpoint, _ = best_of(run)
+    content = io.BytesIO()
+    torch.save(checkpoint.state_dict, content)
+    files.write_output(path, content.getvalue(), overwrite=overwrite)
 
 
 def model_of(checkpoint: Checkpoint) -> tuple[nn.Module, RunSpec]:
@@ -208,7 +217,7 @@ def export_choice(
     write_predictions(path, labels, overwrite=overwrite)
     record = _record(ensemble, path, labels)
     try:
-        write_json(record_path(path), record)
+        files.write_json(record_path(path), record)
     except OSError as error:
         raise UserError(
             f"{path} is written, but not {record_path(path)}: {error.strerror}."

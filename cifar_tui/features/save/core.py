@@ -159,9 +159,14 @@ def _require(module: str, need: str, extra: str) -> None:
 
 
 def draw_figure(
-    name: str, paint: Callable[[Any, Any], None], files: Sequence[Any], *, synthetic: bool
+    name: str,
+    paint: Callable[..., None],
+    files: Sequence[Any],
+    *,
+    synthetic: bool,
+    plots: int = 2,
 ) -> None:
-    """Save a figure of two plots side by side, which `paint` fills, to each (file, format).
+    """Save a figure of plots side by side, which `paint` fills, to each (file, format).
 
     The same figure gives the same bytes; one of synthetic images says so.
     """
@@ -170,7 +175,7 @@ def draw_figure(
 
     with rc_context({"svg.hashsalt": name, "font.size": 9}):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained")
-        paint(*figure.subplots(1, 2))
+        paint(*figure.subplots(1, plots, squeeze=False)[0])
         if synthetic:
             figure.suptitle("synthetic demo images")
         for file, kind in files:

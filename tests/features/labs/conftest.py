@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from cifar_tui.features.labs.answer import Book, ImageSet, LabAnswer
-from cifar_tui.features.labs.experiments import BY_NAME, Scale
+from cifar_tui.features.labs.answer import Book, LabAnswer
+from cifar_tui.features.labs.assignment import BY_NAME
+from cifar_tui.features.labs.experiments import Scale
+from cifar_tui.features.labs.images import ImageSet
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_run
 from cifar_tui.runs.record import Point
@@ -34,7 +36,7 @@ def save(tmp_path: Path) -> Save:
     ) -> RunFolder:
         folder = RunFolder.create(tmp_path / "runs", spec)
         done = spec.epochs if epochs_done is None else epochs_done
-        point = Point(epoch=done, val_acc=acc, val_loss=1.0) if done else None
+        point = Point(epoch=done, val_acc=acc, val_loss=1.0, train_acc=acc + 0.02) if done else None
         changes = {"status": status, "epochs_done": done, "best": point, "source": source}
         changes |= {"initial_loss": 2.31, "device": "cpu", "seconds": 10.0 * done}
         folder.write_summary(read_run(folder.path).summary.model_copy(update=changes))
@@ -43,6 +45,7 @@ def save(tmp_path: Path) -> Save:
             tell(
                 folder,
                 {"event": "epoch", "epoch": epoch, "val_acc": acc, "train_seconds": 9.0}
+                | {"train_acc": acc + 0.02}
                 | {"val_seconds": 1.0, "lr": spec.lr},
             )
         return folder

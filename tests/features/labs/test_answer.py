@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.labs.answer import ImageSet, choose_images
-from cifar_tui.features.labs.experiments import BY_NAME, LABS, Scale, find_labs
+from cifar_tui.features.labs.assignment import BY_NAME, LABS, find_labs
+from cifar_tui.features.labs.experiments import Scale
+from cifar_tui.features.labs.images import ImageSet, choose_images
 from cifar_tui.features.labs.launch import lacking, queue, seconds_needed
 from cifar_tui.queue.queue import Pace
 from cifar_tui.runs.folder import RunFolder
@@ -23,7 +24,8 @@ def test_the_experiments_are_the_assignments() -> None:
         *("lab1-baseline", "lab1-decay", "lab2-augment", "lab2-bn", "lab2-bn-lr", "lab2-swish"),
         *("lab2-lr", "lab2-l2", "lab2-l1", "lab3-resnet20", "lab3-best"),
         *("lesson-augment", "lesson-bn-dropout", "lesson-combine", "lesson-sparsity"),
-        "lesson-shortcuts",
+        *("lesson-shortcuts", "resnet-lr", "resnet-l2", "2021-lr", "2021-augment"),
+        *("2021-baseline", "2022-baseline", "2022-shortcuts"),
     ]
     (best,) = specs("lab3-best")
     assert (best.model, best.depth, best.shortcut, best.epochs) == ("resnet", 20, "A", 200)
@@ -164,7 +166,9 @@ def test_one_seed_each_is_said_and_what_is_not_settled_too(save: Save, ask: Ask)
         save(spec, acc)
     answer = ask("lab2-bn")
     assert answer.word == "yes?"
-    assert answer.verdict.startswith("Not yet settled, so far yes, as expected: bn 0.7050")
+    assert answer.verdict.startswith(
+        "No clear difference: bn 0.7050, no bn 0.7000 (+0.0050 ± 0.0277), 1 seed."
+    )
     assert "about a point" in answer.verdict
 
 

@@ -7,8 +7,10 @@ import pytest
 
 from cifar_tui.cli import run
 from cifar_tui.errors import UserError
-from cifar_tui.features.labs.answer import ImageSet, choose_images
+from cifar_tui.features.labs.images import ImageSet, choose_images
 from cifar_tui.features.labs.report import markdown, write_report
+from cifar_tui.queue.train_run import perform
+from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs
 from tests.features.labs.conftest import Ask, Save, specs
 
@@ -27,7 +29,10 @@ def test_a_section_has_table_caption_verdict_and_notes(save: Save, ask: Ask) -> 
     )
     assert "## lab1-decay" in text
     assert "Does lr decay help (x0.1 every 10 epochs)? **Yes, as expected: decay 0.6720" in text
-    assert "| decay | 0.6720 ± 0.0028 | 2 | 0.6978 | 0.675-0.680 (3) | 2.3100 |" in text
+    assert (
+        "| decay | 0.6720 ± 0.0028 | 2 | 0.6920 | +0.0200 | 0.6978 | 0.675-0.680 (3) | 2.3100 |"
+        in text
+    )
     assert "![lab1-decay](figures/lab1-decay.png)" in text
     assert "[SVG](figures/lab1-decay.svg)" in text
     caption = next(line for line in text.splitlines() if line.startswith("*lab1-decay"))
@@ -110,3 +115,28 @@ def test_figures_are_written_as_png_and_svg_beside_the_markdown(
         assert "<svg" in drawing
         assert f"figures/{name}.png" in text
     assert write_report(answers[1:2], tmp_path / "one").name == "lab2-bn.md"
+
+
+def test_what_is_handed_in_has_no_figures_of_others_but_commands_and_code(
+    save: Save, ask: Ask
+) -> None:
+    save_all(save, "lab2-bn", 0.68, 0.72)
+    pictures = {"lab2-bn": [Path("a.png")]}
+    usual = markdown([ask("lab2-bn")], pictures)
+    mine = markdown([ask("lab2-bn")], pictures, hand_in=True)
+    assert "0.7224" in usual and "other students" in usual and "## Code" not in usual
+    assert "0.7224" not in mine and "other students" not in mine
+    assert "cifar-tui train --augment --batch-norm\n" in mine
+    assert "class SimpleNN(nn.Module):" in mine and "class ResNet(" not in mine
+
+
+def test_a_report_on_l1_draws_the_weights(ask: Ask, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for spec in specs("lesson-sparsity", epochs=1, subset=64):
+        folder = RunFolder.create(tmp_path / "runs", spec.model_copy(update={"data": "demo"}))
+        perform(folder)
+    answer = ask("lesson-sparsity", ImageSet("demo"), epochs=1, subset=64)
+    text = write_report([answer], tmp_path / "out").read_text()
+    assert "![lesson-sparsity-weights](figures/lesson-sparsity-weights.png)" in text
+    for kind in ("png", "svg"):
+        assert (tmp_path / "out" / "figures" / f"lesson-sparsity-weights.{kind}").stat().st_size

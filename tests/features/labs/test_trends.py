@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from cifar_tui.features.labs.experiments import LABS, Lab
+from cifar_tui.features.labs.assignment import LABS
+from cifar_tui.features.labs.experiments import Lab
 from cifar_tui.features.labs.trends import (
     Figures,
     Finding,

@@ -208,3 +208,17 @@ def test_weights_of_another_model_are_refused(course_run: Run, tmp_path: Path) -
     torch.save(content, copy / "best.pt")
     with pytest.raises(UserError, match="does not fit the model"):
         export_predictions(read_run(copy), tmp_path / "p.csv")
+
+
+def test_weights_are_written_as_the_courses_notebook_loads_them(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, runs = tmp_path / "resnet.pth", str(run.path.parent)
+    arguments = ["export", run.id, "--weights", str(path), "--runs", runs]
+    assert cli.run(arguments) == 0
+    net = build_model(RunSpec())
+    net.load_state_dict(torch.load(path, weights_only=True))
+    assert cli.run(arguments) == 2, "a file in the way is not replaced"
+    assert cli.run([*arguments, "--overwrite"]) == 0
+    assert cli.run([*arguments, "--flips"]) == 2
+    assert "--weights writes those of one run" in capsys.readouterr().err

@@ -103,3 +103,14 @@ def test_the_command_fits_80_columns_and_tells_programs_the_same(
     assert sum(whole["histogram"]) == whole["count"] == 600 + 1152 + 69_120 + 10_080 + 840
     assert cli.run(["weights", "last", "--layer", "fc9", *runs]) == 2
     assert "no layer 'fc9'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "begin"), [("w.png", b"\x89PNG"), ("w.svg", b"<?xml")])
+def test_the_command_draws_histograms(run: Run, tmp_path: Path, name: str, begin: bytes) -> None:
+    pytest.importorskip("matplotlib")
+    output = tmp_path / name
+    arguments = ["weights", run.id, run.id, "--runs", str(run.path.parent), "--output"]
+    assert cli.run([*arguments, str(output)]) == 0
+    assert output.read_bytes().startswith(begin)
+    assert cli.run([*arguments, str(output)]) == 2
+    assert cli.run([*arguments, str(tmp_path / "w.pdf")]) == 2
