@@ -3,10 +3,13 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import fmean
 
+from rich.color import Color
+from rich.console import Console
 from rich.segment import Segment
+from rich.style import Style
 
 Corner = tuple[int, int]
 """Column and line, counted from the upper left."""
@@ -91,6 +94,28 @@ def sparkline(values: Sequence[float | None], cells: int) -> str:
         " " if mean is None else BARS[1 + round(steps * (mean - low) / max(span, LEAST_SPAN))]
         for mean in means
     )
+
+
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def filled(share: float, width: int) -> str:
+    """A bar of `width` cells, filled from the left in steps of an eighth; shares are 0 to 1."""
+    whole, part = divmod(round(min(max(share, 0.0), 1.0) * width * 8), 8)
+    return f"{'█' * whole}{EIGHTHS[part] if part else ''}".ljust(width)
+
+
+def columns(shares: Sequence[float | None], height: int = 1) -> list[str]:
+    """Bars beside each other in `height` lines, the top one first; shares are 0 to 1.
+
+    A share of 0 is a thin line, None is blank.
+    """
+    steps = len(BARS) - 1
+    tall = [0 if share is None else max(1, round(share * height * steps)) for share in shares]
+    return [
+        "".join(BARS[min(steps, max(0, value - row * steps))] for value in tall)
+        for row in reversed(range(height))
+    ]
 
 
 AXIS = 6
@@ -195,3 +220,22 @@ SHADES = " .:-=+*#%@"
 
 Line = list[Segment]
 Pixel = tuple[int, int, int]
+HALF = "▀"
+
+
+def shows_colours(console: Console) -> bool:
+    """Whether this terminal has enough colours for a picture, and they are wanted."""
+    return not console.no_color and console.color_system in ("256", "truecolor", "windows")
+
+
+def half_blocks(above: Sequence[Pixel], below: Sequence[Pixel]) -> Line:
+    """A line of cells with a pixel in each half; equal cells in a row are one segment."""
+    cells = groupby(zip(above, below, strict=True))
+    return [
+        Segment(HALF * len(list(same)), Style(color=_colour(top), bgcolor=_colour(bottom)))
+        for (top, bottom), same in cells
+    ]
+
+
+def _colour(pixel: Pixel) -> Color:
+    return Color.from_rgb(*pixel)

@@ -1,11 +1,12 @@
-"""What nvidia-smi would say: the GPUs and who uses them, with the machine's CPU and memory; and
-the slots on it: the places where runs train at the same time, one per GPU or share of the cores."""
+"""What nvidia-smi and top would say: the GPUs, the processors and the memory, and who uses them."""
 
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -14,15 +15,13 @@ from typing import Any
 
 import psutil
 
-from cifar_tui.errors import UserError
-from cifar_tui.training.process import Slot, usable_cores
-
 FRESH_SECONDS = 0.5
 FIRST_CPU_SECONDS = 0.1
+KEPT = 1500
+"""Readings of the use of each device that are kept: those of 12 minutes at least."""
+DETAILED = 60
+"""The number of busiest processes whose owner and command are looked up."""
 GIB = 2**30
-BUSY_PERCENT = 50
-"""A GPU is used heavily by others from this utilisation or share of its memory on."""
-HELP = "as in cuda:0,cuda:1 or cpu:2 (two runs on the CPU), or all"
 _REASONS = {
     "NVMLError_LibraryNotFound": "No NVIDIA driver here (NVML library not found): "
     "runs use the CPU.",
@@ -34,13 +33,20 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Process:
-    """One process on a GPU; `mine` when the person running this program owns it."""
+    """One process; `mine` when the person running this program owns it.
+
+    `memory_bytes` is what it holds of a GPU, `resident_bytes` of the machine's memory;
+    `cpu_percent` is of one core. They are None where the system does not tell.
+    """
 
     pid: int
     user: str
     name: str
     memory_bytes: int | None
     mine: bool
+    command: str = ""
+    resident_bytes: int | None = None
+    cpu_percent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Snapshot:
     """The machine at one moment; `reason` is one sentence when there are no GPUs to list.
 
     CPU percent (since the snapshot before), memory (bytes) and load (1, 5, 15 minutes) are of the
-    whole machine.
+    whole machine; `cores` has the percent of each.
     """
 
     gpus: tuple[Gpu, ...]
@@ -77,31 +83,48 @@ class Snapshot:
     memory_used: int
     memory_total: int
     load: tuple[float, float, float]
+    cores: tuple[float, ...] = ()
 
 
 class _Cpu:
     """How busy the processors were between two readings, whichever threads take them."""
 
     def __init__(self) -> None:
-        self._before: tuple[float, float] | None = None
-        self._percent = 0.0
+        self._before: list[tuple[float, float]] = []
+        self._percents = (0.0, [0.0])
 
-    def percent(self) -> float:
-        """Percent of all processors' time since the last reading; the first waits a moment."""
-        if self._before is None:
+    def percents(self) -> tuple[float, list[float]]:
+        """Percent of all cores' time and of each one's since the last reading.
+
+        The first reading waits a moment.
+        """
+        if not self._before:
             self._before = _cpu_seconds()
             sleep(FIRST_CPU_SECONDS)
         now = _cpu_seconds()
-        busy, passed = (after - before for after, before in zip(now, self._before, strict=True))
-        if passed > 0:
-            self._percent = min(max(100 * busy / passed, 0.0), 100.0)
+        spans = [
+            (busy - busy_before, every - every_before)
+            for (busy, every), (busy_before, every_before) in zip(now, self._before, strict=False)
+        ]
+        if any(passed > 0 for _, passed in spans):
+            total = (sum(busy for busy, _ in spans), sum(passed for _, passed in spans))
+            self._percents = (_percent_of(total), list(map(_percent_of, spans)))
             self._before = now
-        return self._percent
+        return self._percents
 
+
+def _percent_of(span: tuple[float, float]) -> float:
+    busy, passed = span
+    return min(max(100 * busy / passed, 0.0), 100.0) if passed > 0 else 0.0
+
+
+Shares = Mapping[str, float | None]
+"""How much of each device was in use, from 0 to 1; None where that is not known."""
 
 _lock = Lock()
 _cpu = _Cpu()
 _latest: tuple[float, Snapshot] | None = None
+_history: deque[tuple[float, Shares]] = deque(maxlen=KEPT)
 
 
 def snapshot(nvml: Any = None) -> Snapshot:
@@ -117,7 +140,58 @@ def snapshot(nvml: Any = None) -> Snapshot:
             return _read(nvml)
         if _latest is None or monotonic() - _latest[0] >= FRESH_SECONDS:
             _latest = (monotonic(), _read(pynvml))
+            _history.append((_latest[0], shares(_latest[1])))
         return _latest[1]
+
+
+def history() -> list[tuple[float, Shares]]:
+    """When each snapshot was taken, in seconds of no particular start, and what was in use."""
+    with _lock:
+        return list(_history)
+
+
+def shares(found: Snapshot) -> Shares:
+    """The use of each GPU and of the processors, then of their memories, each by its name."""
+    use: dict[str, float | None] = {}
+    for gpu in found.gpus:
+        use[f"gpu {gpu.index}"] = None if gpu.utilisation is None else gpu.utilisation / 100
+    use["cpu"] = found.cpu_percent / 100
+    for gpu in found.gpus:
+        use[f"gpu {gpu.index} memory"] = share_of(gpu.memory_used, gpu.memory_total)
+    return use | {"memory": share_of(found.memory_used, found.memory_total)}
+
+
+def share_of(used: int | None, total: int | None) -> float | None:
+    """How much is used, from 0 to 1; None where that is not known."""
+    return None if used is None or not total else used / total
+
+
+def busiest(least: float = 1.0, always: Collection[int] = ()) -> list[Process]:
+    """The processes that kept the processors busy since the last call, the busiest first.
+
+    Those below `least` percent of a core are left out, unless their pid is one of `always`. The
+    first call waits a moment. Takes about 20 us per process of the machine.
+    """
+    _first_look()
+    percents = _cpu_percents()
+    pids = [pid for pid, percent in percents.items() if percent >= least or pid in always]
+    pids.sort(key=lambda pid: (pid not in always, -percents[pid]))
+    found = [replace(_process(pid, None), cpu_percent=percents[pid]) for pid in pids[:DETAILED]]
+    return sorted(found, key=lambda process: -(process.cpu_percent or 0.0))
+
+
+@cache
+def _first_look() -> None:
+    _cpu_percents()
+    sleep(FIRST_CPU_SECONDS)
+
+
+def _cpu_percents() -> dict[int, float]:
+    found: dict[int, float] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            found[process.pid] = process.cpu_percent()
+    return found
 
 
 def gpu_for(device: str, snapshot: Snapshot, environ: Mapping[str, str] = os.environ) -> Gpu | None:
@@ -159,12 +233,12 @@ def strip_line(snapshot: Snapshot, device: str) -> str:
     if gpu is not None:
         label = device if ":" in device else "cuda:0"
         memory = memory_words(gpu.memory_used, gpu.memory_total)
-        return f"{label} {short_name(gpu.name)} {_percent(gpu.utilisation)} {memory}"
+        return f"{label} {short_name(gpu.name)} {percent_words(gpu.utilisation)} {memory}"
     if device.startswith("cuda"):
         return f"{device} n/a"
     label = "cpu" if device == "auto" else device
     memory = memory_words(snapshot.memory_used, snapshot.memory_total)
-    return f"{label} {core_words(snapshot)} {_percent(snapshot.cpu_percent)} {memory}"
+    return f"{label} {core_words(snapshot)} {percent_words(snapshot.cpu_percent)} {memory}"
 
 
 def short_name(name: str) -> str:
@@ -176,16 +250,18 @@ def short_name(name: str) -> str:
 def _read(nvml: Any) -> Snapshot:
     gpus, driver, reason = _gpus(nvml)
     memory = psutil.virtual_memory()
+    percent, cores = _cpu.percents()
     return Snapshot(
         gpus=gpus,
         driver=driver,
         reason=reason,
         cpu_name=_cpu_name(),
         cpu_count=psutil.cpu_count() or 1,
-        cpu_percent=_cpu.percent(),
+        cpu_percent=percent,
         memory_used=memory.total - memory.available,
         memory_total=memory.total,
         load=psutil.getloadavg(),
+        cores=tuple(cores),
     )
 
 
@@ -250,15 +326,22 @@ def _processes(*lists: list[Any] | None) -> tuple[Process, ...]:
 
 
 def _process(pid: int, memory_bytes: int | None) -> Process:
-    """The process with its owner and name, `?` where the system does not tell."""
-    user = name = "?"
-    try:
-        process = psutil.Process(pid)
-        name = process.name()
-        user = process.username()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        pass
-    return Process(pid, user, name, memory_bytes, mine=user == psutil.Process().username())
+    """The process with its owner, name and command, `?` where the system does not tell."""
+    told: dict[str, Any] = {}
+    with suppress(psutil.Error):
+        told = psutil.Process(pid).as_dict(["username", "name", "cmdline", "memory_info"])
+    user, name = (told.get(key) or "?" for key in ("username", "name"))
+    program, *rest = told.get("cmdline") or [""]
+    memory = told.get("memory_info")
+    return Process(
+        pid,
+        user,
+        name,
+        memory_bytes,
+        mine=user == psutil.Process().username(),
+        command=" ".join([os.path.basename(program), *rest]),
+        resident_bytes=memory.rss if memory else None,
+    )
 
 
 def _visible(gpus: tuple[Gpu, ...], wanted: str | None) -> list[Gpu]:
@@ -284,18 +367,20 @@ def _cpu_name() -> str:
     return match[1].strip() if match else platform.processor() or platform.machine()
 
 
-def _cpu_seconds() -> tuple[float, float]:
-    """(busy, all) seconds of all processors since boot; a guest's are in its host's already."""
-    times = psutil.cpu_times()
-    every = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
-    return every - times.idle - getattr(times, "iowait", 0.0), every
+def _cpu_seconds() -> list[tuple[float, float]]:
+    """(busy, all) seconds of each core since boot; a guest's are in its host's already."""
+    found = []
+    for times in psutil.cpu_times(percpu=True):
+        every = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        found.append((every - times.idle - getattr(times, "iowait", 0.0), every))
+    return found
 
 
 def core_words(snapshot: Snapshot) -> str:
     return f"{snapshot.cpu_count} core{'s' if snapshot.cpu_count != 1 else ''}"
 
 
-def _percent(value: float | None) -> str:
+def percent_words(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.0f}%"
 
 
@@ -303,83 +388,3 @@ def memory_words(used: int | None, total: int | None) -> str:
     if used is None or total is None:
         return "n/a"
     return f"{used / GIB:.1f}/{total / GIB:.0f} GB"
-
-
-def parse_slots(text: str, look: Callable[[], Snapshot] = snapshot) -> tuple[list[Slot], list[str]]:
-    """The slots meant by `--devices`, and a sentence for each device that is left alone.
-
-    `all` takes every GPU that others do not use heavily, or the CPU where there is none. Raises
-    UserError for a device that is not here.
-    """
-    if text == "all":
-        return _all_slots(look())
-    slots: list[Slot] = []
-    for word in filter(None, (part.strip() for part in text.split(","))):
-        slots += _cpu_slots(word) if word.startswith("cpu") else [_gpu_slot(word, look())]
-    names = [slot.name for slot in slots]
-    if not slots or len(set(names)) < len(names):
-        raise UserError(f"--devices takes each device once, {HELP}; got '{text}'.")
-    return slots, []
-
-
-def require_slot(device: str, slots: Sequence[Slot]) -> None:
-    """Raise UserError where a run names a device on which no slot trains."""
-    if not slots:
-        raise UserError("No device is left to train on; B in the app chooses other ones.")
-    if not any(slot.takes(device) for slot in slots):
-        names = ", ".join(slot.name for slot in slots) or "none"
-        raise UserError(f"A run names device {device}; those in use are {names}.")
-
-
-def _cpu_slots(word: str) -> list[Slot]:
-    """`cpu:2` as two slots that share the cores evenly."""
-    match = re.fullmatch(r"cpu(?::([1-9]\d{0,3}))?", word)
-    if not match:
-        raise UserError(f"'{word}' is no device; --devices takes them {HELP}.")
-    count = int(match[1] or 1)
-    usable = usable_cores()
-    if count > usable:
-        raise UserError(f"{word} asks for more runs at a time than the {usable} cores here.")
-    if not hasattr(os, "sched_getaffinity"):
-        return [Slot(f"cpu:{i}") for i in range(count)]
-    cores = sorted(os.sched_getaffinity(0))
-    return [Slot(f"cpu:{i}", tuple(cores[i::count])) for i in range(count)]
-
-
-def _gpu_slot(word: str, found: Snapshot) -> Slot:
-    match = re.fullmatch(r"cuda(?::(\d{1,2}))?", word)
-    if not match:
-        raise UserError(f"'{word}' is no device; --devices takes them {HELP}.")
-    name = f"cuda:{int(match[1] or 0)}"
-    if gpu_for(name, found) is None:
-        raise UserError(f"{word} is not here; `cifar-tui devices` shows what is.")
-    return Slot(name)
-
-
-def _all_slots(found: Snapshot) -> tuple[list[Slot], list[str]]:
-    names = [f"cuda:{number}" for number in range(len(found.gpus))]
-    used = {name: used_by_others(gpu) for name in names if (gpu := gpu_for(name, found))}
-    if not used:
-        return _cpu_slots("cpu"), []
-    slots = [Slot(name) for name, why in used.items() if not why]
-    left = [
-        f"{name} is left alone: {why}; name it in --devices to use it."
-        for name, why in used.items()
-        if why
-    ]
-    if not slots:
-        raise UserError(f"Every GPU is used heavily by others. {' '.join(left)}")
-    return slots, left
-
-
-def used_by_others(gpu: Gpu) -> str:
-    """Who uses it heavily, in words; empty when nobody else does."""
-    others = [process for process in gpu.processes if not process.mine]
-    mine = [process for process in gpu.processes if process.mine]
-    if mine and not others:
-        return ""
-    users = ", ".join(sorted({process.user for process in others if process.user})) or "others"
-    if gpu.utilisation is not None and gpu.utilisation >= BUSY_PERCENT:
-        return f"{users} keep it {gpu.utilisation} % busy"
-    share = 100 * (gpu.memory_used or 0) / gpu.memory_total if gpu.memory_total else 0
-    return f"{users} hold {share:.0f} % of its memory" if share >= BUSY_PERCENT else ""

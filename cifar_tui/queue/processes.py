@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue.machine import parse_slots, require_slot
 from cifar_tui.queue.queue import Backend
+from cifar_tui.queue.slots import parse_slots, require_slot
 from cifar_tui.queue.turns import locks_folder
 from cifar_tui.runs.control import BY_USER, end, lost, requeue
 from cifar_tui.runs.folder import RunFolder

@@ -6,11 +6,12 @@ import os
 import pwd
 import stat
 import time
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from cifar_tui.errors import UserError
-from cifar_tui.locks import Lock
+from cifar_tui.locks import Lock, is_held
 from cifar_tui.runs.control import user_name
 from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.runs.record import boot_id
@@ -80,17 +81,11 @@ class Turn:
     def holder(self, runs: Path) -> str:
         """The run that has it, as far as is known, as seen from a folder of runs.
 
-        `anna's lr 0.1 in /home/anna/runs (epoch 5/30, 0:12:31 left)`.
+        `anna's lr 0.1 in /home/anna/runs (pid 4242, epoch 5/30, 0:12:31 left)`.
         """
         words = self._told()
-        for word in words:
-            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-                told = json.loads(word)
-                path, owner = Path(told["run"]), user_name(int(told.get("user", os.getuid())))
-                name = told.get("name") or path.name
-                where = "" if path.parent == runs.absolute() else f" in {path.parent}"
-                return plain(f"{owner}'s {name}{where}{_how_far(path)}")
-        return plain(next(filter(None, words), "another run"))
+        known = (found[1] for found in map(partial(_holder, runs=runs), words) if found)
+        return next(known, plain(next(filter(None, words), "another run")))
 
     def _told(self) -> list[str]:
         return [lock.word() for lock in self._named()]
@@ -108,14 +103,41 @@ class Turn:
         self.release()
 
     def _named(self) -> list[Lock]:
-        """The machine's start is part of a lock's name, as a home may be many machines'."""
-        prefix = f"cifar-tui-{os.getuid()}-{boot_id()}"
         return [
-            Lock(
-                locks_folder() / f"{prefix}-{name.replace(':', '-')}.lock", shared=shared, own=True
-            )
-            for name, shared in self._wanted
+            Lock(locks_folder() / f"{_prefix()}{name.replace(':', '-')}.lock", shared=s, own=True)
+            for name, s in self._wanted
         ]
+
+
+def _prefix() -> str:
+    """The machine's start is part of a lock's name, as a home may be many machines'."""
+    return f"cifar-tui-{os.getuid()}-{boot_id()}-"
+
+
+def holders(runs: Path) -> dict[int, str]:
+    """This user's runs that have a device of this machine, by pid, as seen from a folder of runs.
+
+    None are known where the folder of locks cannot be used.
+    """
+    try:
+        paths = sorted(locks_folder().glob(f"{_prefix()}*.lock"))
+    except UserError:
+        return {}
+    found = (_holder(Lock(path).word(), runs) for path in paths if is_held(path))
+    return dict(filter(None, found))
+
+
+def _holder(word: str, runs: Path) -> tuple[int, str] | None:
+    """The pid that a lock's word has, and its run; None for a word of another form."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+        told = json.loads(word)
+        path, pid, owner = Path(told["run"]), told.get("pid"), int(told.get("user", os.getuid()))
+        where = "" if path.parent == runs.absolute() else f" in {path.parent}"
+        far = ", ".join(filter(None, (f"pid {pid}" if pid else "", _how_far(path))))
+        name = told.get("name") or path.name
+        words = f"{user_name(owner)}'s {name}{where}{f' ({far})' if far else ''}"
+        return int(pid or 0), plain(words)
+    return None
 
 
 def _how_far(path: Path) -> str:
@@ -124,7 +146,7 @@ def _how_far(path: Path) -> str:
         return ""
     left = f"{clock(progress.seconds_left)} left"
     does = "paused" if progress.phase == "paused" else left
-    return f" (epoch {progress.epoch}/{summary.epochs}, {does})"
+    return f"epoch {progress.epoch}/{summary.epochs}, {does}"
 
 
 def device_turn(device: str, slot: str = "") -> Turn:

@@ -1,7 +1,8 @@
 """What every screen of the program has: its base, its first line, and its last with the keys."""
 
+from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -34,6 +35,9 @@ LAST = ("app.help", "app.quit")
 
 class CifarScreen(BaseScreen):
     """A screen of this program, over the runs and the worker of its app."""
+
+    ALSO_OFFERED: ClassVar[Sequence[str]] = ()
+    """Actions of the whole app that belong into this screen's line of keys."""
 
     @property
     def cifar(self) -> "CifarApp":
@@ -219,9 +223,11 @@ class KeyLine(Static):
     def _items(self) -> list[tuple[str, str, str]]:
         """(key, label, action) of each shown action that applies now."""
         found: dict[str, tuple[str, str, str]] = {}
-        offers = cast(CifarScreen, self.screen).offers
+        screen = cast(CifarScreen, self.screen)
+        offers, also = screen.offers, screen.ALSO_OFFERED
         for _, binding, enabled, _ in self.screen.active_bindings.values():
-            if binding.show and enabled and binding.action not in found and offers(binding.action):
+            shown = enabled and (binding.show or binding.action in also)
+            if shown and binding.action not in found and offers(binding.action):
                 key = binding.key_display or self.app.get_key_display(binding)
                 found[binding.action] = (key, binding.description, binding.action)
         return list(found.values())

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -14,7 +15,7 @@ import psutil
 import pynvml
 import pytest
 
-from cifar_tui.features.devices.tables import cpu_lines, gpu_lines, text_lines
+from cifar_tui.features.devices.tables import cpu_lines, gpu_lines, process_table
 from cifar_tui.queue import machine
 from cifar_tui.queue.machine import (
     Gpu,
@@ -296,15 +297,16 @@ def test_a_snapshot_is_kept_for_half_a_second(monkeypatch: pytest.MonkeyPatch) -
 
 
 class FakeTimes:
-    """psutil.cpu_times of a machine that is busy for a quarter of each two seconds."""
+    """psutil.cpu_times of one core that is busy for a quarter of the time, and an idle one."""
 
     def __init__(self) -> None:
         self.readings = 0
 
-    def __call__(self) -> Any:
+    def __call__(self, percpu: bool) -> list[Any]:
         self.readings += 1
         n = float(self.readings)
-        return self.Times(user=10 + 0.4 * n, system=5 + 0.1 * n, idle=90 + n, iowait=0.5 * n)
+        busy = self.Times(user=10 + 0.4 * n, system=5 + 0.1 * n, idle=90 + n, iowait=0.5 * n)
+        return [busy, self.Times(user=3, system=2, idle=40 + 2 * n, iowait=0)]
 
     class Times(NamedTuple):
         user: float
@@ -320,7 +322,8 @@ def test_cpu_percent_is_right_whichever_threads_ask(monkeypatch: pytest.MonkeyPa
     for _ in range(3):
         with ThreadPoolExecutor(1) as pool:
             found = pool.submit(machine.snapshot, FakeNvml()).result()
-        assert found.cpu_percent == pytest.approx(25)
+        assert found.cpu_percent == pytest.approx(12.5)
+        assert found.cores == pytest.approx((25, 0))
 
 
 def test_a_clock_that_stands_still_keeps_the_last_cpu_percent(
@@ -349,7 +352,7 @@ def shared(two: Snapshot) -> Snapshot:
     processes = (
         Process(4242, "alice-with-a-very-long-name", "python3.11", 12 * GIB, mine=False),
         Process(os.getpid(), "me", "cifar-tui", 3 * GIB, mine=True),
-        Process(7, "?", "\x1b[2Jevil", None, mine=False),
+        Process(7, "\x1b[2Jeve", "\x1b[2Jevil", None, mine=False),
     )
     first, second = two.gpus
     return replace(
@@ -365,40 +368,99 @@ def shared(two: Snapshot) -> Snapshot:
 
 
 def test_the_lines_of_a_shared_machine(shared: Snapshot) -> None:
-    assert text_lines(shared) == [
-        "gpu  name                      driver      busy %  memory GB  temp C  power W",
-        "  0  H100 80GB HBM3            570.86.15       87    2.1/80       61  412/700",
-        "          4242  alice-with-a…  python3.11           12.0",
-        f"     *{os.getpid():>8}  me             cifar-tui             3.0",
-        "             7  ?              \\x1b[2Jevil           n/a",
-        "  1  A100-SXM4-40GB            570.86.15      n/a    2.1/40       61  n/a/700",
-        "     * this program",
-        "",
-        "cpu  Imaginary CPU",
-        "     16 cores    63% busy   load 0.50 11.25 3.00   memory 3.1/24 GB",
+    assert list(map(str, gpu_lines(shared))) == [
+        "gpu  name            busy              memory                 temp C  power W",
+        "  0  H100 80GB HBM3  █████████▋   87%  ▎           2.1/80 GB      61  412/700",
+        "  1  A100-SXM4-40GB               n/a  ▋           2.1/40 GB      61  n/a/700",
+    ]
+    assert list(map(str, cpu_lines(replace(shared, cores=())))) == [
+        "cpu  Imaginary CPU, 16 cores, load 0.50 11.25 3.00, driver 570.86.15",
+        "     busy ██████████████          63%   memory ██▉                    3.1/24 GB",
     ]
 
 
-def test_a_wide_window_has_room_for_names(shared: Snapshot) -> None:
-    assert "alice-with-a-very-long-name" in gpu_lines(shared, 120)[2]
-    assert max(len(line) for line in gpu_lines(shared, 120)) <= 120
+def test_the_processes_of_a_shared_machine(shared: Snapshot) -> None:
+    loads = [
+        Process(os.getpid(), "me", "python3.11", None, True, "python3.11 -m x", GIB, 99.6),
+        Process(99, "bob", "gcc", None, False, "gcc -O2 x.c", GIB // 2, 151.4),
+    ]
+    table = process_table(shared, loads, {4242: "lab2-bn, epoch 3/10, 0:00:42 left"})
+    head, *rows = [" ".join(line.split()) for line in table.screen_lines(80)]
+    assert head == "pid user gpu GPU GB cpu % RAM GB command or run"
+    assert rows == [
+        "4242 alice-with… 0 12.0 - n/a lab2-bn, epoch 3/10, 0:00:42 left",
+        f"{os.getpid()} me 0 3.0 100 1.0 cifar-tui",
+        "7 \\x1b[2Jeve 0 n/a - n/a \\x1b[2Jevil",
+        "99 bob - - 151 0.5 gcc -O2 x.c",
+        "763 others, small or not seen here",
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_no_line_is_wider_than_the_window(shared: Snapshot, width: int) -> None:
+    machine = replace(shared, cores=tuple(float(i) for i in range(100)), cpu_name="x" * 300)
+    lines = [*gpu_lines(machine, width), *cpu_lines(machine, width)]
+    assert max(len(line) for line in lines) <= width
+
+
+@pytest.mark.parametrize(("count", "lines"), [(2, 1), (8, 2), (16, 1), (256, 4)])
+def test_many_cores_are_folded(shared: Snapshot, count: int, lines: int) -> None:
+    _, _, *cores = map(str, cpu_lines(replace(shared, cores=(0.0,) * (count - 1) + (100.0,))))
+    assert len(cores) == lines
+    assert cores[-1].endswith("100%" if count < 16 else "█")
 
 
 def test_without_a_driver_the_lines_say_why(shared: Snapshot) -> None:
     reason = "No NVIDIA driver here (NVML library not found): runs use the CPU."
-    lines = text_lines(replace(shared, gpus=(), reason=reason))
-    assert lines == [reason, "", *cpu_lines(shared)]
+    assert list(map(str, gpu_lines(replace(shared, gpus=(), reason=reason)))) == [reason]
+
+
+def test_the_busiest_process_comes_first_and_says_what_it_runs(stranger: psutil.Process) -> None:
+    code = "print(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        machine.busiest()
+        end = time.monotonic() + 60
+        while (found := {one.pid: one for one in machine.busiest(always={stranger.pid})}) and (
+            not (found.get(child.pid) and found[child.pid].cpu_percent)
+        ):
+            assert time.monotonic() < end
+        child.kill()
+        child.communicate()
+    mine, theirs = found[child.pid], found[stranger.pid]
+    assert mine.mine and mine.command == f"{os.path.basename(sys.executable)} -c {code}"
+    assert mine.resident_bytes and theirs.user == stranger.username() != mine.user
+    percents = [one.cpu_percent or 0.0 for one in found.values()]
+    assert percents == sorted(percents, reverse=True)
+
+
+def test_the_use_of_devices_is_kept(two: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_latest", None)
+    before = len(machine.history())
+    found = machine.snapshot()
+    (_, use), *more = machine.history()[before:]
+    assert not more and use["cpu"] == found.cpu_percent / 100
+    of_gpus = machine.shares(two)
+    assert list(of_gpus)[:4] == ["gpu 0", "gpu 1", "cpu", "gpu 0 memory"]
+    assert (of_gpus["gpu 0"], of_gpus["gpu 1"]) == (0.87, None)
+    assert of_gpus["gpu 1 memory"] == pytest.approx(2.1 / 40)
 
 
 def test_the_command_prints_the_machine(cifar: Command) -> None:
     said = cifar("devices")
     assert (said.returncode, said.stderr) == (0, "")
-    assert all(len(line) <= 80 for line in said.stdout.splitlines())
+    lines = said.stdout.splitlines()
+    (head,) = [number for number, line in enumerate(lines) if line.split()[:2] == ["pid", "user"]]
+    assert all(len(line) <= 80 for line in lines[:head])
     assert f"{psutil.cpu_count()} core" in said.stdout
     read = json.loads(cifar("devices", "--json").stdout)
     assert read["memory_total"] == psutil.virtual_memory().total
     if read["reason"]:
         assert said.stdout.splitlines()[0] == read["reason"]
+    assert all(0 <= share <= 100 for share in read["cores"])
+    wanted = {"pid", "user", "command", "cpu_percent", "run"}
+    assert all(wanted <= set(process) for process in read["processes"])
 
 
 def test_a_snapshot_is_json_ready(two: Snapshot) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.errors import UserError
-from cifar_tui.queue import machine as machine_module
-from cifar_tui.queue.machine import Gpu, Process, Snapshot, parse_slots, require_slot
+from cifar_tui.queue import slots as slots_module
+from cifar_tui.queue.machine import Gpu, Process, Snapshot
+from cifar_tui.queue.slots import parse_slots, require_slot
 from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.control import user_name
 from cifar_tui.training.process import Slot, this_slot
@@ -56,7 +57,7 @@ def test_all_is_the_cpu_where_there_is_no_gpu_and_refused_where_none_is_free() -
 
 
 def test_slots_of_the_cpu_share_the_cores_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_module, "usable_cores", lambda: 4)
+    monkeypatch.setattr(slots_module, "usable_cores", lambda: 4)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {2, 3, 6, 7}, raising=False)
     slots, _ = parse_slots("cpu:2", machine)
     assert [(slot.name, slot.cores) for slot in slots] == [("cpu:0", (2, 6)), ("cpu:1", (3, 7))]
@@ -92,12 +93,13 @@ def test_slots_share_the_cpu_with_each_other_but_not_with_a_run_that_has_it_alon
 ) -> None:
     monkeypatch.setenv("CIFAR_TUI_LOCKS", str(tmp_path))
     run, runs = tmp_path / "runs" / "one", tmp_path / "runs"
+    me, pid = user_name(os.getuid()), f"(pid {os.getpid()})"
     first, second, same = (device_turn("cpu", slot) for slot in ("cpu:0", "cpu:1", "cpu:0"))
     alone = device_turn("cpu")
     with first, second, same, alone:
         assert first.take(run) and second.take(runs / "two")
-        assert not same.take(run) and same.holder(runs) == f"{user_name(os.getuid())}'s one"
-        assert same.holder(tmp_path) == f"{user_name(os.getuid())}'s one in {runs}"
+        assert not same.take(run) and same.holder(runs) == f"{me}'s one {pid}"
+        assert same.holder(tmp_path) == f"{me}'s one in {runs} {pid}"
         assert not alone.take(run)
         first.release()
         second.release()

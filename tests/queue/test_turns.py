@@ -12,7 +12,7 @@ import pytest
 from cifar_tui.errors import UserError
 from cifar_tui.locks import Lock
 from cifar_tui.queue.train_run import perform
-from cifar_tui.queue.turns import device_turn, locks_folder
+from cifar_tui.queue.turns import device_turn, holders, locks_folder
 from cifar_tui.runs.control import user_name
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
@@ -125,8 +125,10 @@ def test_a_run_that_waits_says_whose_run_has_the_device_and_for_how_long(tmp_pat
     with device_turn("cpu") as has, device_turn("cpu") as waits:
         assert has.take(busy.path, "busy")
         reason = waits.lacks("cpu", tmp_path / "runs" / "mine", "mine")
-        where = f"{me}'s busy in {tmp_path / 'others'} (epoch 3/10, 0:12:31 left)"
-        assert reason == f"waits for cpu, used by {where}"
+        far = f"pid {os.getpid()}, epoch 3/10, 0:12:31 left"
+        assert reason == f"waits for cpu, used by {me}'s busy in {tmp_path / 'others'} ({far})"
+        assert holders(tmp_path / "others") == {os.getpid(): f"{me}'s busy ({far})"}
+    assert holders(tmp_path) == {}
 
 
 def test_a_lock_of_an_early_version_names_the_run_that_it_knows(tmp_path: Path) -> None:

@@ -51,20 +51,34 @@ def devices(
     runs: RunsDir = RUNS,
 ) -> None:
     """Show GPUs, their use and processes, the CPU, and which run is trained where."""
-    from cifar_tui.features.devices.tables import node_lines, text_lines, to_dicts, totals
-    from cifar_tui.queue.machine import snapshot
+    from cifar_tui.features.devices.tables import (
+        cpu_lines,
+        gpu_lines,
+        names_by_pid,
+        node_lines,
+        process_table,
+        to_dicts,
+        totals,
+    )
+    from cifar_tui.queue.machine import busiest, snapshot
+    from cifar_tui.queue.turns import holders
 
     nodes = _nodes(runs, Wish(backend, options=parse_options(option)))
     found, training = snapshot(), in_training(Runs(runs).all())
+    ours = holders(runs) | names_by_pid(training)
+    on_gpus = [process.pid for gpu in found.gpus for process in gpu.processes]
+    busy = busiest(always={*ours, *on_gpus})
     if json:
         where = [
             {"id": run.id, "name": run.name, "device": run.summary.device, "status": run.status}
             | {"host": run.progress.worker.host if run.progress else ""}
             for run in training
         ]
-        printing.print_json(asdict(found) | {"runs": where, "nodes": to_dicts(nodes, training)})
+        processes = [asdict(process) | {"run": ours.get(process.pid)} for process in busy]
+        more = {"runs": where, "nodes": to_dicts(nodes, training), "processes": processes}
+        printing.print_json(asdict(found) | more)
         return
-    printing.put(*text_lines(found))
+    printing.put(*gpu_lines(found), "", *cpu_lines(found), "", process_table(found, busy, ours), "")
     for run in training:
         host = f" of {run.progress.worker.host}" if run.progress else ""
         printing.put(plain(f"{run.name} is {run.status} on {run.summary.device}{host}"))

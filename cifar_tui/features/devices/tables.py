@@ -1,78 +1,187 @@
 """What both faces show of this machine, and of the machines of a cluster."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from textwrap import wrap
 from typing import Any
 
-from cifar_tui.queue.machine import GIB, Gpu, Process, Snapshot, core_words, memory_words
+from rich.text import Text
+
+from cifar_tui.drawing import columns, filled
+from cifar_tui.queue.machine import (
+    GIB,
+    Gpu,
+    Process,
+    Snapshot,
+    core_words,
+    memory_words,
+    percent_words,
+    share_of,
+    short_name,
+)
 from cifar_tui.queue.nodes import Node
 from cifar_tui.runs.listing import Run
-from cifar_tui.text import plain, shortened
+from cifar_tui.runs.record import this_host
+from cifar_tui.table import Column, Table, figures
+from cifar_tui.text import clock, plain, shortened
 
 WIDE = 120
 """Columns from which on a node's name and state have more room."""
+LEVELS = {"success": 0.5, "warning": 0.85, "error": 1.0}
+"""The theme's colours of bars, each with the use up to which it stands."""
+LONGEST_BAR = 30
+CORE_BAR = 6
+"""The fewest cells of a core's bar."""
+OTHERS = 50
+"""Percent of a core, taken by processes that are not listed, from which on that is said."""
+Cells = tuple[str, str]
+"""A piece of a line, and the theme's colour of it."""
 
 
-def text_lines(snapshot: Snapshot) -> list[str]:
-    """The whole snapshot as lines of up to 80 columns."""
-    return [*gpu_lines(snapshot), "", *cpu_lines(snapshot)]
+def tone_of_use(share: float) -> str:
+    """The theme's colour of how much of something is in use."""
+    return next((tone for tone, most in LEVELS.items() if share < most), "error")
 
 
-def gpu_lines(snapshot: Snapshot, width: int = 80) -> list[str]:
-    """A row per GPU, each with its processes below, `*` marking this one; else why there are none.
+def _bar(share: float | None, width: int) -> Cells:
+    return filled(share or 0.0, width), tone_of_use(share or 0.0)
 
-    Room beyond 80 columns goes to the names.
-    """
-    if snapshot.reason:
-        return [snapshot.reason]
-    names = 24 + min(max(width - 80, 0), 24)
-    lines = [f"gpu  {'name':<{names}}  {'driver':<10}  busy %  memory GB  temp C  power W"]
-    for gpu in snapshot.gpus:
-        lines.append(_gpu_line(gpu, names))
-        lines += [_process_line(process, names) for process in gpu.processes]
-    if any(process.pid == os.getpid() for gpu in snapshot.gpus for process in gpu.processes):
-        lines.append("     * this program")
+
+def make_line(*pieces: str | Cells) -> Text:
+    """A line of these pieces, which is not wrapped."""
+    return Text.assemble(*pieces, no_wrap=True)
+
+
+def gpu_lines(machine: Snapshot, width: int = 80) -> list[Text]:
+    """A heading and a row per GPU with bars of its use and memory; else why there are none."""
+    if machine.reason:
+        return [make_line(plain(line)) for line in wrap(machine.reason, width)]
+    held = [memory_words(gpu.memory_used, gpu.memory_total) for gpu in machine.gpus]
+    memory = max([len("memory"), *map(len, held)])
+    room = width - memory - 35
+    names = min(max(len(plain(_name(gpu))) for gpu in machine.gpus), max(5, room * 2 // 5))
+    bars = max(1, min(LONGEST_BAR, (room - names) // 2))
+    first = f"gpu  {'name':<{names}}  {'busy':<{bars + 5}}  {'memory':<{bars + memory + 1}}"
+    lines = [make_line(f"{first}  temp C  power W")]
+    for gpu, words in zip(machine.gpus, held, strict=True):
+        busy = None if gpu.utilisation is None else gpu.utilisation / 100
+        name = _name(gpu) if len(_name(gpu)) <= names else short_name(gpu.name)
+        power = f"{_figure(gpu.power)}/{_figure(gpu.power_limit)}"
+        lines.append(
+            make_line(
+                f"{gpu.index:>3}  {shortened(name, names):<{names}}  ",
+                _bar(busy, bars),
+                f"{percent_words(gpu.utilisation):>5}  ",
+                _bar(share_of(gpu.memory_used, gpu.memory_total), bars),
+                f" {words:>{memory}}  {_figure(gpu.temperature):>6}  {power:>7}",
+            )
+        )
     return lines
 
 
-def cpu_lines(snapshot: Snapshot, width: int = 80) -> list[str]:
-    """The processor's name; its cores, use and load over 1, 5 and 15 minutes, and the memory."""
-    figures = (
-        core_words(snapshot),
-        f"{snapshot.cpu_percent:3.0f}% busy",
-        "load " + " ".join(f"{value:.2f}" for value in snapshot.load),
-        f"memory {memory_words(snapshot.memory_used, snapshot.memory_total)}",
+def _name(gpu: Gpu) -> str:
+    return gpu.name.removeprefix("NVIDIA ")
+
+
+def cpu_lines(machine: Snapshot, width: int = 80, most: int = 2) -> list[Text]:
+    """The processor and its load over 1, 5 and 15 minutes, bars of its use and of the memory, and
+    the use of each core, as bars where up to `most` lines hold them; none of it where that is 0."""
+    facts = f", {core_words(machine)}, load " + " ".join(f"{load:.2f}" for load in machine.load)
+    facts += f", driver {plain(machine.driver)}" if machine.driver else ""
+    memory = memory_words(machine.memory_used, machine.memory_total)
+    bars = max(1, min(LONGEST_BAR, (width - 26 - len(memory)) // 2))
+    return [
+        make_line(f"cpu  {shortened(machine.cpu_name, max(5, width - 5 - len(facts)))}{facts}"),
+        make_line(
+            "     busy ",
+            _bar(machine.cpu_percent / 100, bars),
+            f"{percent_words(machine.cpu_percent):>5}   memory ",
+            _bar(share_of(machine.memory_used, machine.memory_total), bars),
+            f" {memory}",
+        ),
+        *(_core_lines(machine.cores, width - 5, most) if most else ()),
+    ]
+
+
+def _core_lines(cores: Sequence[float], width: int, most: int) -> Iterator[Text]:
+    digits = len(str(len(cores) - 1))
+    around = digits + 8
+    across = min(len(cores), max(1, (width + 2) // (around + CORE_BAR)))
+    bar = min(LONGEST_BAR, (width + 2) // across - around) if across else 0
+    if across and len(cores) <= across * most and bar >= CORE_BAR:
+        for start in range(0, len(cores), across):
+            pieces: list[str | Cells] = ["   "]
+            for number, percent in list(enumerate(cores))[start : start + across]:
+                shown = f"{percent_words(percent):>5}"
+                pieces += [f"  {number:>{digits}} ", _bar(percent / 100, bar), shown]
+            yield make_line(*pieces)
+    elif across:
+        each = max(8, width // 9 * 8)
+        for start in range(0, len(cores), each):
+            (line,) = columns([percent / 100 for percent in cores[start : start + each]])
+            yield make_line("     " + " ".join(line[i : i + 8] for i in range(0, len(line), 8)))
+
+
+def is_here(run: Run) -> bool:
+    """Whether a process of this machine trains the run."""
+    return run.progress is not None and run.progress.worker.host == this_host()
+
+
+def names_by_pid(runs: Sequence[Run]) -> dict[int, str]:
+    """The runs that processes of this machine train: `lab2-bn, epoch 12/30, 0:00:42 left`."""
+    return {
+        run.progress.worker.pid: f"{run.name}, epoch {run.progress.epoch}/{run.summary.epochs}, "
+        + ("paused" if run.status == "paused" else f"{clock(run.progress.seconds_left)} left")
+        for run in runs
+        if run.progress is not None and is_here(run)
+    }
+
+
+def process_table(machine: Snapshot, busy: Sequence[Process], ours: Mapping[int, str]) -> Table:
+    """Who uses the GPUs, then the processors: pid, owner, memory and command, or the run that a
+    process trains. `ours` names runs by pid."""
+    cpu = {process.pid: process for process in busy}
+    on_gpus = [(str(gpu.index), one) for gpu in machine.gpus for one in gpu.processes]
+    listed = {process.pid for _, process in on_gpus}
+    rows = [(gpu, one, cpu.get(one.pid, one)) for gpu, one in on_gpus]
+    rows += [("-", one, one) for one in busy if one.pid not in listed]
+    texts = [
+        (
+            str(one.pid),
+            one.user,
+            *((gpu, _gib(one.memory_bytes) if gpu != "-" else "-") if machine.gpus else ()),
+            _figure(load.cpu_percent) if load.cpu_percent is not None else "-",
+            _gib(load.resident_bytes),
+            ours.get(one.pid) or one.command or one.name,
+        )
+        for gpu, one, load in rows
+    ]
+    gpu_columns = [Column("gpu", 5), *figures("GPU GB", width=8)] if machine.gpus else []
+    total = machine.cpu_percent * machine.cpu_count
+    others = total - sum(process.cpu_percent or 0.0 for process in busy)
+    if others >= max(OTHERS, total / 3):
+        blank = ("", "") if machine.gpus else ()
+        why = "others, small or not seen here"
+        texts.append(("", "", *blank, f"{others:.0f}", "", why))
+    return Table(
+        (
+            *figures("pid", width=8),
+            Column("user", 12),
+            *gpu_columns,
+            *figures("cpu %", width=6),
+            *figures("RAM GB", width=7),
+            Column("command or run", 20, grows=True),
+        ),
+        texts,
     )
-    return [f"cpu  {shortened(snapshot.cpu_name, width - 5)}", f"     {'   '.join(figures)}"]
 
 
-def _gpu_line(gpu: Gpu, names: int) -> str:
-    memory = f"{_gib(gpu.memory_used):>5}/{_gib(gpu.memory_total, 0):<3}"
-    power = f"{_figure(gpu.power)}/{_figure(gpu.power_limit)}"
-    return (
-        f"{gpu.index:>3}  {shortened(gpu.name.removeprefix('NVIDIA '), names):<{names}}  "
-        f"{gpu.driver:<10}  {_figure(gpu.utilisation):>6}  {memory}  "
-        f"{_figure(gpu.temperature):>6}  {power:>7}"
-    )
+def _figure(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.0f}"
 
 
-def _process_line(process: Process, names: int) -> str:
-    """Pid and user under the GPU's name, the program under driver and use, memory under memory."""
-    mark = "*" if process.pid == os.getpid() else " "
-    users = names - 11
-    return (
-        f"     {mark}{process.pid:>8}  {shortened(process.user, users):<{users}}  "
-        f"{shortened(process.name, 18):<18}  {_gib(process.memory_bytes):>5}"
-    )
-
-
-def _figure(value: float | None, digits: int = 0) -> str:
-    return "n/a" if value is None else f"{value:.{digits}f}"
-
-
-def _gib(size: int | None, digits: int = 1) -> str:
-    return _figure(None if size is None else size / GIB, digits)
+def _gib(size: int | None) -> str:
+    return "n/a" if size is None else f"{size / GIB:.1f}"
 
 
 def runs_there(nodes: Sequence[Node], runs: Sequence[Run]) -> dict[str, list[Run]]:

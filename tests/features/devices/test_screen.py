@@ -13,14 +13,16 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from cifar_tui.app import CifarApp
+from cifar_tui.features.devices.graphs import Past
 from cifar_tui.features.devices.screen import DevicesScreen, Lines
 from cifar_tui.queue.machine import GIB, Gpu, Process, Snapshot
 from cifar_tui.queue.nodes import Node
 from cifar_tui.queue.queue import ThreadQueue
+from cifar_tui.queue.turns import device_turn
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.record import Point, Progress, this_worker
-from tests.apps import MakeApp, SaveRun
+from tests.apps import MakeApp, SaveRun, run_in_training
 from tests.waiting import screen_text, wait_for
 
 SIZES = [(80, 24), (140, 40)]
@@ -62,10 +64,18 @@ def machine(*gpus: Gpu) -> Snapshot:
     return replace(CPU_ONLY, gpus=gpus, driver="570.86.15", reason=None)
 
 
-async def show(pilot: Pilot[None], read: Callable[[], Snapshot]) -> DevicesScreen:
-    screen = DevicesScreen(read)
+TRAINING = Process(os.getpid(), "me", "cifar-tui", None, True, "cifar-tui", 3 * GIB, 720.4)
+THEIRS = Process(77, "anna", "python3.11", None, False, "python3.11 train.py", GIB, 160.0)
+PAST = [(float(when), {"cpu": 0.5, "memory": 0.1}) for when in range(0, 300, 2)]
+
+
+async def show(
+    pilot: Pilot[None], read: Callable[[], Snapshot], *busy: Process, past: Past = PAST
+) -> DevicesScreen:
+    screen = DevicesScreen(read, lambda: past, lambda least, always: busy)
     await pilot.app.push_screen(screen)
-    await wait_for(pilot, lambda: screen.query_one("#answer", Static).content)
+    await wait_for(pilot, lambda: screen.query("#processes > Static"))
+    await pilot.pause()
     return screen
 
 
@@ -79,6 +89,11 @@ def lines(app: CifarApp) -> list[str]:
     """What the screen shows between its first and last line, top to bottom."""
     found = [app.screen.query_one("#answer", Static), *app.screen.query("Lines > Static")]
     return [str(line.content) for line in found]
+
+
+def part(app: CifarApp, name: str) -> list[str]:
+    """The lines of one part of the screen."""
+    return [str(line.content) for line in app.screen.query(f"#{name} > Static").results(Static)]
 
 
 def words(line: str) -> str:
@@ -105,24 +120,75 @@ def start(folder: RunFolder, device: str, status: Any = "running", **worker: Any
 async def test_without_a_driver_it_says_why(make_app: MakeApp, size: tuple[int, int]) -> None:
     app = make_app()
     async with app.run_test(size=size) as pilot:
-        await show(pilot, lambda: CPU_ONLY)
-        assert lines(app) == [
-            CPU_ONLY.reason,
-            "cpu  Imaginary CPU",
-            "     16 cores    63% busy   load 0.50 11.25 3.00   memory 3.0/24 GB",
+        await show(pilot, lambda: CPU_ONLY, past=[])
+        first, *rest = map(words, lines(app))
+        assert first == "16 cores, 63% busy"
+        assert rest[:2] == [CPU_ONLY.reason, "cpu Imaginary CPU, 16 cores, load 0.50 11.25 3.00"]
+        assert re.fullmatch(r"busy █+\S? 63% memory █+\S? 3.0/24 GB", rest[2])
+        assert rest[3:] == [
             "No run is in training.",
+            "pid user cpu % RAM GB command or run",
+            "1014 others, small or not seen here",
         ]
-        assert not app.screen.query_one("#gpus").display
+        idle = replace(CPU_ONLY, cpu_percent=0.4)
+        await show(pilot, lambda: idle, past=[])
+        assert lines(app)[-1] == "No process uses more than 1 % of a core."
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (140, 40), (200, 60)])
+async def test_who_uses_the_cpu(
+    make_app: MakeApp, save_run: SaveRun, size: tuple[int, int]
+) -> None:
+    start(save_run(name="lab2-bn"), "cpu")
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        await show(pilot, lambda: replace(CPU_ONLY, cores=(50.0,) * 16), TRAINING, THEIRS)
+        assert lines(app)[0] == "16 cores, 63% busy: lab2-bn 45%, anna's python3.11 10%"
+        text = screen_text(app)
+        assert re.search(rf"{os.getpid()} me +720 +3.0 lab2-bn, epoch 12/30, 0:0", text)
+        assert re.search(r"77 anna +160 +1.0 python3.11 train", text)
+        assert re.search(r"█+\S? +63%.*3.0/24 GB", text)
+        assert re.search(r"cpu(, last|  ▄▄▄)", text) and re.search(
+            r"lab2-bn +running.* 12/30", text
+        )
+        assert max(map(len, lines(app))) <= size[0]
+        assert "B backend" in text.splitlines()[-1]
+
+
+async def test_a_wide_window_has_the_history_beside_the_bars(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await show(pilot, lambda: CPU_ONLY)
+        history, cpu = (screen.query_one(name) for name in ("#history", "#cpu"))
+        await wait_for(pilot, lambda: history.region.y > cpu.region.y)
+        await pilot.resize_terminal(140, 40)
+        await wait_for(pilot, lambda: history.region.x > cpu.region.x)
+        await wait_for(pilot, lambda: "memory, last 4 min" in screen_text(app))
+        await pilot.resize_terminal(80, 24)
+        await wait_for(pilot, lambda: history.region.y > cpu.region.y)
+
+
+async def test_runs_in_other_folders_are_named(make_app: MakeApp, tmp_path: Path) -> None:
+    other = run_in_training(tmp_path / "others", name="busy")
+    app = make_app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        with device_turn("cpu") as turn:
+            assert turn.take(other.path, "busy")
+            await show(pilot, lambda: CPU_ONLY, TRAINING)
+            await wait_for(pilot, lambda: "No run of this folder is in training." in lines(app))
+            where = f"busy in {other.path.parent}"
+            assert f"{where} (pid {os.getpid()}, epoch 3/10" in part(app, "runs")[1]
+            assert where in part(app, "processes")[1], "as the command of its process"
 
 
 async def test_the_key_opens_it_on_the_real_machine(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("f6")
-        await wait_for(pilot, lambda: app.screen.query("#cpu > Static"))
+        await wait_for(pilot, lambda: app.screen.query("#processes > Static"))
         assert app.current_mode == "devices"
-        assert re.match(r"No NVIDIA|\d+ GPU|The NVIDIA", lines(app)[0])
-        assert any(re.search(r"\d+ cores? +\d+% busy", line) for line in lines(app))
+        assert re.match(r"\d+ cores?, \d+% busy|\d+ GPU", lines(app)[0])
+        assert any(re.search(r"busy .*\d+% +memory .*/\d+ GB", line) for line in lines(app))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -130,13 +196,15 @@ async def test_gpus_with_their_processes(make_app: MakeApp, size: tuple[int, int
     app = make_app()
     async with app.run_test(size=size) as pilot:
         await show(pilot, lambda: machine(H100, MIG, IDLE))
-        first, head, gpu, theirs, ours, mig, *_ = lines(app)
+        first, head, gpu, mig, *_ = lines(app)
         assert first == "3 GPUs, 1 free (2), 30.5 of 240 GB"
-        assert words(head) == "gpu name driver busy % memory GB temp C power W"
-        assert words(gpu) == "0 H100 80GB HBM3 570.86.15 87 15.0/80 61 412/700"
-        assert words(theirs) == "4242 alice python3.11 12.0"
-        assert words(ours) == f"* {os.getpid()} me cifar-tui 3.0"
-        assert words(mig) == "1 A100-SXM4-40GB 570.86.15 n/a 15.0/80 61 n/a/700"
+        assert words(head) == "gpu name busy memory temp C power W"
+        assert re.fullmatch(r"0 H100.* █+\S? 87% █+\S? 15.0/80 GB 61 412/700", words(gpu))
+        assert re.fullmatch(r"1 A100.* n/a █+\S? 15.0/80 GB 61 n/a/700", words(mig))
+        head, theirs, ours, _ = part(app, "processes")
+        assert words(head) == "pid user gpu GPU GB cpu % RAM GB command or run"
+        assert words(theirs) == "4242 alice 0 12.0 - n/a python3.11"
+        assert words(ours) == f"{os.getpid()} me 0 3.0 - n/a cifar-tui"
         assert max(map(len, lines(app))) <= size[0]
 
 
@@ -149,7 +217,7 @@ async def test_a_run_on_a_gpu_with_the_memory_it_holds(
     async with app.run_test(size=size) as pilot:
         await show(pilot, lambda: machine(H100))
         assert lines(app)[0] == "1 GPU, 87% busy, 15.0 of 80 GB; training lab2-bn on cuda:0"
-        *_, head, row = lines(app)
+        head, row = part(app, "runs")
         assert row.split()[:5] == ["lab2-bn", "running", "cuda:0", str(os.getpid()), "12/30"]
         assert row.endswith("    3.0 GB on GPU 0")
         assert ("img/s" in head) == ("18.2k" in row) == ("0:00:42" in row) == (size[0] > 120)
@@ -164,7 +232,7 @@ async def test_runs_on_other_devices(make_app: MakeApp, save_run: SaveRun) -> No
     async with app.run_test(size=(80, 24)) as pilot:
         await show(pilot, lambda: machine(MIG))
         assert lines(app)[0] == "1 GPU, n/a busy, 15.0 of 80 GB; a is paused on cpu"
-        *_, head, here, there = lines(app)
+        head, here, there = part(app, "runs")
         assert head.startswith("run  ")
         assert re.search(r"^a +paused +cpu .* \d+\.\d GB resident$", here)
         assert there.startswith("b  ")
@@ -178,19 +246,19 @@ async def test_a_gpu_process_that_the_driver_hides_is_not_proven(
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await show(pilot, lambda: machine(replace(H100, processes=())))
-        assert lines(app)[-1].endswith("NVML: not listed")
+        assert part(app, "runs")[-1].endswith("NVML: not listed")
 
 
 async def test_names_are_shown_as_they_are(make_app: MakeApp, save_run: SaveRun) -> None:
     start(save_run(name="[red]x[/]"), "cuda:0")
-    evil = Process(9, "[b]eve", "\x1b[2Jevil", GIB, mine=False)
+    evil = Process(9, "[b]\x07e", "x", GIB, mine=False, command="\x1b[2Jevil")
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await show(pilot, lambda: machine(replace(H100, processes=(evil,))))
         strips = app.screen._compositor.render_strips()
         rendered = "\n".join(strip.text for strip in strips)
         assert "training [red]x[/] on cuda:0" in rendered
-        assert "[b]eve" in rendered
+        assert "[b]\\x07e" in rendered
         assert "\\x1b[2Jevil" in rendered
 
 
@@ -222,9 +290,9 @@ async def test_processes_come_and_go(make_app: MakeApp) -> None:
         screen = await show(pilot, lambda: now)
         assert len(screen.query("#gpus > Static")) == 2
         now = machine(H100)
-        await wait_for(pilot, lambda: len(screen.query("#gpus > Static")) == 5)
+        await wait_for(pilot, lambda: len(screen.query("#processes > Static")) == 4)
         now = CPU_ONLY
-        await wait_for(pilot, lambda: len(screen.query("#gpus > Static")) == 0)
+        await wait_for(pilot, lambda: len(screen.query("#processes > Static")) == 2)
 
 
 async def test_many_processes_scroll(make_app: MakeApp) -> None:
@@ -232,7 +300,7 @@ async def test_many_processes_scroll(make_app: MakeApp) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await show(pilot, lambda: machine(replace(H100, processes=crowd)))
-        last = screen.query("#runs > Static").last()
+        last = screen.query("#processes > Static").last()
         area = screen.query_one(VerticalScroll).region
         assert last.region.y >= area.bottom
         await pilot.press("end")
@@ -319,7 +387,7 @@ async def test_nodes_come_and_go(
         assert lines(app)[0].endswith("; lab2-bn is paused on gpu001")
         monkeypatch.setattr(ThreadQueue, "nodes", ())
         await wait_for(pilot, lambda: order()[1:] == ["Imaginary CPU", "lab2-bn  "])
-        assert lines(app)[0] == CPU_ONLY.reason
+        assert lines(app)[0].startswith("16 cores, 63% busy")
 
 
 async def test_the_nodes_of_a_slurm_that_is_here_but_not_in_use_come_last(
@@ -333,7 +401,7 @@ async def test_the_nodes_of_a_slurm_that_is_here_but_not_in_use_come_last(
     async with app.run_test(size=(80, 24)) as pilot:
         await show(pilot, lambda: CPU_ONLY)
         await wait_for(pilot, lambda: re.search(r"node7 +mixed +6/8 +1/2", screen_text(app)))
-        assert lines(app)[0] == CPU_ONLY.reason
+        assert lines(app)[0].startswith("16 cores, 63% busy")
         text = screen_text(app)
         assert text.find("Imaginary CPU") < text.find("No run is in training") < text.find("node7")
 
