@@ -85,7 +85,7 @@ OURS = (
         (
             *FILTER,
             write("swish", "Enter", shows="1 of 320"),
-            press("i", "4", shows="most often taken"),
+            press("i", "4", shows="most common mistakes"),
         ),
     ),
     Task(

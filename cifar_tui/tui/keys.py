@@ -218,6 +218,7 @@ KEYS: tuple[Key, ...] = (
     Key("right", "move(0,1)", "right", "One cell to the right, or the next images", "run", False),
     Key("up", "move(-1,0)", "up", "One cell up", "run", False),
     Key("down", "move(1,0)", "down", "One cell down", "run", False),
+    Key("enter", "images", "images", "Show the images of the matrix' cell", "run"),
     Key("m", "shares", "percent", "Show the matrix in percent, or in counts", "run"),
     Key("s", "split", "split", "Evaluate on the next split: val, train, test", "run"),
     Key("r", "redo", "again", "Evaluate again, as after a better epoch", "run"),

@@ -3,41 +3,52 @@
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
 from textual.events import Click
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from cifar_tui.drawing import Line
+from cifar_tui.drawing import Line, shows_colours
 from cifar_tui.features.inspect.core import SIDE, Evaluation
 from cifar_tui.features.inspect.tables import (
-    CELL,
     NAME,
     captions,
+    cell_width,
     gallery,
     matrix_header,
     matrix_row,
     names_of,
     picture,
-    shows_colours,
 )
 from cifar_tui.spec.settings import CLASSES
+from cifar_tui.tui.plot import COLOURS
+
+LEVELS = " ░▒▓█"
+"""What stands before a count for its share of the row, where there are no colours to blend."""
+SWATCH = 2
+"""Cells of each of the legend's colours."""
 
 
 class ConfusionMatrix(Widget):
-    """Counts, or percent of each true class; the cursor begins on the most confused pair."""
+    """Counts, or percent of each true class, as a heat map over a legend.
+
+    What is right and what is wrong have a colour each, which grows with the share of the true
+    class. The cursor begins on the most confused pair.
+    """
 
     DEFAULT_CSS = """
     ConfusionMatrix {
-        height: 11;
+        height: 12;
     }
     ConfusionMatrix .matrix--header {
         background: $panel;
         color: $foreground;
         text-style: bold;
     }
-    ConfusionMatrix .matrix--right {
-        text-style: bold;
+    ConfusionMatrix .matrix--muted {
+        color: $text-muted;
     }
     ConfusionMatrix .matrix--cursor {
         background: $block-cursor-background;
@@ -45,7 +56,7 @@ class ConfusionMatrix(Widget):
         text-style: $block-cursor-text-style;
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"matrix--header", "matrix--right", "matrix--cursor"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"matrix--header", "matrix--muted", "matrix--cursor"}
 
     class CursorMoved(Message):
         """The cursor is on another cell."""
@@ -78,34 +89,78 @@ class ConfusionMatrix(Widget):
         self.refresh()
         self.post_message(self.CursorMoved())
 
+    @property
+    def _cell(self) -> int:
+        assert self._evaluation is not None
+        return cell_width(self._evaluation, self.size.width)
+
     def on_click(self, event: Click) -> None:
-        row, column = event.y - 1, (event.x - NAME) // CELL
-        if 0 <= row < CLASSES and 0 <= column < CLASSES:
-            self._go(row, column)
+        if self._evaluation is not None:
+            row, column = event.y - 1, (event.x - NAME) // self._cell
+            if 0 <= row < CLASSES and 0 <= column < CLASSES:
+                self._go(row, column)
 
     def render_line(self, y: int) -> Strip:
         width, style = self.size.width, self.rich_style
-        if self._evaluation is None or y > CLASSES:
+        if self._evaluation is None or y > CLASSES + 1:
             return Strip.blank(width, style)
         if y == 0:
             header = self.get_component_rich_style("matrix--header")
-            text = matrix_header(self._evaluation)
+            text = matrix_header(self._evaluation, self._cell)
             return Strip([Segment(text, header)]).adjust_cell_length(width, header)
-        return Strip(self._row(y - 1)).adjust_cell_length(width, style)
+        line = self._row(y - 1) if y <= CLASSES else self._legend()
+        return Strip(line).adjust_cell_length(width, style)
 
     def _row(self, row: int) -> list[Segment]:
-        assert self._evaluation is not None
-        name, cells, recall = matrix_row(self._evaluation, row, shares=self._shares)
-        style = self.rich_style
-        bold = style + self.get_component_rich_style("matrix--right", partial=True)
-        chosen = self.get_component_rich_style("matrix--cursor")
-        styles = [bold if column == row else style for column in range(CLASSES)]
+        found, style = self._evaluation, self.rich_style
+        assert found is not None
+        name, cells, recall = matrix_row(found, row, shares=self._shares, cell=self._cell)
+        images = max(1, sum(found.confusion[row]))
+        middle = [
+            self._shaded(
+                text, count / images / (1 if column == row else self._worst), column == row
+            )
+            for column, (text, count) in enumerate(zip(cells, found.confusion[row], strict=True))
+        ]
         if row == self.cursor[0]:
-            styles[self.cursor[1]] = chosen
-        middle = [Segment(text, one) for text, one in zip(cells, styles, strict=True)]
+            chosen = self.get_component_rich_style("matrix--cursor")
+            middle[self.cursor[1]] = Segment(cells[self.cursor[1]], chosen)
         return [Segment(name, style), *middle, Segment(recall, style)]
 
+    @property
+    def _worst(self) -> float:
+        """The largest share of a true class that is taken for another one."""
+        found = self._evaluation
+        assert found is not None
+        shares = (pair.images / found.per_class[pair.true].images for pair in found.confused)
+        return max(shares, default=1.0)
 
+    def _shaded(self, text: str, share: float, right: bool) -> Segment:
+        """A text over the colour of a share from 0 to 1, or behind a shade where there is none."""
+        style, ground = self.rich_style, self.background_colors[1]
+        if ground.ansi is not None or not shows_colours(self.app.console):
+            level = LEVELS[round(share * (len(LEVELS) - 1))]
+            return Segment(text.replace(" ", level, 1), style + Style(bold=right))
+        if not share:
+            return Segment(text, self.get_component_rich_style("matrix--muted"))
+        blue, orange, *_ = COLOURS[self.app.current_theme.dark]
+        shade = ground.blend(Color.parse(blue if right else orange), 0.1 + 0.9 * share)
+        ink = shade.get_contrast_text(1)
+        return Segment(text, Style.from_color(ink.rich_color, shade.rich_color) + Style(bold=right))
+
+    def _legend(self) -> list[Segment]:
+        """The colours of what is right and wrong, from little to the largest share."""
+        segments: list[Segment] = []
+        for words, most, right in (("right", 1.0, True), ("   wrong", self._worst, False)):
+            steps = [(i + 1) / (len(LEVELS) - 1) for i in range(len(LEVELS) - 1)]
+            segments.append(Segment(f"{words} 0% ", self.rich_style))
+            segments += [self._shaded(" " * SWATCH, step, right) for step in steps]
+            segments.append(Segment(f" {100 * most:.0f}%", self.rich_style))
+        return [*segments, Segment(" of the true class", self.rich_style)]
+
+
+Cell = tuple[int, int]
+"""A true class and the predicted one."""
 GAP = 2
 LINES = SIDE // 2 + 1
 """Of a picture with its caption."""
@@ -120,25 +175,31 @@ class WorstImages(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._evaluation: Evaluation | None = None
+        self._cell: Cell | None = None
+        self._chosen: list[int] = []
+        """The places among the worst images of those to be shown."""
         self._first = 0
         self._lines: list[Line] = []
         self._drawn: tuple[object, ...] = ()
 
     @property
     def count(self) -> int:
-        """How many wrong images were kept with their pixels."""
-        found = self._evaluation
-        return 0 if found is None else min(len(found.pictures), len(found.worst))
+        """How many images can be shown."""
+        return len(self._chosen)
 
     @property
     def places(self) -> range:
-        """Which of the worst images are on the screen, counted from 0."""
+        """Which of these are on the screen, counted from 0."""
         across, down, _ = self._grid()
         return range(self._first, min(self.count, self._first + across * down))
 
-    def show(self, evaluation: Evaluation) -> None:
-        if evaluation is not self._evaluation:
-            self._evaluation, self._first = evaluation, 0
+    def show(self, evaluation: Evaluation, cell: Cell | None = None) -> None:
+        """Show the wrong images that were kept with their pixels, or those of one cell."""
+        if evaluation is not self._evaluation or cell != self._cell:
+            self._evaluation, self._cell, self._first = evaluation, cell, 0
+            kept = evaluation.worst[: len(evaluation.pictures)]
+            cells = [(one.true, one.predicted) for one in kept]
+            self._chosen = [place for place, one in enumerate(cells) if cell in (None, one)]
         self._draw()
 
     def turn(self, by: int) -> None:
@@ -164,7 +225,7 @@ class WorstImages(Widget):
         if found is None or not self.size.width:
             return
         colours = not self.app.no_color and shows_colours(self.app.console)
-        state = (found, self.places, self.size, colours)
+        state = (found, self._cell, self.places, self.size, colours)
         if state != self._drawn:
             self._drawn = state
             self._lines = self._pictures(found, colours)
@@ -174,12 +235,14 @@ class WorstImages(Widget):
     def _pictures(self, found: Evaluation, colours: bool) -> list[Line]:
         across, _, shrink = self._grid()
         each, names = self.size.width // across, names_of(found)
-        told = captions(found.worst[: self.count], names, each - 1)
+        told = captions([found.worst[place] for place in self._chosen], names, each - 1)
         lines: list[Line] = []
         for start in self.places[::across]:
-            some = [place for place in range(start, start + across) if place in self.places]
-            drawn = [picture(found.pixels(p), colours=colours, shrink=shrink) for p in some]
-            lines += gallery(drawn, [told[place] for place in some], each)
+            some = [i for i in range(start, start + across) if i in self.places]
+            drawn = [
+                picture(found.pixels(self._chosen[i]), colours=colours, shrink=shrink) for i in some
+            ]
+            lines += gallery(drawn, [told[i] for i in some], each)
         return lines
 
     def render_line(self, y: int) -> Strip:

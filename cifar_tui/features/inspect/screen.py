@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
@@ -15,7 +15,7 @@ from cifar_tui.drawing import beside
 from cifar_tui.errors import Tick
 from cifar_tui.features.inspect import tables as findings
 from cifar_tui.features.inspect.core import SPLITS, Evaluation, SplitName, kept_evaluation
-from cifar_tui.features.inspect.matrix import ConfusionMatrix, WorstImages
+from cifar_tui.features.inspect.matrix import Cell, ConfusionMatrix, WorstImages
 from cifar_tui.features.inspect.tables import (
     event_table,
     events_answer,
@@ -41,7 +41,9 @@ EVALUATED = (CONFUSION, CLASSES, WORST)
 NARROWEST = findings.CLASS_WIDTH + findings.RELIABILITY_WIDTH
 """Below, the tables of classes and calibration stand one under the other."""
 WIDEST_BAR = 40
-BODY = ("text", "rows", "matrix", "cell", "images")
+WIDE, WIDEST = 120, 180
+"""Columns from which on one and two images of the cursor's cell stand beside the matrix."""
+BODY = ("text", "rows", "findings", "matrix", "cell", "images")
 
 
 class RunScreen(CifarScreen):
@@ -49,6 +51,7 @@ class RunScreen(CifarScreen):
 
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("run")
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide"), (WIDEST, "-widest")]  # noqa: RUF012 - as Textual has it
     AUTO_FOCUS = None
 
     def __init__(self, run: Run, mode: str = "history") -> None:
@@ -56,6 +59,8 @@ class RunScreen(CifarScreen):
         self._run = run
         self._mode = mode
         self._page = SETTINGS
+        self._cell: Cell | None = None
+        """The cell of the matrix whose images are shown; None shows the worst of all."""
         self._split: SplitName = "val"
         self._found: dict[str, Evaluation | str] = {}
         """Each split's evaluation, or why there is none."""
@@ -73,9 +78,11 @@ class RunScreen(CifarScreen):
         with VerticalScroll(id="text"):
             yield Static("", id="lines", markup=False)
         yield RowTable(id="rows")
-        yield ConfusionMatrix(id="matrix")
-        yield Static("", id="cell", markup=False)
-        yield WorstImages(id="images")
+        with Horizontal():
+            with Vertical(id="findings"):
+                yield ConfusionMatrix(id="matrix")
+                yield Static("", id="cell", markup=False)
+            yield WorstImages(id="images")
         yield KeyLine()
 
     def on_mount(self) -> None:
@@ -93,7 +100,15 @@ class RunScreen(CifarScreen):
     # Pages
 
     def action_page(self, number: int) -> None:
-        self._page = number
+        self._turn_to(number)
+
+    def action_images(self) -> None:
+        """Show the images of the matrix' cell, as far as they were kept."""
+        self._turn_to(WORST, self.query_one(ConfusionMatrix).cursor)
+
+    def _turn_to(self, page: int, cell: Cell | None = None) -> None:
+        self._page, self._cell = page, cell
+        self.set_class(page == CONFUSION, "-confusion")
         self._open()
 
     def action_page_next(self) -> None:
@@ -104,7 +119,7 @@ class RunScreen(CifarScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only keys that do something on this page."""
-        if action == "shares":
+        if action in ("shares", "images"):
             return self._page == CONFUSION
         if action in ("split", "redo"):
             return self._page in EVALUATED
@@ -212,7 +227,7 @@ class RunScreen(CifarScreen):
                 found
             )
         elif found:
-            self._reveal("cell")
+            self._reveal("findings", "cell")
             self.say("answer", f" {found}")
             other = RunFolder(self._run.path).best.exists()
             self.say("cell", f"\n {found}" + "\n\n s takes another split." * other)
@@ -221,15 +236,19 @@ class RunScreen(CifarScreen):
             self.say("answer", f" Reading net and {self._split} images ...")
 
     def _show_confusion(self, found: Evaluation) -> None:
-        self._reveal("matrix", "cell")
-        self.say("answer", f" {findings.headline(found)}")
+        beside = ("images",) if self.size.width >= WIDE else ()
+        self._reveal("findings", "matrix", "cell", *beside)
+        self.say("answer", f" {findings.confusion_answer(found, self.size.width - 2)}")
         self.query_one(ConfusionMatrix).show(found)
 
     @on(ConfusionMatrix.CursorMoved)
     def _explain_cell(self) -> None:
         found = self._found.get(self._split)
-        if isinstance(found, Evaluation):
-            words = findings.cell_words(found, *self.query_one(ConfusionMatrix).cursor)
+        if isinstance(found, Evaluation) and self._page == CONFUSION:
+            cursor = self.query_one(ConfusionMatrix).cursor
+            if self.query_one(WorstImages).display:
+                self.query_one(WorstImages).show(found, cursor)
+            words = findings.cell_words(found, *cursor)
             lines = ["", *words, "", findings.confused_line(found), found.remark()]
             self.say("cell", "\n".join(f" {line}" for line in lines))
 
@@ -249,13 +268,14 @@ class RunScreen(CifarScreen):
 
     def _show_worst(self, found: Evaluation) -> None:
         self._reveal("images")
-        self.query_one(WorstImages).show(found)
+        self.query_one(WorstImages).show(found, self._cell)
 
     @on(WorstImages.Turned)
     def _count_images(self) -> None:
         found, images = self._found.get(self._split), self.query_one(WorstImages)
         if isinstance(found, Evaluation) and self._page == WORST:
-            self.say("answer", f" {_worst_answer(found, images.places, images.count)}")
+            answer = _worst_answer(found, images.places, images.count, self._cell)
+            self.say("answer", f" {answer}")
 
     def action_move(self, down: int, right: int) -> None:
         """Move the cursor in the matrix; turn to other images."""
@@ -268,9 +288,13 @@ class RunScreen(CifarScreen):
         self.query_one(ConfusionMatrix).toggle_shares()
 
 
-def _worst_answer(found: Evaluation, places: range, count: int) -> str:
+def _worst_answer(found: Evaluation, places: range, count: int, cell: Cell | None) -> str:
     """Which of the worst images are shown, and how many are wrong at all."""
     wrong = f"{len(found.worst):,} of {found.images_text()} wrong"
+    which = "worst"
+    if cell is not None:
+        true, said = (findings.names_of(found)[label] for label in cell)
+        which = f"kept of true {true}, predicted {said}"
     if not places:
-        return wrong
-    return f"{places.start + 1}-{places.stop} of the {count} worst, surest first; {wrong}"
+        return f"none {which}; {wrong}" if cell else wrong
+    return f"{places.start + 1}-{places.stop} of the {count} {which}, surest first; {wrong}"

@@ -2,16 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rich.color import Color
-from rich.console import Console
 from rich.segment import Segment
-from rich.style import Style
 
-from cifar_tui.drawing import SHADES, Line, Pixel
+from cifar_tui.drawing import SHADES, Line, Pixel, filled, half_blocks
 from cifar_tui.features.inspect.core import SIDE, Bin, Evaluation, Mistake
 from cifar_tui.runs.disk import Content, size_text, total
 from cifar_tui.runs.events import (
@@ -31,7 +27,6 @@ from cifar_tui.spec.checks import SETTINGS, format_value
 from cifar_tui.table import Column, Table, figures
 from cifar_tui.text import accuracy, at_epoch, clock, loss, plain
 
-HALF = "▀"
 LONGEST = 200
 """Most characters of a text from an event."""
 WIDTH = 79
@@ -40,12 +35,12 @@ NAME = 11
 CORNER = "true\\pred."
 CELL = 6
 """Cells of a count of the confusion matrix."""
+RECALL = 8
 CLASS_WIDTH, RELIABILITY_WIDTH = 41, 38
 CLASS_BAR, RELIABILITY_BAR = 8, 10
 MOST_CONFUSED = 3
 SUREST = 4
 """How many of a cell's images are named by their places in the split."""
-EIGHTHS = " ▏▎▍▌▋▊▉█"
 LEGEND = "█ accuracy of a bin, | its mean confidence; ECE is their mean distance over all images"
 
 
@@ -62,13 +57,24 @@ def headline(evaluation: Evaluation) -> str:
     )
 
 
+def confusion_answer(evaluation: Evaluation, width: int) -> str:
+    """The most common mistake, and how good the net is; all that is said of it where it fits."""
+    first = ""
+    if evaluation.confused:
+        pair, names = evaluation.confused[0], names_of(evaluation)
+        first = f"{names[pair.true]} -> {names[pair.predicted]} most often ({pair.images:,}); "
+    long = first + headline(evaluation)
+    brief = f"{first}accuracy {accuracy(evaluation.accuracy)} on {evaluation.images_text()}"
+    return long if len(long) <= width else brief
+
+
 def confused_line(evaluation: Evaluation) -> str:
     """Which classes are taken for which others most often, as many as fit."""
-    names, line = names_of(evaluation), "most often taken:"
+    names, line = names_of(evaluation), "most common mistakes:"
     if not evaluation.confused:
         return "nothing is taken for anything else"
     for pair in evaluation.confused[:MOST_CONFUSED]:
-        more = f" {names[pair.true]} for {names[pair.predicted]} ({pair.images:,}),"
+        more = f" {names[pair.true]} -> {names[pair.predicted]} ({pair.images:,}),"
         line += more if len(line + more) < WIDTH else ""
     return line.removesuffix(",")
 
@@ -81,18 +87,26 @@ def calibration_line(evaluation: Evaluation) -> str:
     )
 
 
-def matrix_header(evaluation: Evaluation) -> str:
-    """The predicted classes over the columns of the confusion matrix, short."""
-    cells = "".join(f"{name[: CELL - 1]:>{CELL}}" for name in names_of(evaluation))
-    return f"{CORNER:<{NAME}}{cells}{'recall':>8}"
+def cell_width(evaluation: Evaluation, width: int) -> int:
+    """Cells of a count where the matrix may be `width` cells wide: up to what whole names need."""
+    most = max(CELL, *(len(name) + 1 for name in names_of(evaluation)))
+    return max(CELL, min(most, (width - NAME - RECALL) // len(evaluation.names)))
 
 
-def matrix_row(evaluation: Evaluation, row: int, *, shares: bool) -> tuple[str, list[str], str]:
+def matrix_header(evaluation: Evaluation, cell: int = CELL) -> str:
+    """The predicted classes over the columns of the confusion matrix, as long as they fit."""
+    cells = "".join(f"{name[: cell - 1]:>{cell}}" for name in names_of(evaluation))
+    return f"{CORNER:<{NAME}}{cells}{'recall':>{RECALL}}"
+
+
+def matrix_row(
+    evaluation: Evaluation, row: int, *, shares: bool, cell: int = CELL
+) -> tuple[str, list[str], str]:
     """The name of a true class, its counts or percent of its images, and its recall."""
     counts = evaluation.confusion[row]
     texts = [f"{100 * n / sum(counts):.1f}" if shares and n else f"{n:,}" for n in counts]
-    cells = [f"{text if text != '0' else '.':>{CELL}}" for text in texts]
-    recall = f"{accuracy(evaluation.per_class[row].recall):>8}"
+    cells = [f"{text if text != '0' else '.':>{cell}}" for text in texts]
+    recall = f"{accuracy(evaluation.per_class[row].recall):>{RECALL}}"
     return f"{names_of(evaluation)[row]:<{NAME}}", cells, recall
 
 
@@ -114,8 +128,8 @@ def cell_words(evaluation: Evaluation, row: int, column: int) -> list[str]:
     surest = ", ".join(f"#{one.image} at {one.probability:.2f}" for one in here[:SUREST])
     return [
         f"true {names[row]}, predicted {names[column]}: {count:,} of {true.images:,} images",
-        f"row    {names[row]}: recall {accuracy(true.recall)}, {missed:,} missed",
-        f"column {names[column]}: precision {accuracy(said.precision)} of {said.predicted:,}",
+        f"{names[row]}: recall {accuracy(true.recall)}, {missed:,} missed; "
+        f"{names[column]}: precision {accuracy(said.precision)} of {said.predicted:,}",
         *([f"surest {surest}"] if surest else []),
     ]
 
@@ -147,13 +161,6 @@ def _bin_line(one: Bin, bar: int) -> str:
         drawn = f"{drawn[:place]}|{drawn[place + 1 :]}"
     figures = f"{accuracy(one.confidence):>7}{accuracy(one.accuracy):>7}"
     return f"{one.low:.1f}-{one.high:.1f}{one.images:>7,}{figures} {drawn}"
-
-
-def filled(share: float, width: int) -> str:
-    """A bar of `cells` cells, filled from the left in steps of an eighth."""
-    eighths = round(share * width * 8)
-    whole, part = divmod(eighths, 8)
-    return f"{'█' * whole}{EIGHTHS[part] if part else ''}".ljust(width)
 
 
 def captions(mistakes: Sequence[Mistake], names: list[str], room: int) -> list[str]:
@@ -197,12 +204,12 @@ def settings_answer(run: Run) -> str:
     reason = f": {summary.reason}" if summary.reason else ""
     where = f" on {summary.device}" if summary.device else ""
     differ = len(run.changed)
-    many = f"{differ} setting{'' if differ == 1 else 's'} changed (*)"
+    many = f"{differ} setting{'' if differ == 1 else 's'} changed"
     return plain(f"{run.status}{reason}, {clock(summary.seconds)}{where}; {many}")
 
 
 def settings_lines(run: Run) -> list[str]:
-    """Name, figures, settings (those that differ from the defaults marked), environment, git."""
+    """Name, figures, settings (those that differ from the defaults first), environment, git."""
     summary, meta = run.summary, read_meta(run.path)
     lines = [f"id       {run.id}", f"best     val_acc {at_epoch(summary.best)}"]
     if run.problem:
@@ -210,13 +217,16 @@ def settings_lines(run: Run) -> list[str]:
     if summary.parameters:
         lines.append(f"weights  {summary.parameters:,} parameters")
     lines += [f"{label:<9}{text}" for label, text in run.remarks.items()]
-    lines += ["", "settings (* differs from the default)"]
     values = run.spec.model_dump() if run.spec else {}
-    for name, setting in SETTINGS.items():
-        if name in values and setting.applies(values):
-            star = "*" if name in run.changed else " "
-            shown = "-" if name in summary.unknown else format_value(values[name])
-            lines.append(f"{star} {name:<15}{shown}")
+    texts = {name: format_value(values[name]) for name in values} | dict.fromkeys(
+        summary.unknown, "-"
+    )
+    applying = [n for n, setting in SETTINGS.items() if n in values and setting.applies(values)]
+    own = [name for name in applying if name in run.changed]
+    others = [name for name in applying if name not in own]
+    for title, names in (("settings changed", own), ("other settings", others)):
+        if names:
+            lines += ["", title, *(f"  {name:<15}{texts[name]}" for name in names)]
     if meta:
         lines += ["", "made with", *_meta_lines(meta)]
     return [plain(line) for line in lines]
@@ -285,14 +295,21 @@ def _event_text(event: RunEvent, val_acc: float | None) -> str:
 
 
 def events_answer(rows: Sequence[Sequence[str]]) -> str:
-    """How often it began, and how many checkpoints were better than those before."""
+    """How often it began, how many epochs were kept, and when it got better last."""
     kinds = [row[2] for row in rows]
-    began = kinds.count("start") + kinds.count("resume")
+    resumes, epochs = kinds.count("resume"), kinds.count("checkpoint")
     better = [row[3] for row in rows if row[2] == "checkpoint" and "best.pt" in row[4]]
-    last = f", {len(better)} better than all before, the last at epoch {better[-1]}"
-    times = "once" if began == 1 else f"{began} times"
-    checkpoints = kinds.count("checkpoint")
-    return f"began {times}; {checkpoints} checkpoints{last if better else ''}"
+    parts = [
+        "1 start" if kinds.count("start") == 1 else f"{kinds.count('start')} starts",
+        f"{resumes} resumed" if resumes else "",
+        f"{epochs} epoch{'' if epochs == 1 else 's'} kept",
+        f"best improved {_times(len(better))}, last at epoch {better[-1]}" if better else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def file_table(files: list[Content]) -> Table:
@@ -314,13 +331,8 @@ def file_table(files: list[Content]) -> Table:
 def files_answer(files: list[Content]) -> str:
     """How much it takes, and what would be freed."""
     last = sum(file.size for file in files if file.name == "last.pt")
-    freed = f"; without last.pt {size_text(last)} would be freed" if last else ""
+    freed = f"; deleting last.pt (D in History) frees {size_text(last)}" if last else ""
     return f"{size_text(total(files))} in {len(files)} files{freed}"
-
-
-def shows_colours(console: Console) -> bool:
-    """Whether this terminal has enough colours for a picture, and they are wanted."""
-    return not console.no_color and console.color_system in ("256", "truecolor", "windows")
 
 
 def picture(pixels: bytes, *, colours: bool, shrink: int = 1) -> list[Line]:
@@ -331,7 +343,7 @@ def picture(pixels: bytes, *, colours: bool, shrink: int = 1) -> list[Line]:
     """
     rows = _shrunk(pixels, shrink)
     pairs = zip(rows[::2], rows[1::2], strict=True)
-    return [_coloured(*pair) if colours else [Segment(_shaded(*pair))] for pair in pairs]
+    return [half_blocks(*pair) if colours else [Segment(_shaded(*pair))] for pair in pairs]
 
 
 def _shrunk(pixels: bytes, by: int) -> list[list[Pixel]]:
@@ -345,19 +357,6 @@ def _shrunk(pixels: bytes, by: int) -> list[list[Pixel]]:
         return r, g, b
 
     return [[mean(row * width + 3 * column) for column in side] for row in side]
-
-
-def _coloured(above: Sequence[Pixel], below: Sequence[Pixel]) -> Line:
-    """Upper half blocks; equal cells in a row are one segment."""
-    cells = groupby(zip(above, below, strict=True))
-    return [
-        Segment(HALF * len(list(same)), Style(color=_colour(top), bgcolor=_colour(bottom)))
-        for (top, bottom), same in cells
-    ]
-
-
-def _colour(pixel: Pixel) -> Color:
-    return Color.from_rgb(*pixel)
 
 
 def _shaded(above: Sequence[Pixel], below: Sequence[Pixel]) -> str:

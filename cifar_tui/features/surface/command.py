@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
 
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUN, RUNS, DataFolder, Json, RunsDir, few_runs
 from cifar_tui.console.help import examples
-from cifar_tui.console.printing import put
+from cifar_tui.console.printing import output_width, put
+from cifar_tui.drawing import shows_colours
 from cifar_tui.features.surface.core import (
     Slice,
     Surface,
@@ -72,10 +74,11 @@ def surface(
 def print_surfaces(names: Sequence[str], surfaces: Sequence[Surface]) -> None:
     """Slices side by side on one scale, what the shades stand for, and each one's figures."""
     each = min(SURFACE_CELLS, SURFACE_CELLS * 2 // len(surfaces))
+    colours = shows_colours(Console(width=output_width()))
     put(
-        *slice_pictures(names, surfaces, each * len(surfaces), each // 2),
+        *slice_pictures(names, surfaces, each * len(surfaces), each // 2, colours=colours),
         "",
-        f"loss from  {shade_legend(surfaces)}",
+        shade_legend(surfaces, colours=colours),
         "",
         surface_table(names, surfaces),
         "",

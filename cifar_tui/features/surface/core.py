@@ -5,19 +5,29 @@ from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
 
-from cifar_tui.drawing import SHADES, beside
+from cifar_tui.drawing import SHADES, Pixel, half_blocks
 from cifar_tui.errors import UserError
 from cifar_tui.runs.derived import Derived, read_derived
 from cifar_tui.runs.listing import Run
-from cifar_tui.table import Column, Table, figures
-from cifar_tui.text import loss
+from cifar_tui.table import Column, Table, cut_middle, figures
+from cifar_tui.text import loss, plain
 
 FILE = "surface.json"
 LEAST_SIZE, MOST_SIZE = 3, 101
 NEAR = 0.5
 """How much above the loss at the centre still counts as flat."""
 CENTRE = "o"
+COLOURS: Sequence[Pixel] = (
+    *((38, 20, 80), (40, 50, 120), (36, 80, 136), (30, 108, 140), (26, 136, 136)),
+    *((44, 160, 120), (92, 184, 96), (150, 204, 70), (204, 218, 58), (250, 232, 90)),
+)
+"""From the least loss to the largest, dark to light, so that it reads without hues as well."""
+INKS, LIGHT = ("white", "black"), 5
+"""The colours of texts over these, the second from this one on."""
 LEAST = 1e-4
 """Losses below are drawn as this one: a log scale has no 0."""
 Loss = Annotated[float, Field(ge=0)]
@@ -134,38 +144,73 @@ def shaded(
     Between its points the log loss is interpolated; a loss that is no number counts as the
     largest. The centre is marked.
     """
-    levels = [[_level(loss, low, high) for loss in row] for row in losses]
-    last = len(levels) - 1
-    lines = []
-    for row in range(height):
-        y = last * (1 - (row + 0.5) / height)
-        cells = [_interpolated(levels, last * (i + 0.5) / width, y) for i in range(width)]
-        lines.append("".join(SHADES[min(len(SHADES) - 1, int(c * len(SHADES)))] for c in cells))
+    bands = _bands(losses, low, high, width, height)
+    lines = ["".join(SHADES[band] for band in row) for row in bands]
     middle, centre = height // 2, width // 2
     lines[middle] = f"{lines[middle][:centre]}{CENTRE}{lines[middle][centre + 1 :]}"
     return lines
 
 
+def coloured(
+    losses: Sequence[Sequence[float | None]], low: float, high: float, width: int, height: int
+) -> list[Text]:
+    """The same in colours, a half cell each."""
+    bands = _bands(losses, low, high, width, 2 * height)
+    pixels = [[COLOURS[band] for band in row] for row in bands]
+    drawn = (half_blocks(*rows) for rows in zip(pixels[::2], pixels[1::2], strict=True))
+    lines = [Text.assemble(*((s.text, s.style or "") for s in line)) for line in drawn]
+    middle, centre = height // 2, width // 2
+    ground = Color.from_rgb(*pixels[2 * middle][centre])
+    mark = (CENTRE, Style(color="white", bgcolor=ground, bold=True))
+    lines[middle] = Text.assemble(lines[middle][:centre], mark, lines[middle][centre + 1 :])
+    return lines
+
+
+def _bands(
+    losses: Sequence[Sequence[float | None]], low: float, high: float, width: int, height: int
+) -> list[list[int]]:
+    """Which of the ten steps from the least loss to the largest each cell is on."""
+    levels = [[_level(loss, low, high) for loss in row] for row in losses]
+    last, steps = len(levels) - 1, len(SHADES)
+    rows = [last * (1 - (row + 0.5) / height) for row in range(height)]
+    columns = [last * (i + 0.5) / width for i in range(width)]
+    return [
+        [min(steps - 1, int(_interpolated(levels, x, y) * steps)) for x in columns] for y in rows
+    ]
+
+
 def slice_pictures(
-    titles: Sequence[str], surfaces: Sequence[Surface], width: int, height: int
-) -> list[str]:
+    titles: Sequence[str],
+    surfaces: Sequence[Surface],
+    width: int,
+    height: int,
+    *,
+    colours: bool = False,
+) -> list[Text]:
     """Slices of loss surfaces side by side under their titles, on one scale."""
     each = width // len(surfaces)
     scale = _common_scale(surfaces)
-    blocks = [
-        [title[: each - 1], *shaded(surface.losses, *scale, each - 1, height)]
-        for title, surface in zip(titles, surfaces, strict=True)
+    draw = coloured if colours else shaded
+    drawn = [draw(surface.losses, *scale, each - 1, height) for surface in surfaces]
+    heads = [f"{cut_middle(plain(title), each - 1):<{each - 1}}" for title in titles]
+    return [
+        Text(" ").join(Text(part) if isinstance(part, str) else part for part in row)
+        for row in (heads, *zip(*drawn, strict=True))
     ]
-    return beside(blocks, each)
 
 
-def shade_legend(surfaces: Sequence[Surface]) -> str:
+def shade_legend(surfaces: Sequence[Surface], *, colours: bool = False) -> Text:
     """Each shade of pictures on one scale, with the least loss it stands for."""
     first, last = map(_log, _common_scale(surfaces))
-    steps = [math.exp(first + (last - first) * i / len(SHADES)) for i in range(len(SHADES))]
-    return "  ".join(
-        f"{shade} {step:.2g}" for shade, step in zip(SHADES[1:], steps[1:], strict=True)
-    )
+    text = Text("loss from ")
+    for i, shade in enumerate(SHADES):
+        least = f" {math.exp(first + (last - first) * i / len(SHADES)):.2g}"
+        if colours:
+            ink, ground = INKS[i >= LIGHT], Color.from_rgb(*COLOURS[i])
+            text.append(f"{least} ", Style(color=ink, bgcolor=ground))
+        elif i:
+            text.append(f" {shade}{least}")
+    return text
 
 
 def _level(loss: float | None, low: float, high: float) -> float:

@@ -4,10 +4,12 @@ import time
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Static
 
+from cifar_tui.drawing import shows_colours
 from cifar_tui.errors import Tick
 from cifar_tui.features.surface.core import (
     Slice,
@@ -110,7 +112,8 @@ class SurfaceScreen(CifarScreen):
             return
         titles, surfaces = [title for title, _ in shown], [surface for _, surface in shown]
         self.say("head", f" {_headline(titles, surfaces)}")
-        self.say("legend", f" loss from  {shade_legend(surfaces)}")
+        legend = shade_legend(surfaces, colours=self._colours)
+        self.query_one("#legend", Static).update(Text.assemble(" ", legend))
         rows = surface_table(titles, surfaces).screen_lines(self.size.width - 1)
         self.query_one("#figures", Static).update("\n".join(f" {row}" for row in rows))
         self.call_after_refresh(self._draw_pictures, [f" {t}" for t in titles], surfaces)
@@ -121,8 +124,12 @@ class SurfaceScreen(CifarScreen):
         lines = max(1, height - 1)
         each = min(width // len(self._runs), 2 * lines + 1)
         lines = min(lines, max(1, each // 2))
-        drawn = slice_pictures(titles, surfaces, each * len(surfaces), lines)
-        self.query_one("#pictures", Static).update("\n".join(drawn))
+        drawn = slice_pictures(titles, surfaces, each * len(surfaces), lines, colours=self._colours)
+        self.query_one("#pictures", Static).update(Text("\n").join(drawn))
+
+    @property
+    def _colours(self) -> bool:
+        return not self.app.no_color and shows_colours(self.app.console)
 
 
 def _headline(titles: Sequence[str], surfaces: Sequence[Surface]) -> str:

@@ -2,12 +2,15 @@
 
 import asyncio
 import functools
+import re
 import shutil
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.segment import Segment
+from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -22,6 +25,7 @@ from cifar_tui.features.inspect.matrix import ConfusionMatrix, WorstImages
 from cifar_tui.features.inspect.screen import RunScreen
 from cifar_tui.features.live.screen import LiveScreen
 from cifar_tui.runs.listing import Run, Runs, read_run
+from cifar_tui.spec.settings import CLASSES
 from cifar_tui.tui.row_table import RowTable
 from tests.apps import MakeApp, SaveRun
 from tests.training import demo_runs
@@ -59,7 +63,7 @@ def kept(run: Run) -> Evaluation:
 
 async def open_run(pilot: Pilot[None], run: Run) -> None:
     await pilot.app.push_screen(RunScreen(run))
-    await wait_for(pilot, lambda: "changed (*)" in text(pilot, "answer"))
+    await wait_for(pilot, lambda: "changed" in text(pilot, "answer"))
 
 
 def text(pilot: Pilot[None], name: str) -> str:
@@ -79,7 +83,7 @@ async def test_history_opens_it_and_esc_leaves(make_app: MakeApp, save_run: Save
         await wait_for(pilot, lambda: app.screen.query_one(RowTable).row_count == 1)
         await pilot.press("i")
         await wait_for(pilot, lambda: isinstance(app.screen, RunScreen))
-        await wait_for(pilot, lambda: "* lr             0.3" in text(pilot, "lines"))
+        await wait_for(pilot, lambda: "  lr             0.3" in text(pilot, "lines"))
         assert text(pilot, "answer").startswith(" finished, 0:00:13 on cpu; 2 settings changed")
         await pilot.press("escape")
         await wait_for(pilot, lambda: isinstance(app.screen, HistoryScreen))
@@ -100,17 +104,24 @@ async def test_settings_events_and_files(make_app: MakeApp, trained: Run) -> Non
     async with app.run_test(size=SMALL) as pilot:
         await open_run(pilot, trained)
         lines = text(pilot, "lines")
-        assert "* lr             0.05" in lines
-        assert "  momentum       0.9" in lines
+        own, others = lines.split("other settings")
+        assert "  lr             0.05" in own.split("settings changed")[1]
+        assert "  momentum       0.9" in others
         assert "torch" in lines and "git" in lines and "fingerprint" in lines
         await pilot.press("tab")
-        await wait_for(pilot, lambda: "began once; 1 checkpoints" in text(pilot, "answer"))
+        await wait_for(
+            pilot,
+            lambda: (
+                "1 start, 1 epoch kept, best improved once, last at epoch 1"
+                in text(pilot, "answer")
+            ),
+        )
         table = app.screen.query_one(RowTable)
         kinds = [table.get_row_at(row)[2].strip() for row in range(table.row_count)]
         assert kinds == ["start", "checkpoint", "end"]
         assert f"val_acc {trained.best_val_acc:.4f}  best.pt" in table.get_row_at(1)[4]
         await pilot.press("3")
-        await wait_for(pilot, lambda: "without last.pt" in text(pilot, "answer"))
+        await wait_for(pilot, lambda: "deleting last.pt" in text(pilot, "answer"))
         names = [table.get_row_at(row)[0].strip() for row in range(table.row_count)]
         assert {"best.pt", "last.pt", "events.jsonl", "meta.json"} <= set(names)
         size = sum(p.stat().st_size for p in trained.path.iterdir()) / 1e6
@@ -143,11 +154,120 @@ async def test_the_matrix_explains_the_cell_under_its_cursor(
         assert matrix.cursor == (0, 1)
         await wait_for(pilot, lambda: "true disc, predicted ring" in text(pilot, "cell"))
         row = next(line for line in screen_text(app).splitlines() if line.startswith("disc"))
+        row = re.sub("[░▒▓█]", " ", row)
         assert row.split()[1:11] == [str(n) if n else "." for n in found.confusion[0]]
         await pilot.press("m")
         await pilot.pause()
         row = next(line for line in screen_text(app).splitlines() if line.startswith("disc"))
-        assert row.split()[1] == f"{found.confusion[0][0]:.1f}"
+        assert re.sub("[░▒▓█]", " ", row).split()[1] == f"{found.confusion[0][0]:.1f}"
+
+
+def cells_of(matrix: ConfusionMatrix, row: int) -> list[Segment]:
+    """The ten cells of a true class, as they are drawn."""
+    return list(matrix.render_line(row + 1))[1:11]
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
+async def test_the_matrix_is_a_heat_map(
+    make_app: MakeApp, trained: Run, theme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "shows_colours", lambda console: True)
+    found = kept(trained)
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        app.theme = theme
+        await open_run(pilot, trained)
+        await pilot.press("4")
+        await wait_for(pilot, lambda: "right 0%" in screen_text(app))
+        matrix = app.screen.query_one(ConfusionMatrix)
+        right: dict[int, float] = {}
+        wrong: dict[int, float] = {}
+        for row in range(CLASSES):
+            for column, cell in enumerate(cells_of(matrix, row)):
+                assert cell.style is not None
+                count = found.confusion[row][column]
+                if (row, column) == matrix.cursor or not count:
+                    continue
+                assert cell.style.bgcolor and cell.style.color
+                assert cell.text.strip() == str(count)
+                ground, ink = (
+                    Color.from_rich_color(c) for c in (cell.style.bgcolor, cell.style.color)
+                )
+                assert abs(ground.brightness - ink.brightness) > 0.25, "the number is legible"
+                (right if row == column else wrong)[count] = ground.b - ground.r
+        assert min(right.values()) > 0 > max(wrong.values()), "blue and orange"
+        for hues in (right, wrong):
+            assert abs(hues[max(hues)]) > abs(hues[min(hues)]), "a larger share has more colour"
+
+
+async def test_without_colours_shades_stand_before_the_counts(
+    make_app: MakeApp, trained: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "shows_colours", lambda console: False)
+    found = kept(trained)
+    best = max(range(CLASSES), key=lambda label: found.confusion[label][label])
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await open_run(pilot, trained)
+        await pilot.press("4")
+        await wait_for(pilot, lambda: "right 0%" in screen_text(app))
+        cell = cells_of(app.screen.query_one(ConfusionMatrix), best)[best]
+        assert cell.text[0] in "▒▓█" and cell.text[1:].strip() == str(found.confusion[best][best])
+        assert cell.style is not None and cell.style.bold
+
+
+async def test_the_first_line_of_the_matrix_is_the_most_common_mistake(
+    make_app: MakeApp, trained: Run
+) -> None:
+    pair, names = kept(trained).confused[0], kept(trained).names
+    app = make_app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await open_run(pilot, trained)
+        await pilot.press("4")
+        said = f" {names[pair.true]} -> {names[pair.predicted]} most often ({pair.images}); accur"
+        await wait_for(pilot, lambda: text(pilot, "answer").startswith(said))
+        assert "epoch" in text(pilot, "answer")
+        await pilot.resize_terminal(80, 24)
+        await wait_for(pilot, lambda: "epoch" not in text(pilot, "answer"))
+        assert len(text(pilot, "answer")) <= 80 and "(synthetic)" in text(pilot, "answer")
+
+
+async def test_a_wide_window_has_whole_names_and_the_images_of_the_cell(
+    make_app: MakeApp, trained: Run
+) -> None:
+    found = kept(trained)
+    worst = found.worst[0]
+    app = make_app()
+    async with app.run_test(size=(200, 60)) as pilot:
+        await open_run(pilot, trained)
+        await pilot.press("4")
+        await wait_for(pilot, lambda: "right 0%" in screen_text(app))
+        header = next(line for line in screen_text(app).splitlines() if "true\\pred" in line)
+        assert all(name in header for name in found.names)
+        matrix, beside = app.screen.query_one(ConfusionMatrix), app.screen.query_one(WorstImages)
+        await pilot.press(*["up"] * 9, *["left"] * 9)
+        await pilot.press(*["down"] * worst.true, *["right"] * worst.predicted)
+        assert matrix.cursor == (worst.true, worst.predicted)
+        alike = [(one.true, one.predicted) for one in found.worst[:48]].count(matrix.cursor)
+        await wait_for(pilot, lambda: beside.count == alike)
+        assert f"{worst.probability:.2f}" in screen_text(app)
+        await pilot.resize_terminal(100, 30)
+        await wait_for(pilot, lambda: not beside.display)
+
+
+async def test_enter_shows_the_images_of_the_cell(make_app: MakeApp, trained: Run) -> None:
+    pair, names = kept(trained).confused[0], kept(trained).names
+    app = make_app()
+    async with app.run_test(size=SMALL) as pilot:
+        await open_run(pilot, trained)
+        await pilot.press("4")
+        await wait_for(pilot, lambda: "right 0%" in screen_text(app))
+        await pilot.press("enter")
+        which = f"true {names[pair.true]}, predicted {names[pair.predicted]}"
+        await wait_for(pilot, lambda: f"kept of {which}" in text(pilot, "answer"))
+        assert "WORST" in text(pilot, "pages")
+        await pilot.press("6")
+        await wait_for(pilot, lambda: "of the 48 worst" in text(pilot, "answer"))
 
 
 async def test_classes_and_calibration_stand_side_by_side(make_app: MakeApp, trained: Run) -> None:
@@ -256,7 +376,7 @@ async def test_another_page_stays_when_the_evaluation_comes(
     async with app.run_test(size=SMALL) as pilot:
         await open_run(pilot, trained)
         await pilot.press("4", "3")
-        await wait_for(pilot, lambda: "without last.pt" in text(pilot, "answer"))
+        await wait_for(pilot, lambda: "deleting last.pt" in text(pilot, "answer"))
         turned.set()
         await wait_for(pilot, lambda: not app.screen.workers)
         await pilot.pause()
@@ -279,7 +399,7 @@ async def test_what_cannot_be_evaluated_is_one_sentence(
         await pilot.press("s")
         await wait_for(pilot, lambda: "There is no checkpoint" in text(pilot, "answer"))
         await pilot.press("1")
-        await wait_for(pilot, lambda: "changed (*)" in text(pilot, "answer"))
+        await wait_for(pilot, lambda: "changed" in text(pilot, "answer"))
 
 
 async def test_another_split_says_which_it_is(make_app: MakeApp, trained: Run) -> None:

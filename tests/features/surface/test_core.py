@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.style import Style
 
 from cifar_tui.errors import UserError
 from cifar_tui.features.surface.core import (
@@ -13,6 +15,7 @@ from cifar_tui.features.surface.core import (
     Surface,
     kept_surface,
     make_slice,
+    shade_legend,
     shaded,
     slice_pictures,
 )
@@ -99,7 +102,22 @@ def test_the_valley_is_light_and_what_is_no_number_dark() -> None:
 
 def test_slices_stand_side_by_side_on_one_scale() -> None:
     flat = surface().model_copy(update={"losses": ((0.1,) * 3,) * 3})
-    drawn = slice_pictures(["a", "b"], [surface(), flat], 40, 8)
+    drawn = list(map(str, slice_pictures(["a", "b"], [surface(), flat], 40, 8)))
     assert drawn[0].split() == ["a", "b"]
     assert "%" in "".join(line[:20] for line in drawn)
     assert {line[20:].strip() for line in drawn[1:]} == {"", CENTRE}
+
+
+def test_in_colours_each_half_of_a_cell_has_its_own(run: Path) -> None:
+    (title, *lines) = slice_pictures(["a"], [surface()], 22, 11, colours=True)
+    assert title.plain.strip() == "a"
+    assert [len(line) for line in lines] == [21] * 11
+    assert lines[5].plain[10] == CENTRE
+    assert set("".join(line.plain for line in lines)) == {"▀", CENTRE}
+    valley, peak = lines[5].get_style_at_offset(Console(), 9), lines[0].spans[-1].style
+    assert isinstance(peak, Style) and peak.color and valley.color
+    assert sum(peak.color.get_truecolor()) > sum(valley.color.get_truecolor())
+    legend = shade_legend([surface()], colours=True)
+    assert legend.plain.startswith("loss from  0.1  0.16 ")
+    shown = {span.style.bgcolor for span in legend.spans if isinstance(span.style, Style)}
+    assert {peak.color, valley.color} <= shown
