@@ -1,9 +1,11 @@
-# make run: the program; make test: the tests; make check: format, lint and types.
+# make run: the program; make test: the tests; make test-all: also the slow ones; make check: format,
+# lint and types.
 # make test-ray: the Ray backend on a cluster of two nodes on this machine; test-slurm: a real Slurm;
 # test-gpu: an NVIDIA GPU (benchmarks/README.md).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 RAY := build/ray
 WHEELS := build/wheels
@@ -16,13 +18,16 @@ HAS_TORCH = $(PYTHON) -c 'import sys; assert sys.prefix == sys.base_prefix; impo
 	assert tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6); \
 	print("Using torch", torch.__version__, "of", sys.executable, "(5 GB less to download)")' 2>/dev/null
 
-.PHONY: run test test-ray test-slurm test-gpu test-gpu-offline gpu-wheels faults check docs pictures clean
+.PHONY: run test test-all test-ray test-slurm test-gpu test-gpu-offline gpu-wheels faults check docs pictures clean
 
 run: $(VENV)/.installed
 	@$(BIN)/cifar-tui
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/.installed-test
+	$(PYTEST)
 
 test-ray: $(VENV)/.installed-test
 	@test -d $(RAY)/ray || $(BIN)/python -m pip install --quiet --disable-pip-version-check \

@@ -69,6 +69,7 @@ def short() -> Iterator[list[tuple[int, str]]]:
             process.wait()
 
 
+@pytest.mark.slow
 def test_kills_and_full_disks_lose_nothing(short: list[tuple[int, str]]) -> None:
     code, text = short[0]
     assert code == 0, text
@@ -76,12 +77,14 @@ def test_kills_and_full_disks_lose_nothing(short: list[tuple[int, str]]) -> None
     assert "file-size limit" in text
 
 
+@pytest.mark.slow
 def test_invented_sequences_break_nothing(short: list[tuple[int, str]]) -> None:
     _, text = short[0]
     assert "invented sequences                       |    10 |    0 |     0" in text, text
     assert "steps: " in text
 
 
+@pytest.mark.slow
 def test_a_sequence_that_breaks_something_is_told_and_made_shorter(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LYING, str(tmp_path)],
@@ -96,6 +99,7 @@ def test_a_sequence_that_breaks_something_is_told_and_made_shorter(tmp_path: Pat
     assert done.stdout.splitlines()[-1] == "train_two_epochs lie"
 
 
+@pytest.mark.slow
 def test_closed_terminals_and_damaged_files_lose_nothing(short: list[tuple[int, str]]) -> None:
     code, text = short[1]
     assert code == 0, text

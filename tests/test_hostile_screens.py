@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from cifar_tui.app import CifarApp
 from cifar_tui.features.compare.screen import CompareScreen
 from cifar_tui.features.history.screen import HistoryScreen
@@ -75,6 +77,7 @@ def hostile_runs(runs: Path) -> set[str]:
     return names
 
 
+@pytest.mark.slow
 async def test_every_hostile_run_is_listed_and_can_be_watched(
     make_app: MakeApp, tmp_path: Path
 ) -> None:

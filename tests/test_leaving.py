@@ -93,6 +93,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_an_error_on_the_screen_ends_no_training_and_gives_the_prompt_back(
     runs: Path, tmp_path: Path, tiny_course: Path
 ) -> None:
@@ -129,6 +130,7 @@ def test_the_terminal_of_an_app_that_is_killed_is_given_back(
     assert Runs(runs).all()[0].status == "crashed"
 
 
+@pytest.mark.slow
 def test_the_terminal_is_left_when_the_process_in_its_foreground_is_killed(
     runs: Path, tmp_path: Path, tiny_course: Path
 ) -> None:
@@ -155,6 +157,7 @@ def test_sigterm_stops_the_run_and_leaves_with_143(
     assert (run.path / "last.pt").exists()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_ends_without_a_signal_ends_the_screen_and_not_the_training(
     runs: Path, tmp_path: Path, tiny_course: Path
 ) -> None:

@@ -93,7 +93,9 @@ def test_a_dropped_line_ends_the_screen_and_not_the_training(
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.parametrize("controls", [True, False], ids=["hang-up", "no signal"])
+@pytest.mark.parametrize(
+    "controls", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["hang-up", "no signal"]
+)
 def test_train_goes_on_to_the_end_of_its_queue_when_its_terminal_is_closed(
     tmp_path: Path, tiny_course: Path, controls: bool
 ) -> None:
@@ -153,6 +155,7 @@ def test_a_process_that_is_stopped_and_goes_on_ends_when_it_is_left(tmp_path: Pa
     assert exit_code(child) == 0
 
 
+@pytest.mark.slow
 def test_an_app_that_its_shell_had_stopped_is_back_with_fg(tmp_path: Path) -> None:
     shell = pexpect.spawn("sh", ["-i"], cwd=str(tmp_path), env={**os.environ, "PS1": "ready> "})
     shell.expect("ready> ")

@@ -41,6 +41,7 @@ def test_saved_runs_are_runs(tmp_path: Path) -> None:
     assert all(run.ended and run.synthetic and run.spec and not run.problem for run in runs)
 
 
+@pytest.mark.slow
 def test_first_paint_is_measured_in_an_own_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_parts_run_and_find_nothing_wrong(tmp_path: Path) -> None:
     done = benchmark("--smoke", "--out", str(tmp_path), "--only", ",".join(QUICK))
     assert (done.returncode, done.stderr) == (0, ""), done.stdout

@@ -15,7 +15,7 @@ from tests.conftest import Command
 from tests.hostile import good_run
 
 PROGRAM = [sys.executable, "-m", "cifar_tui"]
-SHORT = ("--data", "demo", "--subset", "100", "--epochs", "1")
+SHORT = ("--subset", "100", "--epochs", "1")
 
 
 def in_shell(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -40,16 +40,21 @@ def test_an_output_on_a_full_disk_is_one_sentence(
     assert done.stderr == "cifar-tui: Cannot write the output: No space left on device.\n"
 
 
-def test_a_run_trains_to_its_end_where_its_output_is_full(tmp_path: Path) -> None:
-    done = in_shell(tmp_path, '"$@" >/dev/full', "train", *SHORT)
+def test_a_run_trains_to_its_end_where_its_output_is_full(
+    tmp_path: Path, tiny_course: Path
+) -> None:
+    done = in_shell(tmp_path, '"$@" >/dev/full', "train", "--data", str(tiny_course), *SHORT)
     assert done.returncode == 2
     assert "Cannot write the output: No space left" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert [run.status for run in Runs(tmp_path / "saved_model").all()] == ["finished"]
 
 
-def test_closed_descriptors_lead_nowhere_and_take_no_files_place(tmp_path: Path) -> None:
-    done = in_shell(tmp_path, 'exec "$@" <&- >&- 2>&-', "train", *SHORT)
+def test_closed_descriptors_lead_nowhere_and_take_no_files_place(
+    tmp_path: Path, tiny_course: Path
+) -> None:
+    flags = ("--data", str(tiny_course), *SHORT)
+    done = in_shell(tmp_path, 'exec "$@" <&- >&- 2>&-', "train", *flags)
     assert done.returncode == 0
     (run,) = Runs(tmp_path / "saved_model").all()
     assert run.status == "finished" and not run.problem

@@ -316,7 +316,14 @@ def test_a_read_only_folder_is_one_sentence(cifar: Command, tmp_path: Path) -> N
 SHADOWED = ("random", "torch", "numpy", "queue", "statistics", "copy", "glob", "token")
 
 
-@pytest.mark.parametrize("how", ["foreground", "--detach", "--devices=cpu:1"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "--detach",
+        pytest.param("foreground", marks=pytest.mark.slow),
+        pytest.param("--devices=cpu:1", marks=pytest.mark.slow),
+    ],
+)
 def test_files_in_the_working_folder_are_never_imported(
     cifar: Command, runs: Path, tmp_path: Path, how: str
 ) -> None:
@@ -343,7 +350,11 @@ def stopped(runs: Path, tiny_course: Path) -> RunFolder:
     ("torch", "reason"),
     [
         ("raise ImportError('libcudart is missing')", "libcudart is missing"),
-        ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL, as the system does where"),
+        pytest.param(
+            "import os; os.kill(os.getpid(), 9)",
+            "killed by SIGKILL, as the system does where",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 @pytest.mark.parametrize("way", [(), ("--devices", "cpu:1")], ids=["thread", "processes"])

@@ -83,6 +83,7 @@ def figures(folder: RunFolder) -> list[tuple[float, ...]]:
     return [tuple(getattr(epoch, name) for name in names) for epoch in read_epochs(folder.path)]
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_is_killed_goes_on_in_another(
     tmp_path: Path, tiny_course: Path
 ) -> None:

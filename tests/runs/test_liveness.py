@@ -145,7 +145,11 @@ def test_another_users_run_is_not_resumed_and_it_is_said_why(shared: Path) -> No
     done = subprocess.run(
         [sys.executable, "-c", AS_ANOTHER_USER],
         cwd=shared,
-        env={**os.environ, "CIFAR_TUI_LOCKS": str(shared / "locks")},
+        env={
+            **os.environ,
+            "CIFAR_TUI_LOCKS": str(shared / "locks"),
+            "XDG_CONFIG_HOME": str(shared / "config"),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -84,7 +84,7 @@ def test_runs_that_are_renamed_and_brought_back_lose_nothing(
     tmp_path: Path, tiny_course: Path
 ) -> None:
     runs = tmp_path / "runs"
-    folders = make(runs, tiny_course, 30), make(runs, tiny_course, 1)
+    folders = make(runs, tiny_course, 15, subset=200), make(runs, tiny_course, 1)
     worker = start(*folders)
     until(lambda: epochs_done(folders[0]))
     runs.rename(tmp_path / "elsewhere")
@@ -92,13 +92,13 @@ def test_runs_that_are_renamed_and_brought_back_lose_nothing(
     (tmp_path / "elsewhere").rename(runs)
     worker.join()
     assert [read_run(folder.path).status for folder in folders] == ["finished", "finished"]
-    assert [epoch.epoch for epoch in read_epochs(folders[0].path)] == list(range(1, 31))
+    assert [epoch.epoch for epoch in read_epochs(folders[0].path)] == list(range(1, 16))
 
 
 def test_a_run_that_cannot_be_written_for_long_gives_its_device_to_others(
     tmp_path: Path, tiny_course: Path, impatient: None
 ) -> None:
-    folder = make(tmp_path, tiny_course, 30)
+    folder = make(tmp_path, tiny_course, 15, subset=200)
     worker = start(folder)
     until(lambda: epochs_done(folder))
     events = folder.path / "events.jsonl"
@@ -112,4 +112,4 @@ def test_a_run_that_cannot_be_written_for_long_gives_its_device_to_others(
         until(lambda: "waits for cpu, used by" in read_run(folder.path).summary.reason)
     worker.join()
     assert read_run(folder.path).status == "finished"
-    assert [epoch.epoch for epoch in read_epochs(folder.path)] == list(range(1, 31))
+    assert [epoch.epoch for epoch in read_epochs(folder.path)] == list(range(1, 16))

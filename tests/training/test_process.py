@@ -34,7 +34,10 @@ def test_a_containers_share_limits_the_threads(tmp_path: Path, text: str, cores:
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "7", "CUDA_DEVICE_ORDER": "FASTEST_FIRST"}],
+    [
+        {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "7", "CUDA_DEVICE_ORDER": "FASTEST_FIRST"},
+        pytest.param({}, marks=pytest.mark.slow),
+    ],
 )
 def test_what_the_user_has_set_wins(given: dict[str, str]) -> None:
     names = "['GOMP_SPINCOUNT'], os.environ['CUDA_DEVICE_ORDER']"

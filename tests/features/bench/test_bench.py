@@ -65,6 +65,7 @@ def test_the_floor_is_operations_or_bytes_whichever_is_slower() -> None:
     assert half["bytes_per_image"] * 2 == slow["bytes_per_image"]
 
 
+@pytest.mark.slow
 def test_bench_measures_in_turns_and_says_where(cifar: Command) -> None:
     asked = ("--model", "simplenn", "--precision", "fp32", "--rounds", "1", "--images", "1280")
     done = cifar("bench", *asked, "--data", "demo", "--device", "cpu", "--json")
