@@ -1,19 +1,22 @@
 """Small real things that many tests use: a tiny course folder and a way to run the command."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cifar_tui.data.demo import draw_demo
+from cifar_tui.data import demo
 from tests.apps import make_app, save_run  # noqa: F401 - fixtures for all
+from tests.forked import ForkedCommand
 
+demo.draw_demo = functools.cache(demo.draw_demo)
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -35,9 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def tiny_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in the course's layout: 600/200/100 images cut from the demo set."""
     folder = tmp_path_factory.mktemp("course")
-    demo = draw_demo()
+    whole = demo.draw_demo()
     for name, count in (("train", 600), ("val", 200), ("test", 100)):
-        split = getattr(demo, name)
+        split = getattr(whole, name)
         np.save(folder / f"{name}-images-batch.npy", split.images[:count])
         if name != "test":
             np.save(folder / f"{name}-labels-batch.npy", split.labels[:count].astype(np.uint8))
@@ -71,9 +74,30 @@ def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(scope="session")
+def cifar_in() -> Command:
+    """Run `cifar-tui` in a folder, as a process that need not import it."""
+
+    def run(
+        folder: Path, *arguments: object, env: Mapping[str, str] = os.environ
+    ) -> subprocess.CompletedProcess[str]:
+        argv = [str(argument) for argument in arguments]
+        process = ForkedCommand(argv, folder, env)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(argv, process.wait(), out, err)
+
+    return run
+
+
 @pytest.fixture
-def cifar(tmp_path: Path) -> Command:
-    """Run `python -m cifar_tui` as a process, in an empty folder."""
+def cifar(cifar_in: Command, tmp_path: Path) -> Command:
+    """Run `cifar-tui` in an empty folder, as a process that need not import it."""
+    return functools.partial(cifar_in, tmp_path)
+
+
+@pytest.fixture
+def fresh_cifar(tmp_path: Path) -> Command:
+    """Run `python -m cifar_tui` in an empty folder, where it matters what is imported and how."""
 
     def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -81,7 +105,7 @@ def cifar(tmp_path: Path) -> Command:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            cwd=options.pop("cwd", tmp_path),
+            cwd=tmp_path,
             timeout=300,
             check=False,
             **options,

@@ -4,8 +4,6 @@ import csv
 import json
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,24 +14,20 @@ from cifar_tui import cli
 from cifar_tui.runs.folder import RunFolder
 from tests.apps import save_run as save_run
 from tests.conftest import Command, json_lines
+from tests.forked import ForkedCommand
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny_course: Path) -> tuple[Path, list[dict]]:
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, tiny_course: Path, cifar_in: Command
+) -> tuple[Path, list[dict]]:
     """A runs folder with two real runs, and what training the second printed."""
-    runs = tmp_path_factory.mktemp("saved") / "runs"
-    done = None
-    for name, flags in (("first", ["--lr", "0.05"]), ("second", ["--batch-norm", "--augment"])):
-        done = subprocess.run(
-            [sys.executable, "-m", "cifar_tui", "train", "--data", str(tiny_course)]
-            + ["--runs", str(runs), "--epochs", "2", "--name", name, "--json", *flags],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=300,
-        )
-    assert done is not None
-    return runs, json_lines(done.stdout)
+    folder = tmp_path_factory.mktemp("saved")
+    usual = ("train", "--data", tiny_course, "--runs", "runs", "--epochs", "2", "--json")
+    first = cifar_in(folder, *usual, "--name", "first", "--lr", "0.05")
+    second = cifar_in(folder, *usual, "--name", "second", "--batch-norm", "--augment")
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    return folder / "runs", json_lines(second.stdout)
 
 
 def test_train_prints_the_events_as_json_lines(trained: tuple[Path, list[dict]]) -> None:
@@ -209,8 +203,9 @@ def test_a_dry_run_says_what_would_be_trained_and_makes_nothing(
 
 
 def test_all_that_trains_is_watched_to_its_end(cifar: Command, tiny_course: Path) -> None:
-    flags = ("--data", tiny_course, "--epochs", "60", "--grid", "lr=0.1,0.01", "--json")
-    ids = json.loads(cifar("train", *flags, "--detach").stdout)["runs"]
+    flags = ("--data", tiny_course, "--epochs", "20", "--subset", "200")
+    grid = ("--grid", "lr=0.1,0.01", "--json")
+    ids = json.loads(cifar("train", *flags, *grid, "--detach").stdout)["runs"]
     done = cifar("runs", "watch")
     assert done.returncode == 0, done.stderr
     assert ids[-1] in done.stdout
@@ -311,14 +306,8 @@ def test_damaged_images_fail_before_a_run_folder_is_made(
 def test_sigterm_stops_between_two_batches_and_keeps_the_run(
     tmp_path: Path, tiny_course: Path
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cifar_tui", "train", "--json", "--data", str(tiny_course)]
-        + ["--epochs", "100000"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
+    flags = ("--json", "--data", str(tiny_course), "--epochs", "100000")
+    process = ForkedCommand(("train", *flags), tmp_path)
     for line in process.stdout:
         if json.loads(line)["event"] == "checkpoint":
             process.send_signal(signal.SIGTERM)

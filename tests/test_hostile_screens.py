@@ -23,7 +23,7 @@ from tests.hostile import (
     as_lines,
     show_everything,
 )
-from tests.waiting import wait_for
+from tests.waiting import screen_text, wait_for
 
 
 def hostile_runs(runs: Path) -> set[str]:
@@ -107,5 +107,5 @@ async def test_every_hostile_run_is_listed_and_can_be_watched(
 
 
 def assert_printable(app: CifarApp) -> None:
-    for strip in app.screen._compositor.render_strips():
-        assert "".join(segment.text for segment in strip).isprintable()
+    for line in screen_text(app).split("\n"):
+        assert line.isprintable()

@@ -1,12 +1,9 @@
 """Leaving while runs are trained, and coming back to runs that others train or left behind."""
 
 import contextlib
-import fcntl
 import os
 import pty
 import signal
-import struct
-import subprocess
 import sys
 import termios
 from collections.abc import Iterator
@@ -23,8 +20,9 @@ from cifar_tui.runs.listing import Runs
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.settings import RunSpec
 from tests.apps import MakeApp, SaveRun, launch, run_in_training
-from tests.test_terminal import exit_code, open_in_pty, read_until, trained_epochs
-from tests.waiting import wait_for
+from tests.forked import ForkedCommand
+from tests.test_terminal import Screen, exit_code, open_in_pty, read_until, trained_epochs
+from tests.waiting import toasts, until, wait_for
 
 SMALL = (80, 24)
 
@@ -40,7 +38,7 @@ def runs(tmp_path: Path) -> Iterator[Path]:
                 os.kill(run.progress.worker.pid, signal.SIGKILL)
 
 
-def train_in_app(folder: Path, data: Path, *flags: str) -> pexpect.spawn:
+def train_in_app(folder: Path, data: Path, *flags: str) -> Screen:
     return open_in_pty(folder, "train", "--app", "--data", str(data), "--name", "mine", *flags)
 
 
@@ -51,18 +49,14 @@ def worker_of(runs: Path) -> int:
     return progress.worker.pid
 
 
-def until_ended(runs: Path, process: psutil.Process) -> None:
-    for _ in range(1200):
-        if all(run.ended for run in Runs(runs).all()):
-            return
-        psutil.wait_procs([process], timeout=0.1)
-    raise AssertionError("the run did not end within two minutes")
+def all_ended(runs: Path) -> bool:
+    return all(run.ended for run in Runs(runs).all())
 
 
 def test_b_leaves_the_program_and_the_run_trains_on_in_the_background(
     runs: Path, tmp_path: Path, tiny_course: Path
 ) -> None:
-    child = train_in_app(tmp_path, tiny_course, "--epochs", "60")
+    child = train_in_app(tmp_path, tiny_course, "--epochs", "30")
     read_until(child, lambda: trained_epochs(runs) >= 2)
     before = worker_of(runs)
     child.send("q")
@@ -73,22 +67,20 @@ def test_b_leaves_the_program_and_the_run_trains_on_in_the_background(
     (run,) = Runs(runs).all()
     assert run.status in ("queued", "running", "finished")
     assert worker_of(runs) == before, "no other process has to begin the epoch again"
-    until_ended(runs, psutil.Process())
+    until(lambda: all_ended(runs))
     (run,) = Runs(runs).all()
     assert run.status == "finished"
-    assert run.summary.epochs_done == 60
+    assert run.summary.epochs_done == 30
 
 
 BROKEN_HELP = """
-from textual.widgets import Static
 from cifar_tui.__main__ import main
 from cifar_tui.tui.dialogs import HelpScreen
 
-class Broken(Static):
-    def render(self):
-        raise RuntimeError("a broken widget")
+def fail(screen):
+    raise RuntimeError("a broken screen")
 
-HelpScreen.compose = lambda screen: [Broken()]
+HelpScreen.on_mount = fail
 main()
 """
 
@@ -97,7 +89,7 @@ main()
 def test_an_error_on_the_screen_ends_no_training_and_gives_the_prompt_back(
     runs: Path, tmp_path: Path, tiny_course: Path
 ) -> None:
-    flags = ["train", "--app", "--data", str(tiny_course), "--epochs", "40", "--grid", "seed=0,1"]
+    flags = ["train", "--app", "--data", str(tiny_course), "--epochs", "15", "--grid", "seed=0,1"]
     child = pexpect.spawn(
         sys.executable,
         ["-c", BROKEN_HELP, *flags],
@@ -111,9 +103,11 @@ def test_an_error_on_the_screen_ends_no_training_and_gives_the_prompt_back(
     child.expect("1049l")
     child.expect("An error ended the screen .details in saved_model/.crash.log.: RuntimeError")
     child.expect("2 runs still training in the background; `cifar-tui` shows them")
-    assert exit_code(child) == 1
-    assert "a broken widget" in (runs / ".crash.log").read_text()
-    until_ended(runs, psutil.Process())
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+    assert "a broken screen" in (runs / ".crash.log").read_text()
+    until(lambda: all_ended(runs))
     ended = [(run.status, run.summary.reason) for run in Runs(runs).all()]
     assert ended == [("finished", "")] * 2
 
@@ -134,11 +128,11 @@ def test_the_terminal_of_an_app_that_is_killed_is_given_back(
 def test_the_terminal_is_left_when_the_process_in_its_foreground_is_killed(
     runs: Path, tmp_path: Path, tiny_course: Path
 ) -> None:
-    child = train_in_app(tmp_path, tiny_course, "--epochs", "40")
+    child = train_in_app(tmp_path, tiny_course, "--epochs", "15")
     read_until(child, lambda: trained_epochs(runs) >= 1)
     worker = psutil.Process(worker_of(runs))
     with contextlib.suppress(ProcessLookupError):
-        os.kill(child.pid, signal.SIGKILL)
+        os.kill(child.program.pid, signal.SIGKILL)
     psutil.wait_procs([worker], timeout=120)
     assert not worker.is_running()
     assert Runs(runs).all()[0].status == "finished"
@@ -149,7 +143,7 @@ def test_sigterm_stops_the_run_and_leaves_with_143(
 ) -> None:
     child = train_in_app(tmp_path, tiny_course, "--epochs", "100000")
     read_until(child, lambda: trained_epochs(runs) >= 1)
-    child.kill(signal.SIGTERM)
+    child.program.send_signal(signal.SIGTERM)
     assert exit_code(child) == 143
     (run,) = Runs(runs).all()
     assert run.status == "stopped"
@@ -162,31 +156,25 @@ def test_a_terminal_that_ends_without_a_signal_ends_the_screen_and_not_the_train
     runs: Path, tmp_path: Path, tiny_course: Path
 ) -> None:
     ours, theirs = pty.openpty()
-    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cifar_tui", "train", "--app", "--data", str(tiny_course)]
-        + ["--epochs", "100"],
-        cwd=tmp_path,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        env={**os.environ, "TERM": "xterm-256color"},
-    )
+    termios.tcsetwinsize(theirs, SMALL[::-1])
+    argv = ("train", "--app", "--data", str(tiny_course), "--epochs", "25")
+    env = {**os.environ, "TERM": "xterm-256color"}
+    process = ForkedCommand(argv, tmp_path, env, terminal=theirs, controls=False)
     os.close(theirs)
     os.set_blocking(ours, False)
-    for _ in range(1200):
+
+    def has_trained() -> bool:
         with contextlib.suppress(BlockingIOError):
             os.read(ours, 65536)
-        if runs.exists() and trained_epochs(runs) >= 1:
-            break
-        psutil.wait_procs([psutil.Process(process.pid)], timeout=0.05)
+        return trained_epochs(runs) >= 1
+
+    until(has_trained)
     os.close(ours)
-    until_ended(runs, psutil.Process(process.pid))
-    assert process.wait(timeout=60) == 0
+    until(lambda: all_ended(runs))
+    assert process.wait() == 0
     (run,) = Runs(runs).all()
     assert run.status == "finished"
-    assert run.summary.epochs_done == 100
+    assert run.summary.epochs_done == 25
 
 
 async def test_a_run_of_another_process_is_announced_and_one_key_watches_it(
@@ -195,9 +183,7 @@ async def test_a_run_of_another_process_is_announced_and_one_key_watches_it(
     folder = run_in_training(tmp_path / "runs")
     app = make_app()
     async with app.run_test(size=SMALL, notifications=True) as pilot:
-        await wait_for(
-            pilot, lambda: any("1 run still training" in n.message for n in app._notifications)
-        )
+        await wait_for(pilot, lambda: "1 run still training" in toasts(app))
         await pilot.press("f3")
         line = app.screen.query_one("#progress", Static)
         await wait_for(pilot, lambda: "epoch  3/10" in str(line.render()))
@@ -216,9 +202,7 @@ async def test_runs_left_behind_in_a_queue_are_offered_and_trained(
     folder.write_progress(Progress(worker=gone))
     app = make_app()
     async with app.run_test(size=SMALL, notifications=True) as pilot:
-        await wait_for(
-            pilot, lambda: any("1 queued run was left" in n.message for n in app._notifications)
-        )
+        await wait_for(pilot, lambda: "1 queued run was left" in toasts(app))
         await pilot.press("f4", "R")
         await wait_for(pilot, lambda: app.runs.all()[0].status == "finished")
 

@@ -1,6 +1,5 @@
 """The program in a real terminal: first paint, a dropped line, no terminal at all."""
 
-import fcntl
 import json
 import os
 import pty
@@ -10,34 +9,43 @@ import signal
 import subprocess
 import sys
 import termios
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pexpect
 import psutil
 import pytest
+from pexpect.fdpexpect import fdspawn
+from pexpect.spawnbase import SpawnBase
 
 from cifar_tui.runs.listing import Runs
+from tests.forked import ForkedCommand
+from tests.waiting import until
 
 COMMAND = [sys.executable, "-m", "cifar_tui"]
 
 
-def open_in_pty(folder: Path, *arguments: str, **environment: str) -> pexpect.spawn:
-    return pexpect.spawn(
-        COMMAND[0],
-        [*COMMAND[1:], *arguments],
-        cwd=str(folder),
-        dimensions=(24, 80),
-        timeout=60,
-        env={**os.environ, "TERM": "xterm-256color", **environment},
-    )
+class Screen(fdspawn):
+    """The program in a terminal, where what it draws is waited for and keys are sent."""
+
+    def __init__(self, folder: Path, argv: Sequence[str], columns: int, **environment: str) -> None:
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, columns))
+        env = {**os.environ, "TERM": "xterm-256color", **environment}
+        self.program = ForkedCommand(argv, folder, env, terminal=theirs)
+        os.close(theirs)
+        super().__init__(ours, timeout=60)
 
 
-def exit_code(child: pexpect.spawn) -> int | None:
+def open_in_pty(folder: Path, *argv: str, columns: int = 80, **environment: str) -> Screen:
+    return Screen(folder, argv, columns, **environment)
+
+
+def exit_code(screen: Screen) -> int:
     """Read until the program ends."""
-    child.expect(pexpect.EOF)
-    child.close()
-    return child.exitstatus
+    screen.expect(pexpect.EOF)
+    screen.close()
+    return screen.program.wait()
 
 
 def trained_epochs(runs: Path) -> int:
@@ -45,7 +53,7 @@ def trained_epochs(runs: Path) -> int:
     return found[0].summary.epochs_done if found else 0
 
 
-def read_until(child: pexpect.spawn, condition) -> None:
+def read_until(child: SpawnBase, condition: Callable[[], object]) -> None:
     """Keep reading what the screen sends until the condition holds."""
     for _ in range(1200):
         if condition():
@@ -58,7 +66,10 @@ def read_until(child: pexpect.spawn, condition) -> None:
 
 
 def test_enter_trains_the_demo_set_and_q_leaves(tmp_path: Path) -> None:
-    child = open_in_pty(tmp_path)
+    env = {**os.environ, "TERM": "xterm-256color"}
+    child = pexpect.spawn(
+        COMMAND[0], COMMAND[1:], cwd=str(tmp_path), dimensions=(24, 80), timeout=60, env=env
+    )
     child.expect("Enter launches 1 run")
     child.expect("synthetic")
     child.send("\r")
@@ -66,7 +77,9 @@ def test_enter_trains_the_demo_set_and_q_leaves(tmp_path: Path) -> None:
     child.send("q")
     child.expect("it can be")
     child.send("s")
-    assert exit_code(child) == 0
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
     (run,) = Runs(tmp_path / "saved_model").all()
     assert run.status == "stopped"
     assert run.synthetic
@@ -76,21 +89,16 @@ def test_a_dropped_line_ends_the_screen_and_not_the_training(
     tmp_path: Path, tiny_course: Path
 ) -> None:
     child = open_in_pty(
-        tmp_path, "train", "--app", "--data", str(tiny_course), "--epochs", "150", "--name", "mine"
+        tmp_path, "train", "--app", "--data", str(tiny_course), "--epochs", "30", "--name", "mine"
     )
     runs = tmp_path / "saved_model"
     read_until(child, lambda: trained_epochs(runs) >= 1)
-    process = psutil.Process(child.pid)
-    child.ptyproc.fileobj.close()  # closed once: a second time would close another file
-    for _ in range(600):
-        if Runs(runs).all()[0].ended:
-            break
-        psutil.wait_procs([process], timeout=0.1)
+    child.close()
+    until(lambda: Runs(runs).all()[0].ended)
     (run,) = Runs(runs).all()
     assert run.status == "finished", run.summary.reason
-    assert run.summary.epochs_done == 150
-    psutil.wait_procs([process], timeout=30)
-    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    assert run.summary.epochs_done == 30
+    child.program.wait()
 
 
 @pytest.mark.parametrize(
@@ -100,22 +108,14 @@ def test_train_goes_on_to_the_end_of_its_queue_when_its_terminal_is_closed(
     tmp_path: Path, tiny_course: Path, controls: bool
 ) -> None:
     ours, theirs = pty.openpty()
-    flags = ["--data", str(tiny_course), "--epochs", "40", "--grid", "lr=0.05,0.01"]
-    process = subprocess.Popen(
-        [*COMMAND, "train", *flags],
-        cwd=tmp_path,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        preexec_fn=partial(fcntl.ioctl, theirs, termios.TIOCSCTTY, 0) if controls else None,
-    )
+    flags = ["--data", str(tiny_course), "--epochs", "12", "--grid", "lr=0.05,0.01"]
+    process = ForkedCommand(["train", *flags], tmp_path, terminal=theirs, controls=controls)
     os.close(theirs)
     seen = b""
-    while b"epoch  1/40" not in seen:
+    while b"epoch  1/12" not in seen:
         seen += os.read(ours, 65536)
     os.close(ours)
-    assert process.wait(timeout=120) == 0
+    assert process.wait() == 0
     ended = [(run.status, run.summary.reason) for run in Runs(tmp_path / "saved_model").all()]
     assert ended == [("finished", "")] * 2
 
@@ -131,13 +131,13 @@ def test_train_goes_on_to_the_end_of_its_queue_when_its_terminal_is_closed(
 def test_an_app_whose_terminal_takes_no_output_obeys_signals(
     tmp_path: Path, tiny_course: Path, number: int, status: str, reason: str
 ) -> None:
-    epochs = "9999" if status == "stopped" else "40"
+    epochs = "9999" if status == "stopped" else "15"
     child = open_in_pty(tmp_path, "train", "--app", "--data", str(tiny_course), "--epochs", epochs)
     runs = tmp_path / "saved_model"
     read_until(child, lambda: trained_epochs(runs) >= 1)
     for _ in range(100):  # from here on nobody reads: its screen comes to wait
         child.send("?\x1b")
-    app = psutil.Process(child.pid).children()[0]
+    app = psutil.Process(child.program.pid).children()[0]
     app.send_signal(number)
     assert not psutil.wait_procs([app], timeout=120)[1]
     (run,) = Runs(runs).all()
@@ -147,7 +147,7 @@ def test_an_app_whose_terminal_takes_no_output_obeys_signals(
 def test_a_process_that_is_stopped_and_goes_on_ends_when_it_is_left(tmp_path: Path) -> None:
     child = open_in_pty(tmp_path)
     child.expect("Enter launches 1 run")
-    app = [psutil.Process(child.pid), *psutil.Process(child.pid).children()][-1]
+    app = [psutil.Process(child.program.pid), *psutil.Process(child.program.pid).children()][-1]
     for number in (signal.SIGSTOP, signal.SIGCONT):
         app.send_signal(number)
     child.expect("Enter launches 1 run")
@@ -196,7 +196,7 @@ def test_an_interrupted_grid_leaves_no_bar_and_names_no_run_that_was_not_begun(
     child = open_in_pty(tmp_path, "train", *flags)
     child.expect("run 2/3")
     child.expect("epoch [0-9]+/40 .* left")
-    child.sendintr()
+    child.send("\x03")
     child.expect("stopped by the user: best val_acc [^;]*; kept in ")
     assert exit_code(child) == 130
     assert isinstance(child.before, bytes)
@@ -220,14 +220,8 @@ def test_without_a_terminal_one_sentence_says_how_to_train(tmp_path: Path) -> No
 def test_train_shows_a_bar_on_a_terminal_and_ends_with_the_result(
     tmp_path: Path, tiny_course: Path, width: int
 ) -> None:
-    child = pexpect.spawn(
-        COMMAND[0],
-        [*COMMAND[1:], "train", "--data", str(tiny_course), "--epochs", "2"],
-        cwd=str(tmp_path),
-        dimensions=(24, width),
-        timeout=120,
-        env={**os.environ, "TERM": "xterm-256color"},
-    )
+    flags = ("--data", str(tiny_course), "--epochs", "2")
+    child = open_in_pty(tmp_path, "train", *flags, columns=width)
     child.expect("epoch 2/2")
     child.expect("finished: best val_acc")
     assert exit_code(child) == 0

@@ -70,9 +70,11 @@ def test_what_the_outputs_encoding_lacks_is_a_question_mark(tmp_path: Path) -> N
     assert "gr?n" in done.stdout
 
 
-def test_too_little_memory_for_torch_is_one_sentence(tmp_path: Path, cifar: Command) -> None:
+def test_too_little_memory_for_torch_is_one_sentence(tmp_path: Path, fresh_cifar: Command) -> None:
     little = partial(resource.setrlimit, resource.RLIMIT_AS, (2**30, 2**30))
-    done = cifar("train", *SHORT, preexec_fn=little, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = fresh_cifar(
+        "train", *SHORT, preexec_fn=little, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     assert done.returncode == 2
     assert "memory" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

@@ -1,37 +1,27 @@
 """One sequence's folders and the programs that run in them, as a shell would have started them.
 
-A program is a forked child that enters at `cifar_tui.__main__`, so that it need not import torch;
-what it starts in the background is forked in the same way. This process adopts the orphans.
+A program is a forked child, and so is what it starts in the background. Orphans are adopted.
 """
 
 import contextlib
 import ctypes
-import gc
-import importlib
 import os
 import pty
 import re
 import signal
-import socket
-import subprocess
 import sys
-import threading
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import torch
-
-import cifar_tui.__main__
 from cifar_tui.queue import run_writer
 from cifar_tui.queue.turns import device_turn
+from tests import forked
+from tests.forked import TOLD, enter, leave, renew_streams
 
-TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that a program may meet in its own way; held back until it is entered."""
 SET_CHILD_SUBREAPER = 36
 """Its number in linux/prctl.h."""
 GRACE = 3.0
@@ -149,7 +139,7 @@ class World:
     def start(self, *argv: str, where: Path | None = None, host: str = "") -> Program:
         """Start a command, from `home` unless said otherwise, on a machine of that name."""
         files = self.output / f"{len(self.programs)}"
-        work = partial(_enter, argv, where or self.home, host)
+        work = partial(enter, argv, where or self.home, host)
         pid = fork_quietly(work, files)
         program = Program(argv, pid, files)
         self.programs.append(program)
@@ -172,9 +162,9 @@ class World:
         pid, screen = pty.fork()
         if pid == 0:
             os.environ["TERM"] = "xterm-256color"
-            _renew_streams()
+            renew_streams()
             sys.stderr = files.with_suffix(".err").open("w")
-            _leave(lambda: (prepare and prepare(), _enter(argv, self.home, "")))
+            leave(lambda: (prepare and prepare(), enter(argv, self.home, "")))
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
         program = Program(argv, pid, files, screen=screen)
         self.programs.append(program)
@@ -251,16 +241,9 @@ class World:
 
 
 def load_program() -> None:
-    """Import all that a program may need, so that its forks need not; its minute is a moment."""
-    package = Path(cifar_tui.__file__).parent
-    for path in package.rglob("[!_]*.py"):
-        with contextlib.suppress(ImportError):  # what needs Ray
-            importlib.import_module(
-                ".".join(path.relative_to(package.parent).with_suffix("").parts)
-            )
+    """Import all that a program may need; the minute for which it waits is a moment."""
+    forked.load_program()
     run_writer.GRACE = GRACE
-    gc.collect()
-    gc.freeze()  # else each fork would copy what it only counts
 
 
 def descendants(root: int) -> dict[int, tuple[str, str]]:
@@ -294,86 +277,7 @@ def fork_quietly(work: Callable[[], object], files: Path) -> int:
         for number, end in ((1, ".out"), (2, ".err")):
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             os.dup2(os.open(files.with_suffix(end), flags, 0o644), number)
-        _renew_streams()
-        _leave(work)
+        renew_streams()
+        leave(work)
     signal.pthread_sigmask(signal.SIG_SETMASK, held)
     return pid
-
-
-def _enter(argv: Sequence[str], where: Path, host: str) -> None:
-    """What the interpreter does for `cifar-tui ARGV`."""
-    os.chdir(where)
-    if host:
-        socket.gethostname = lambda: host
-    name_process(argv[0] if argv else "app")
-    torch.set_num_threads(1)
-    sys.argv = ["cifar-tui", *argv]
-    subprocess.Popen = Forked  # type: ignore[misc]
-    for number in TOLD:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
-    cifar_tui.__main__.main()
-
-
-def _leave(work: Callable[[], object]) -> NoReturn:
-    """Do the work and end as the interpreter does, without its clean-up."""
-    code = 1
-    try:
-        work()
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
-        signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
-        os._exit(code)
-
-
-KEPT: list[object] = []
-"""The streams that a process had before it was forked."""
-
-
-class Forked(subprocess.Popen[Any]):
-    """Starts another process of ours as a fork of this one, and any other program as usual."""
-
-    def __init__(self, args: Any, **options: Any) -> None:
-        if isinstance(args, list) and args[0] == sys.executable and "cifar_tui" in args:
-            argv = args[args.index("cifar_tui") + 1 :]
-            options["preexec_fn"] = partial(_instead_of_exec, argv, options.get("env"))
-        super().__init__(args, **options)
-
-
-def _instead_of_exec(argv: Sequence[str], environ: dict[str, str] | None) -> NoReturn:
-    """Where the child would turn into another program; its standard files are set already."""
-    os.closerange(3, 1024)  # the parent waits until one of them is closed
-    gc.enable()
-    if environ is not None:
-        os.environ.clear()
-        os.environ.update(environ)
-    signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
-    _renew_streams()
-    _leave(partial(_enter, argv, Path.cwd(), ""))
-
-
-def _renew_streams() -> None:
-    """Let Python know that other files are behind the standard descriptors.
-
-    The old streams are kept: to close one would wait for a lock that a thread of the parent held
-    at the fork, and that nobody here gives back.
-    """
-    KEPT.extend((sys.stdin, sys.stdout, sys.stderr))
-    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
-        setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
-
-
-def name_process(name: str) -> None:
-    """What the kernel calls this process."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/comm").write_text(name[:15])

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,16 +19,10 @@ from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.settings import RunSpec
 from tests.conftest import Command, json_lines
+from tests.forked import ForkedCommand
+from tests.waiting import until
 
 EXACT = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc")
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for another process to do what the condition says; fails after two minutes."""
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end, "it did not happen within two minutes"
-        time.sleep(0.02)
 
 
 def only(runs: Path) -> Run:
@@ -41,14 +34,8 @@ def figures(run: Run) -> list[list[object]]:
     return [[getattr(event, name) for name in EXACT] for event in read_epochs(run.path)]
 
 
-def train(folder: Path, data: Path, *flags: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cifar_tui", "train", "--data", str(data), *flags],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def train(folder: Path, data: Path, *flags: str) -> ForkedCommand:
+    return ForkedCommand(("train", "--data", str(data), *flags), folder)
 
 
 @pytest.fixture
@@ -75,13 +62,7 @@ def test_a_detached_run_is_watched_paused_resumed_and_stopped_from_any_shell(
     done_epochs = only(runs).summary.epochs_done
     assert "goes on" in cifar("runs", "resume", "mine").stdout
     until(lambda: only(runs).summary.epochs_done > done_epochs)
-    watcher = subprocess.Popen(
-        [sys.executable, "-m", "cifar_tui", "runs", "watch", "mine", "--json"],
-        cwd=runs.parent,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert watcher.stdout is not None
+    watcher = ForkedCommand(("runs", "watch", "mine", "--json"), runs.parent)
     assert json.loads(watcher.stdout.readline())["event"] == "start"
     assert cifar("runs", "stop", "mine").returncode == 0
     events = json_lines(watcher.stdout.read())
@@ -160,8 +141,8 @@ def test_two_workers_never_train_the_same_run(
     cifar: Command, runs: Path, tiny_course: Path
 ) -> None:
     folder = RunFolder.create(runs, RunSpec(data=str(tiny_course), epochs=3))
-    command = [sys.executable, "-m", "cifar_tui", "worker", folder.id, "--runs", str(runs)]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    command = ("worker", folder.id, "--runs", str(runs))
+    both = [ForkedCommand(command, runs.parent) for _ in range(2)]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
     lines = (folder.path / "events.jsonl").read_text().splitlines()
     kinds = [json.loads(line)["event"] for line in lines]
@@ -272,9 +253,7 @@ def test_a_full_disk_pauses_training_with_the_reason_and_room_lets_it_go_on(
     until(lambda: runs.exists() and Runs(runs).all() and only(runs).summary.epochs_done >= 1)
     limits = psutil.Process(process.pid)
     limits.rlimit(psutil.RLIMIT_FSIZE, (100_000, psutil.RLIM_INFINITY))
-    signal_line = process.stderr
-    assert signal_line is not None
-    for line in signal_line:
+    for line in process.stderr:
         if "cannot write the run folder" in line:
             break
     else:
@@ -325,14 +304,14 @@ SHADOWED = ("random", "torch", "numpy", "queue", "statistics", "copy", "glob", "
     ],
 )
 def test_files_in_the_working_folder_are_never_imported(
-    cifar: Command, runs: Path, tmp_path: Path, how: str
+    fresh_cifar: Command, runs: Path, tmp_path: Path, tiny_course: Path, how: str
 ) -> None:
     for name in SHADOWED:
         (tmp_path / f"{name}.py").write_text(
             f"open({str(tmp_path / 'seen')!r}, 'a').write('{name}')"
         )
     way = () if how == "foreground" else (how,)
-    done = cifar("train", "--data", "demo", "--subset", "100", "--epochs", "1", *way)
+    done = fresh_cifar("train", "--data", tiny_course, "--subset", "100", "--epochs", "1", *way)
     assert done.returncode == 0, done.stderr
     until(lambda: only(runs).status == "finished")
     assert not (tmp_path / "seen").exists()
@@ -359,7 +338,7 @@ def stopped(runs: Path, tiny_course: Path) -> RunFolder:
 )
 @pytest.mark.parametrize("way", [(), ("--devices", "cpu:1")], ids=["thread", "processes"])
 def test_a_process_in_the_background_that_dies_at_once_says_why(
-    cifar: Command,
+    fresh_cifar: Command,
     runs: Path,
     tmp_path: Path,
     stopped: RunFolder,
@@ -370,7 +349,7 @@ def test_a_process_in_the_background_that_dies_at_once_says_why(
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "torch.py").write_text(torch)
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "broken")}
-    done = cifar("runs", "resume", "last", *way, env=env)
+    done = fresh_cifar("runs", "resume", "last", *way, env=env)
     if way:
         until(lambda: only(runs).ended)
     else:
@@ -378,7 +357,7 @@ def test_a_process_in_the_background_that_dies_at_once_says_why(
         assert "Training in the background ended before it began: " in done.stderr
         assert reason in done.stderr
     assert reason in only(runs).summary.reason
-    watched = cifar("runs", "watch", "last")
+    watched = fresh_cifar("runs", "watch", "last")
     assert watched.returncode == 1
     assert reason in watched.stdout
 

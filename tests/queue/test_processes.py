@@ -4,7 +4,6 @@ import errno
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from cifar_tui.spec.settings import RunSpec
 from cifar_tui.training import process
 from cifar_tui.training.process import Slot
 from tests.conftest import Command, json_lines
+from tests.waiting import until
 
 SLOTS = (Slot("cpu:0"), Slot("cpu:1"))
 PATIENCE = 120.0
@@ -38,13 +38,6 @@ def train_all(pool: Pool, folders: Sequence[RunFolder]) -> None:
     pool.finish()
     pool.start()
     pool.join()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def kinds(folder: RunFolder) -> list[str]:

@@ -85,11 +85,13 @@ def test_notes_that_cannot_be_read_are_left_and_named(
     assert (run / "notes.json").read_text() == content
 
 
-def test_a_disk_that_refuses_the_notes_is_one_sentence(tmp_path: Path, cifar: Command) -> None:
+def test_a_disk_that_refuses_the_notes_is_one_sentence(
+    tmp_path: Path, fresh_cifar: Command
+) -> None:
     run = saved(tmp_path / "saved_model")
     annotate(run, name="before")
     full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (0, 0))
-    done = cifar("runs", "note", "last", "--note", "new", preexec_fn=full)
+    done = fresh_cifar("runs", "note", "last", "--note", "new", preexec_fn=full)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "notes.json" in done.stderr
     assert read_notes(run).name == "before"

@@ -1,8 +1,6 @@
 """Folders that are removed, renamed or refuse to be written while their runs are trained."""
 
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,13 +12,7 @@ from cifar_tui.runs.events import read_epochs
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.spec.settings import RunSpec
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end, "it did not happen within two minutes"
-        time.sleep(0.02)
+from tests.waiting import until
 
 
 def epochs_done(folder: RunFolder) -> int:

@@ -9,7 +9,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from cifar_tui.tui.plot import Curve, Curves, PlotView, mark
-from tests.waiting import screen_text
+from tests.waiting import screen_strips, screen_text
 
 
 class PlotApp(App[None]):
@@ -158,7 +158,7 @@ async def test_six_curves_have_six_colours(theme: str) -> None:
     async with app.run_test(size=(120, 14)) as pilot:
         app.theme = theme
         await drawn(pilot, [falling(f"curve {i}", 30 + i) for i in range(6)])
-        strip = app.screen._compositor.render_strips()[0]
+        strip = screen_strips(app)[0]
         seen = {}
         for segment in strip:
             if segment.text.strip().endswith(tuple("012345")) and segment.style:

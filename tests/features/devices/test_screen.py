@@ -255,8 +255,7 @@ async def test_names_are_shown_as_they_are(make_app: MakeApp, save_run: SaveRun)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await show(pilot, lambda: machine(replace(H100, processes=(evil,))))
-        strips = app.screen._compositor.render_strips()
-        rendered = "\n".join(strip.text for strip in strips)
+        rendered = screen_text(app)
         assert "training [red]x[/] on cuda:0" in rendered
         assert "[b]\\x07e" in rendered
         assert "\\x1b[2Jevil" in rendered

@@ -19,7 +19,7 @@ from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.tui.dialogs import Ask
 from cifar_tui.tui.row_table import RowTable
 from tests.apps import MakeApp, SaveRun
-from tests.waiting import screen_text, wait_for
+from tests.waiting import screen_text, toasts, wait_for
 
 SIZE = (80, 24)
 
@@ -49,10 +49,6 @@ async def asked(pilot: Pilot[None]) -> str:
 
 def summary(pilot: Pilot[None]) -> str:
     return str(pilot.app.screen.query_one("#summary", Static).content).strip()
-
-
-def messages(pilot: Pilot[None]) -> str:
-    return "\n".join(notification.message for notification in pilot.app._notifications)
 
 
 def signs(table: RowTable) -> list[str]:
@@ -96,10 +92,10 @@ async def test_the_marked_go_to_the_trash_after_one_question_but_for_the_pinned(
         await asked(pilot)
         await pilot.press("y")
         await wait_for(pilot, lambda: table.row_count == 2)
-        assert "2 runs moved to the trash." in messages(pilot)
+        assert "2 runs moved to the trash." in toasts(pilot.app)
         await wait_for(pilot, lambda: "2 marked" in summary(pilot))
         await pilot.press("x")
-        await wait_for(pilot, lambda: "Nothing to move" in messages(pilot))
+        await wait_for(pilot, lambda: "Nothing to move" in toasts(pilot.app))
 
 
 async def test_a_group_s_runs_are_meant_where_none_is_marked(
@@ -129,7 +125,7 @@ async def test_the_trash_says_its_space_and_is_emptied_for_good(
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         table = await open_history(pilot, 1)
         await pilot.press("X")
-        assert "while it is shown" in messages(pilot)
+        assert "while it is shown" in toasts(pilot.app)
         await pilot.press("t")
         await wait_for(pilot, lambda: table.row_count == 2 and "X empties" in summary(pilot))
         assert summary(pilot).startswith(f"Trash: 2 runs, {space}, z restores, X empties")
@@ -140,7 +136,7 @@ async def test_the_trash_says_its_space_and_is_emptied_for_good(
         await asked(pilot)
         await pilot.press("y")
         await wait_for(pilot, lambda: table.row_count == 0)
-        assert f"2 runs removed, {space} freed." in messages(pilot)
+        assert f"2 runs removed, {space} freed." in toasts(pilot.app)
         assert list((tmp_path / "runs" / TRASH).iterdir()) == []
         assert three[2].path.is_dir()
 
@@ -160,15 +156,17 @@ async def test_only_best_is_kept_of_the_marked_that_have_ended(
             f"Keep only best.pt of 2 runs? That frees {space}. "
             "Listing, comparing and exporting go on; resuming does not."
         )
-        assert "young is queued; only runs that have ended" in messages(pilot)
+        assert "young is queued; only runs that have ended" in toasts(pilot.app)
         assert three[0].last.exists()
         await pilot.press("y")
         await wait_for(pilot, lambda: not (three[0].last.exists() or three[1].last.exists()))
         assert three[2].last.exists() and three[0].best.exists()
         await pilot.press("U", "r")
-        await wait_for(pilot, lambda: "kept only best.pt and cannot be resumed" in messages(pilot))
+        await wait_for(
+            pilot, lambda: "kept only best.pt and cannot be resumed" in toasts(pilot.app)
+        )
         await pilot.press("D")
-        await wait_for(pilot, lambda: "There is no last.pt to remove." in messages(pilot))
+        await wait_for(pilot, lambda: "There is no last.pt to remove." in toasts(pilot.app))
 
 
 async def test_all_marked_are_resumed(
@@ -181,8 +179,8 @@ async def test_all_marked_are_resumed(
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await open_history(pilot, 3)
         await pilot.press("space", "down", "space", "down", "space", "r")
-        await wait_for(pilot, lambda: "2 runs queued to go on." in messages(pilot))
-        assert "done is finished; there is nothing to resume." in messages(pilot)
+        await wait_for(pilot, lambda: "2 runs queued to go on." in toasts(pilot.app))
+        assert "done is finished; there is nothing to resume." in toasts(pilot.app)
 
 
 async def test_an_archive_is_written_and_brought_in(

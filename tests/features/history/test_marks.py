@@ -5,8 +5,8 @@ from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.tui.dialogs import Ask
 from cifar_tui.tui.row_table import RowTable
 from tests.apps import MakeApp, SaveRun
-from tests.features.history.test_screen import NARROW, messages, names, open_history, rows, summary
-from tests.waiting import screen_text, wait_for
+from tests.features.history.test_screen import NARROW, names, open_history, rows, summary
+from tests.waiting import screen_text, toasts, wait_for
 
 
 def marked(table: RowTable) -> list[str]:
@@ -22,7 +22,7 @@ async def test_all_shown_are_marked_and_a_range_up_to_the_cursor(
     async with app.run_test(size=NARROW, notifications=True) as pilot:
         table = await open_history(pilot, 5)
         await pilot.press("V")
-        assert "Mark the first run of a range with Space" in messages(pilot)
+        assert "Mark the first run of a range with Space" in toasts(pilot.app)
         await pilot.press("j", "space", "j", "j", "V")
         assert marked(table) == ["d", "c", "b"]
         await pilot.press("asterisk")
@@ -69,7 +69,7 @@ async def test_capital_q_stops_all_that_wait_after_asking(
         await pilot.press("Q")
         await wait_for(pilot, lambda: isinstance(app.screen, Ask))
         await pilot.press("y")
-        await wait_for(pilot, lambda: "3 runs stopped." in messages(pilot))
+        await wait_for(pilot, lambda: "3 runs stopped." in toasts(pilot.app))
         assert app.worker.queued == []
         assert [read_run(run.path).status for run in (own, left)] == ["stopped", "stopped"]
         assert elsewhere.read_order() == "stop"
@@ -84,4 +84,4 @@ async def test_without_a_waiting_run_capital_q_says_so(
     async with app.run_test(size=NARROW, notifications=True) as pilot:
         await open_history(pilot, 1)
         await pilot.press("Q")
-        await wait_for(pilot, lambda: "No run waits." in messages(pilot))
+        await wait_for(pilot, lambda: "No run waits." in toasts(pilot.app))

@@ -16,14 +16,13 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.tui.row_table import RowTable
 from tests.features.history.test_screen import (
     NARROW,
-    messages,
     names,
     open_history,
     rows,
     sorted_by,
     summary,
 )
-from tests.waiting import screen_text, wait_for
+from tests.waiting import screen_text, toasts, wait_for
 
 MakeApp = Callable[..., CifarApp]
 SaveRun = Callable[..., RunFolder]
@@ -227,7 +226,7 @@ async def test_groups_show_the_spread_open_as_a_filter_and_take_marks(
         assert [row["lr"] for row in rows(table)] == ["0.01", "0.1"]
         assert sorted_by(table) == "bn↑"
         await pilot.press("home", "a")
-        assert "That is a group; Enter shows its runs." in messages(pilot)
+        assert "That is a group; Enter shows its runs." in toasts(pilot.app)
         await pilot.press("down", "enter")
         assert names(table) == ["d", "c"]
         assert [row["mark"] for row in rows(table)] == ["*", "*"]
@@ -261,7 +260,7 @@ async def test_other_metrics_can_be_grouped_and_a_filter_narrows_groups(
         await pilot.press("enter", "slash", "ctrl+u")
         await type_in(pilot, "nothing-like-it")
         await pilot.press("enter", "u")
-        assert "There are no runs to group." in messages(pilot)
+        assert "There are no runs to group." in toasts(pilot.app)
 
 
 @pytest.mark.parametrize("content", ["{", '{"view": {"columns": ["colour"], "sort": 3}}'])

@@ -23,7 +23,7 @@ from cifar_tui.spec.settings import RunSpec
 from cifar_tui.table import Column
 from cifar_tui.tui.dialogs import Ask
 from cifar_tui.tui.row_table import RowTable
-from tests.waiting import screen_text, wait_for
+from tests.waiting import screen_text, toasts, wait_for
 
 MakeApp = Callable[..., CifarApp]
 SaveRun = Callable[..., RunFolder]
@@ -80,10 +80,6 @@ def names(table: RowTable) -> list[str]:
 def summary(pilot: Pilot[None]) -> str:
     screen = pilot.app.screen
     return f"{screen.query_one('#summary', Static).content}".strip()
-
-
-def messages(pilot: Pilot[None]) -> str:
-    return "\n".join(notification.message for notification in pilot.app._notifications)
 
 
 def dated(folder: RunFolder, stamp: str) -> RunFolder:
@@ -424,7 +420,7 @@ async def test_compare_takes_the_marked_runs_or_asks_for_another(
     async with app.run_test(size=NARROW, notifications=True) as pilot:
         await open_history(pilot, 3)
         await pilot.press("space", "c")
-        assert "Mark another run" in messages(pilot)
+        assert "Mark another run" in toasts(pilot.app)
         await pilot.press("down", "c")
         await wait_for(pilot, lambda: isinstance(app.screen, CompareScreen))
         figures = app.screen.query_one(RowTable)
@@ -500,13 +496,13 @@ async def test_trash_and_restore_move_the_folder(
         assert trashed.is_dir() and not gone.exists()
         assert table.cursor_row == 1
         await pilot.press("z")
-        assert "while the trash is shown" in messages(pilot)
+        assert "while the trash is shown" in toasts(pilot.app)
         await pilot.press("t")
         await wait_for(pilot, lambda: names(table) == ["c"])
         assert summary(pilot).startswith("Trash: 1 run,")
         await pilot.press("x", "enter", "a", "space")
         assert isinstance(app.screen, HistoryScreen)
-        assert "c is in the trash; z restores it." in messages(pilot)
+        assert "c is in the trash; z restores it." in toasts(pilot.app)
         await pilot.press("z")
         await wait_for(pilot, lambda: names(table) == [])
         assert gone.is_dir() and not trashed.exists()
@@ -522,7 +518,7 @@ async def test_a_running_run_cannot_be_thrown_away(make_app: MakeApp, save_run: 
         await open_history(pilot, 1)
         await pilot.press("x")
         assert isinstance(app.screen, HistoryScreen)
-        assert "busy is running; stop it before deleting it." in messages(pilot)
+        assert "busy is running; stop it before deleting it." in toasts(pilot.app)
         assert folder.path.is_dir()
 
 
@@ -536,7 +532,7 @@ async def test_a_waiting_run_is_not_queued_twice_and_leaves_the_queue_with_the_l
     async with app.run_test(size=NARROW, notifications=True) as pilot:
         table = await open_history(pilot, 1)
         await pilot.press("r")
-        assert "waiting is in the queue already." in messages(pilot)
+        assert "waiting is in the queue already." in toasts(pilot.app)
         assert app.worker.queued == [folder.id]
         await pilot.press("x", "y")
         await wait_for(pilot, lambda: table.row_count == 0)
@@ -552,7 +548,7 @@ async def test_resume_hands_the_run_to_the_worker(
     async with app.run_test(size=NARROW, notifications=True) as pilot:
         await open_history(pilot, 1)
         await pilot.press("r")
-        assert "half is queued and goes on after epoch 1 of 3." in messages(pilot)
+        assert "half is queued and goes on after epoch 1 of 3." in toasts(pilot.app)
         await wait_for(pilot, lambda: read_run(folder.path).status == "finished")
 
 
@@ -569,9 +565,9 @@ async def test_a_run_that_is_another_thing_now_is_not_resumed_and_stays_as_it_is
         table = await open_history(pilot, 2)
         assert rows(table)[0]["status"].startswith("- stopped edit")
         await pilot.press("r")
-        assert "changed was trained with lr 0.01, and spec.toml says lr 0.2" in messages(pilot)
+        assert "changed was trained with lr 0.01, and spec.toml says lr 0.2" in toasts(pilot.app)
         await pilot.press("down", "r")
-        assert "gone cannot be resumed without its images" in messages(pilot)
+        assert "gone cannot be resumed without its images" in toasts(pilot.app)
         assert app.worker.own == []
     assert [(f.path / "summary.json").read_bytes() for f in (gone, changed)] == before
 
@@ -581,7 +577,7 @@ async def test_a_finished_run_is_not_resumed(make_app: MakeApp, three: list[RunF
     async with app.run_test(size=NARROW, notifications=True) as pilot:
         await open_history(pilot, 3)
         await pilot.press("down", "r")
-        assert "c is finished; there is nothing to resume." in messages(pilot)
+        assert "c is finished; there is nothing to resume." in toasts(pilot.app)
         assert app.worker.queued == []
 
 

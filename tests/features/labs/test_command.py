@@ -1,8 +1,6 @@
 """`cifar-tui lab` as people and programs use it: a process, its streams, its exit code."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,18 +13,15 @@ SCALE = ("--epochs", "1", "--subset", "300")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny_course: Path) -> tuple[Path, str]:
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, tiny_course: Path, cifar_in: Command
+) -> tuple[Path, str]:
     """A runs folder in which lab2-augment was trained small, and what the command printed."""
-    runs = tmp_path_factory.mktemp("saved") / "runs"
-    done = subprocess.run(
-        [sys.executable, "-m", "cifar_tui", "lab", "run", "lab2-augment", *SCALE]
-        + ["--data", str(tiny_course), "--runs", str(runs)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    return runs, done.stdout
+    folder = tmp_path_factory.mktemp("saved")
+    where = ("--data", tiny_course, "--runs", "runs")
+    done = cifar_in(folder, "lab", "run", "lab2-augment", *SCALE, *where)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs", done.stdout
 
 
 def test_run_trains_and_prints_the_table_and_the_verdict(trained: tuple[Path, str]) -> None:

@@ -25,7 +25,7 @@ from cifar_tui.tui.plot import Curve, Curves
 from cifar_tui.tui.row_table import EpochTable
 from tests.apps import MakeApp, SaveRun, launch, run_in_training
 from tests.told import tell
-from tests.waiting import screen_text, wait_for
+from tests.waiting import screen_text, toasts, wait_for
 
 SMALL = (80, 24)
 
@@ -244,7 +244,7 @@ async def test_keys_that_fit_no_run_of_this_state_are_not_offered_and_say_what_t
         await wait_for(pilot, lambda: app.activity.now.training)
         await pilot.press("s")
         told = "old was stopped. elsewhere is training: l shows it."
-        await wait_for(pilot, lambda: told in [n.message for n in app._notifications])
+        await wait_for(pilot, lambda: told in toasts(app))
         await pilot.press("l")
         await wait_for(pilot, lambda: " p pause" in screen_text(app))
         assert "resume" not in screen_text(app)
@@ -540,9 +540,7 @@ async def test_a_run_whose_folder_is_removed_makes_way_for_the_next(
         first.path.rename(first.path.with_name(".gone"))
         for key in ("s", "S", "p"):
             await pilot.press(key)
-        await wait_for(
-            pilot, lambda: sum("is missing" in n.message for n in app._notifications) == 1
-        )
+        await wait_for(pilot, lambda: toasts(app).count("is missing") == 1)
         await wait_for(pilot, lambda: app.worker.current == second.id)
         await wait_for(pilot, lambda: "next" in shown(app, "run"))
         await pilot.press("s", "y")

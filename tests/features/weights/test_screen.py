@@ -23,7 +23,7 @@ from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.tui.row_table import RowTable
 from tests.apps import MakeApp, SaveRun
 from tests.training import demo_runs
-from tests.waiting import screen_text, wait_for
+from tests.waiting import screen_text, toasts, wait_for
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (140, 40)])
 
@@ -88,8 +88,8 @@ async def test_a_run_without_weights_says_so(
     async with app.run_test(size=(80, 24)) as pilot:
         await open_history(pilot, 3)
         await pilot.press(key)
-        await wait_for(pilot, lambda: app._notifications)
-        assert all("no epoch was finished" in note.message for note in app._notifications)
+        await wait_for(pilot, lambda: toasts(app))
+        assert all("no epoch was finished" in told for told in toasts(app).split("\n"))
         assert isinstance(app.screen, HistoryScreen)
 
 
@@ -190,10 +190,8 @@ async def test_more_than_four_marked_runs_are_refused(make_app: MakeApp, save_ru
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await open_history(pilot, 5)
         await pilot.press(*["space", "down"] * 5, "v")
-        await wait_for(pilot, lambda: app._notifications)
-        assert [n.message for n in app._notifications] == [
-            "5 runs are marked; up to 4 fit side by side."
-        ]
+        await wait_for(pilot, lambda: toasts(app))
+        assert toasts(app) == "5 runs are marked; up to 4 fit side by side."
         assert isinstance(app.screen, HistoryScreen)
 
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import Progress, this_worker, waiting_job
 from cifar_tui.spec.settings import RunSpec
+from tests.waiting import until
 
 PATIENCE = 60.0
 
@@ -108,13 +108,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ClusterQueue]]:
     for backend in started:
         backend.close()
         backend.join()
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 def make_runs(runs: Path, count: int) -> list[RunFolder]:

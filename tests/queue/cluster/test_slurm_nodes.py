@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from cifar_tui.queue.cluster.cluster import ClusterQueue
 from cifar_tui.queue.cluster.slurm import Slurm
 from cifar_tui.queue.nodes import Node
 from tests.conftest import Command
+from tests.waiting import until
 
 MIB = 2**20
 ANSWER = """\
@@ -129,15 +130,6 @@ def sinfo(monkeypatch: pytest.MonkeyPatch) -> Sinfo:
     monkeypatch.setattr(cluster, "LOOK_EVERY", 0.01)
     monkeypatch.setattr(nodes, "LOOK_EVERY", 0.01)
     return found
-
-
-def until(condition: Callable[[], object]) -> None:
-    waiting = threading.Event()
-    for _ in range(6000):
-        if condition():
-            return
-        waiting.wait(0.01)
-    raise AssertionError("it did not happen")
 
 
 def test_the_nodes_are_asked_for_only_while_somebody_wants_to_know(

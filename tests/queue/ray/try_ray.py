@@ -2,8 +2,8 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Runs, read_meta, read_progress
 from cifar_tui.runs.record import this_host, this_worker
 from cifar_tui.spec.settings import RunSpec
+from tests import waiting
 from tests.conftest import Command, json_lines
 
 PATIENCE = 300.0
+until = partial(waiting.until, seconds=PATIENCE)
 NODE = {"num_cpus": 2, "num_gpus": 1}
 
 
@@ -75,13 +77,6 @@ def end_all(known: Runs) -> None:
             order(run, "stop")
             withdraw(run)
     until(lambda: all(run.ended or not run.progress.worker.job for run in known.all()))
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.1)
 
 
 def make_run(runs: Path, data: Path, epochs: int) -> RunFolder:

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,18 +23,10 @@ from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.settings import RunSpec
 from tests.conftest import Command
 from tests.queue.slurm.cluster import AWAY
-from tests.waiting import screen_text, wait_for
+from tests.waiting import screen_text, until, wait_for
 
 LONG = 100_000
 """Epochs of a run that does not end by itself."""
-PATIENCE = 120.0
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.1)
 
 
 def call(*command: str) -> str:
