@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.features.labs.assignment import LABS
+from cifar_tui.files import config_path
 from tests.apps import SaveRun
 from tests.conftest import Command
+from tests.hostile import good_run
 
 Complete = Callable[..., list[str]]
 
@@ -74,6 +76,39 @@ def test_labs_fields_metrics_and_images_are_completed(complete: Complete, tmp_pa
     assert complete("runs", "list", "--group-by", "val_ac") == [""]
     (tmp_path / "images").mkdir()
     assert complete("train", "--data", "") == ["demo", "images"]
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], object]:
+    """Write a configuration file of the test's own."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    config_path().parent.mkdir(parents=True)
+    return config_path().write_bytes
+
+
+def test_the_runs_of_the_configured_folder_are_completed(
+    complete: Complete, save_run: SaveRun, tmp_path: Path, configure: Callable[[bytes], object]
+) -> None:
+    run = save_run(name="mine")
+    good_run(tmp_path / "saved_model")
+    configure(f'runs = "{run.path.parent}"\n'.encode())
+    assert complete("runs", "show", "") == ["best", "last", run.id]
+    assert complete("runs", "compare", "last", "--baseline", "mi") == ["mine"]
+    assert complete("runs", "show", "--runs", "elsewhere", "") == ["best", "last"]
+
+
+@pytest.mark.parametrize("content", [b'runs = "runs', b"runs = \xff", b'theme = "nord"'])
+def test_without_a_configured_folder_the_usual_one_is_used(
+    cifar: Command, tmp_path: Path, configure: Callable[[bytes], object], content: bytes
+) -> None:
+    run_id = good_run(tmp_path / "saved_model")
+    configure(content)
+    done = cifar("__complete", "runs", "show", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run_id in done.stdout
+    by_flag = cifar("__complete", "runs", "compare", "last", "--baseline", "")
+    assert (by_flag.returncode, by_flag.stderr) == (0, "")
+    assert run_id in by_flag.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
