@@ -156,10 +156,10 @@ class Table:
         return widths
 
     def _least(self, i: int) -> int:
-        """The fewest cells of a column: of a figure all, and as many of its head."""
-        if self.columns[i].right:
-            return max((cell_len(row[i]) for row in self.rows), default=0)
-        return self.columns[i].least
+        """The fewest cells of a column, of which a figure and a head need all."""
+        texts = (cell_len(row[i]) for row in self.rows)
+        least = max(texts, default=0) if self.columns[i].right else self.columns[i].least
+        return max(least, cell_len(self.names[i]))
 
     def _dispensable(self) -> Iterator[int]:
         """The columns that may be left out, in the order in which they are."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from cifar_tui.query.fields import SHORT_NAMES, Line
+from cifar_tui.query.fields import Line
 from cifar_tui.query.telling import shared, telling
 from cifar_tui.runs.disk import contents, size_text, total
 from cifar_tui.runs.events import EpochDone, read_epochs, read_events, to_json
@@ -128,7 +128,7 @@ def _table_for_scripts(runs: Sequence[Run]) -> Table:
 def _table_for_people(lines: Sequence[Line]) -> Table:
     """The settings that tell least apart are left out first."""
     varying = telling(lines)
-    names = [SHORT_NAMES.get(field.name, field.name) for field in varying]
+    names = [field.head for field in varying]
     named = ["name"] * any(line.given_name for line in lines)
     mixed = len({line.run.synthetic for line in lines}) > 1
     columns: list[Column | str] = [

@@ -43,6 +43,11 @@ class Field:
     unit: str = ""
     """`s` for a length of time in seconds, `%` for a share from 0 to 1."""
 
+    @property
+    def head(self) -> str:
+        """The head of its column."""
+        return SHORT_NAMES.get(self.name, self.name)
+
     def text(self, run: Run) -> str:
         """The run's value as people read it; a dash where there is none."""
         value = self.value(run)

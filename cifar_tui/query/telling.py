@@ -1,6 +1,6 @@
 """What tells runs apart: the settings that vary among them, and those that all of them share."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from cifar_tui.query.fields import COMPARABLE, FIELDS, Field, Line
@@ -20,6 +20,28 @@ def telling(lines: Iterable[Line]) -> list[Field]:
             found[name] = len(values)
     repeats = with_role("repeat")
     return [FIELDS[n] for n in sorted(found, key=lambda n: (n in repeats, -found[n]))]
+
+
+def enough(lines: Sequence[Line], aside: Collection[str] = ()) -> tuple[list[Field], list[Field]]:
+    """The settings that vary, but for those set aside: those that tell all runs apart, the rest."""
+    found: list[Field] = []
+    rest: list[Field] = []
+    kinds = 1
+    for field in telling(lines):
+        if field.name not in aside:
+            more = len({words(line, [*found, field]) for line in lines})
+            (found if more > kinds else rest).append(field)
+            kinds = max(kinds, more)
+    return found, rest
+
+
+def words(line: Line, fields: Iterable[Field]) -> str:
+    """A run's values of these settings: `resnet20 lr 0.1 bn`, with `no bn` only where alone."""
+    values = {f.name: value for f in fields if (value := line.value(f)) is not None}
+    said = {n: v for n, v in values.items() if v is not False or SETTINGS[n].default} or values
+    named = line.run.spec is not None and not {"model", "depth"}.isdisjoint(values)
+    model = model_name(vars(line.run.spec)) if named else ""
+    return f"{model} {brief(said)}".strip()
 
 
 def shared(lines: Iterable[Line]) -> str:

@@ -26,6 +26,8 @@ Okabe and Ito, Color Universal Design, 2008): a theme's own colours are partly t
 LEAST_WIDTH, LEAST_HEIGHT = 16, 5
 LEAST_LABEL = 9
 """Cells to which labels in the legend are cut at most."""
+LEGEND_EVERY = 6
+"""Lines of the widget for each line that the legend may take."""
 CURSOR, POINTER, BLANK = "│", "^", (" ", "\u2800")
 DOTS = 4
 """Of a braille character, above each other."""
@@ -88,6 +90,7 @@ class Frame:
 
     left: int
     columns: int
+    top: int
     rows: int
     first: float
     last: float
@@ -95,9 +98,14 @@ class Frame:
     high: float
 
     @property
+    def axis_line(self) -> int:
+        """The line of the widget with the x axis."""
+        return self.top + self.rows
+
+    @property
     def cursor_lines(self) -> range:
         """The lines of the widget on which the cursor is drawn, up from the axis."""
-        return range(self.rows + 1, 0, -DOT_EVERY)
+        return range(self.axis_line, self.top - 1, -DOT_EVERY)
 
     def column(self, x: float) -> int:
         """The column of x, as plotext places it."""
@@ -130,7 +138,7 @@ def mark(number: int) -> str:
 
 
 class Curves(Static):
-    """Curves over each other with a one-line legend; drawn again only when something changed."""
+    """Curves over each other under a legend; drawn again only when something changed."""
 
     DEFAULT_CSS = "Curves { height: 1fr; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }"
 
@@ -186,7 +194,7 @@ class Curves(Static):
         before, cell, after = strip.divide([column, column + 1, self.size.width])
         if cell.text in BLANK:
             cell = Strip([segment._replace(text=CURSOR) for segment in cell], 1)
-        elif y > frame.rows:
+        elif y >= frame.axis_line:
             cell = Strip([segment._replace(text=POINTER) for segment in cell], 1)
         else:
             cell = cell.apply_style(Style(reverse=True))
@@ -202,37 +210,54 @@ class Curves(Static):
             return
         self._drawn = state
         self._frame = None
-        content = self._legend(width)
-        roomy = width >= LEAST_WIDTH and height > LEAST_HEIGHT
+        content = self._legend(width, max(1, height // LEGEND_EVERY))
+        top = content.plain.count("\n") + 1
+        roomy = width >= LEAST_WIDTH and height - top >= LEAST_HEIGHT
         shown = [curve for curve in self._curves if not curve.hidden]
         if roomy and any(curve.segments(self._view.log) for curve in shown):
             content.append("\n")
-            content.append_text(self._plot(width, height - 1))
+            content.append_text(self._plot(width, height - top, top))
         else:
             for number, curve in enumerate(self._curves):
                 if curve.remark and not curve.hidden:
                     content.append(f"\n {mark(number)} {curve.remark[1]}", self._style(number))
         self.update(content, layout=False)
 
-    def _legend(self, width: int) -> Text:
-        """The title and each curve's mark and label, shortened to fit; the last left out first."""
+    def _legend(self, width: int, most: int) -> Text:
+        """The title, and each curve's mark and label, on up to `most` lines.
+
+        Labels are shortened where they do not fit; the last are left out first.
+        """
         items = [(i, curve.label) for i, curve in enumerate(self._curves) if not curve.hidden]
-        room = width - len(self._title)
         texts = [text for _, text in items]
         cells = max(map(len, texts), default=0)
         least = max(LEAST_LABEL, _telling_cells(texts))
-        while cells > least and sum(4 + min(len(text), cells) for text in texts) > room:
+        while cells > least and self._lines(texts, cells, width) > most:
             cells -= 1
         legend = Text.assemble((self._title, "bold"), no_wrap=True, overflow="ellipsis")
+        used, line = len(self._title), 1
         for place, (number, label) in enumerate(items):
             text = label if len(label) <= cells else label[: cells - 1] + "…"
             left = len(items) - place - 1
-            more = len(f"  +{left}") if left else 0
-            if len(legend.plain) + 4 + len(text) + more > width and place:
-                legend.append(f"  +{left + 1}")
-                break
+            more = len(f"  +{left}") if left and line == most else 0
+            if used + 4 + len(text) + more > width and (place or most > 1):
+                if line == most:
+                    legend.append(f"  +{left + 1}")
+                    break
+                legend.append("\n")
+                used, line = 0, line + 1
             legend.append(f"  {mark(number)} {text}", self._style(number))
+            used += 4 + len(text)
         return legend
+
+    def _lines(self, texts: Sequence[str], cells: int, width: int) -> int:
+        """How many lines the legend takes with labels of up to so many cells."""
+        used, lines = len(self._title), 1
+        for text in texts:
+            used += 4 + min(len(text), cells)
+            if used > width:
+                used, lines = 4 + min(len(text), cells), lines + 1
+        return lines
 
     def _style(self, number: int) -> str:
         return "rgb({},{},{})".format(*self._colour(number))
@@ -241,7 +266,7 @@ class Curves(Static):
         colours = COLOURS[self.app.current_theme.dark]
         return Color.parse(colours[number % len(colours)]).rgb
 
-    def _plot(self, width: int, height: int) -> Text:
+    def _plot(self, width: int, height: int, top: int) -> Text:
         view, most = self._view, 2 * width
         shown = [(i, curve) for i, curve in enumerate(self._curves) if not curve.hidden]
         lines = [
@@ -257,7 +282,7 @@ class Curves(Static):
             if (part := _in_sight(edge, view.sight))
         ]
         points = [point for _, part in lines + edges for point in part]
-        self._frame = frame = _begin(points, view, width, height)
+        self._frame = frame = _begin(points, view, width, height, top)
         for number, edge in edges:
             self._scatter(number, edge, "braille")
         for number, line in lines:
@@ -330,8 +355,8 @@ def _placed(
     return found
 
 
-def _begin(points: Points, view: PlotView, width: int, height: int) -> Frame:
-    """An empty plot whose limits fit the points, with a few ticks of fixed precision."""
+def _begin(points: Points, view: PlotView, width: int, height: int, top: int) -> Frame:
+    """An empty plot below the legend whose limits fit the points, with a few round ticks."""
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plot_size(width, height)
@@ -354,4 +379,4 @@ def _begin(points: Points, view: PlotView, width: int, height: int) -> Frame:
     ticks, names = x_ticks(first, last, width, view.clock)
     plotext.xticks(ticks, names)
     left = max(map(len, labels)) + 1
-    return Frame(left, width - left, height - 2, first, last, low, high)
+    return Frame(left, width - left, top, height - 2, first, last, low, high)

@@ -101,7 +101,7 @@ async def test_remarks_at_one_place_do_not_cover_each_other() -> None:
 
 async def test_the_legend_of_many_curves_is_cut_and_says_so() -> None:
     curves = [falling(f"lr 0.{i:02d} momentum") for i in range(12)]
-    async with PlotApp().run_test(size=(80, 14)) as pilot:
+    async with PlotApp().run_test(size=(80, 11)) as pilot:
         legend = (await drawn(pilot, curves))[0].rstrip()
         shown = legend.count("lr 0.")
         assert 4 <= shown < 12
@@ -169,9 +169,20 @@ async def test_six_curves_have_six_colours(theme: str) -> None:
             assert max(abs(x - y) for x, y in zip(a, b, strict=True)) > 40
 
 
+@pytest.mark.parametrize(("height", "whole"), [(11, 1), (12, 3), (18, 3), (24, 12)])
+async def test_a_high_plot_has_a_legend_of_several_lines(height: int, whole: int) -> None:
+    names = [f"lr 0.{i:02d}" + " momentum 0.9" * (i > 2) for i in range(12)]
+    async with PlotApp().run_test(size=(80, height)) as pilot:
+        lines = await drawn(pilot, [falling(name) for name in names])
+        legend = "\n".join(lines[: height // 6])
+        assert sum(f"{name} " in legend for name in names) >= whole
+        assert ("…" in legend) == (whole < 12)
+        assert lines[-1].replace(" ", "").isdigit(), "the numbers of the axis come last"
+
+
 async def test_labels_are_not_cut_to_the_same() -> None:
     names = [f"momentum {m} lr {lr} demo" for m in ("0.9", "0.5") for lr in ("0.1", "0.2")]
-    async with PlotApp().run_test(size=(80, 14)) as pilot:
+    async with PlotApp().run_test(size=(80, 11)) as pilot:
         legend = (await drawn(pilot, [falling(name) for name in names]))[0]
         assert "o momentum 0.9 lr 0.1…  x momentum 0.9 lr 0.2…" in legend
 

@@ -19,6 +19,7 @@ from cifar_tui.features.compare.core import (
     compare,
     entries,
     entry_labels,
+    given_names,
 )
 from cifar_tui.features.compare.tables import Question, figure_table
 from cifar_tui.query.curves import METRICS, MOST_SMOOTHING, Axis, Sample, sample_at
@@ -84,7 +85,8 @@ PLACES = 8
 def print_comparison(runs: Sequence[Run], asked: Asked) -> None:
     """The settings that differ and the figures; then values along the curves, if asked."""
     found = entries(runs, grouped=asked.grouped)
-    names = entry_labels(found) if asked.grouped else [entry.first.name for entry in found]
+    pairs = zip(given_names(found), entry_labels(found), strict=True)
+    names = [given or label for given, label in pairs]
     base = baseline_among(found, asked.baseline.id) if asked.baseline else None
     metric = asked.metric or "val_acc"
     curves = [entry.curve(metric, asked.axis, asked.smoothing) for entry in found]

@@ -1,15 +1,15 @@
 """Comparison of runs: the settings that differ, repetitions, and figures beside a baseline's."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cifar_tui.query.curves import Axis, Band, Log, Sample, Spread, samples
-from cifar_tui.query.fields import FIELDS, in_force
+from cifar_tui.query.fields import FIELDS, Line, in_force
+from cifar_tui.query.telling import enough, words
 from cifar_tui.runs.events import read_epochs, to_json
 from cifar_tui.runs.listing import Run
-from cifar_tui.spec.checks import SETTINGS, identity, with_role
-from cifar_tui.spec.naming import brief, model_name
+from cifar_tui.spec.checks import identity, with_role
 from cifar_tui.text import plain
 
 Window = tuple[float, float]
@@ -23,7 +23,8 @@ COMPARED = (
     *("best_epoch", "epochs_done", "time", "epoch_time"),
 )
 """The fields of a run that are set beside a baseline's."""
-LABEL_CELLS = 20
+GAP = 4
+"""Cells before a label in a legend, with the curve's mark."""
 
 
 def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
@@ -36,69 +37,29 @@ def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
     return found
 
 
-def telling(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """The settings that differ, but for defaults that are merely not in force in all runs.
+def labels(runs: Sequence[Run], aside: Collection[str] = (), room: int = 0) -> list[str]:
+    """A label per run that tells them apart: what differs, else the names, else numbers.
 
-    What has the most values comes first: it tells most of the runs apart; of equals, no seed.
+    Of what differs, those settings are named that tell most, as many as are needed; then as many
+    others as leave all labels, with GAP cells before each, within `room` cells.
     """
-    found = {
-        name: values
-        for name, values in differing(runs).items()
-        if any(value not in (None, SETTINGS[name].default) for value in values)
-    }
-    repeats = with_role("repeat")
-    return dict(sorted(found.items(), key=lambda item: (-len(set(item[1])), item[0] in repeats)))
-
-
-def labels(runs: Sequence[Run], aside: Sequence[str] = ()) -> list[str]:
-    """A short label per run that tells them apart: what differs, else the names, else numbers.
-
-    Of what differs, those settings are named that tell most, and only as many as are needed.
-    """
-    names = [run.name for run in runs]
-    settings = _settings_labels(runs, aside)
-    either = [text or name for text, name in zip(settings, names, strict=True)]
+    lines = [Line(run) for run in runs]
+    first, rest = enough(lines, aside)
+    settings: list[str] = []
+    for more in range(len(rest), -1, -1):
+        settings = [words(line, [*first, *rest[:more]]) for line in lines]
+        if sum(GAP + len(text) for text in settings) <= room:
+            break
+    names = [plain(line.given_name) for line in lines]
+    either = [text or plain(run.name) for text, run in zip(settings, runs, strict=True)]
     for texts in (settings, names, either):
-        short = [_cut(plain(text)) for text in texts]
-        if all(short) and len(set(short)) == len(short):
+        if all(texts) and len(set(texts)) == len(texts):
             break
     told = [
-        text if short.count(text) == 1 else _cut(text, f" #{short[: i + 1].count(text)}")
-        for i, text in enumerate(short)
+        text if texts.count(text) == 1 else f"{text} #{texts[: i + 1].count(text)}"
+        for i, text in enumerate(texts)
     ]
     return [f"{text} demo" if run.synthetic else text for text, run in zip(told, runs, strict=True)]
-
-
-def _settings_labels(runs: Sequence[Run], aside: Sequence[str]) -> list[str]:
-    different = telling(runs)
-    few: dict[str, Sequence[Any]] = {}
-    found = [""] * len(runs)
-    for name, values in different.items():
-        more = _words(runs, {**few, name: values}, aside)
-        if len(set(more)) > len(set(found)):
-            few[name], found = values, more
-    return found
-
-
-def _words(
-    runs: Sequence[Run], different: Mapping[str, Sequence[Any]], aside: Sequence[str]
-) -> list[str]:
-    """Each run's values of these settings, in words."""
-    found = []
-    for i, run in enumerate(runs):
-        values = {
-            name: row[i]
-            for name, row in different.items()
-            if row[i] is not None and name not in (*aside, *with_role("where"))
-        }
-        model = model_name(run.spec.model_dump()) if run.spec and "model" in values else ""
-        found.append(f"{model} {brief(values)}".strip())
-    return found
-
-
-def _cut(text: str, end: str = "") -> str:
-    room = LABEL_CELLS - len(end)
-    return (text if len(text) <= room else text[: room - 1] + "…") + end
 
 
 @dataclass(frozen=True)
@@ -198,10 +159,19 @@ def _setting_key(run: Run) -> Any:
     return run.id if alone else (identity(run.spec), run.summary.source)
 
 
-def entry_labels(found: Sequence[Entry]) -> list[str]:
-    """A short label per entry; a group's does not speak of what its runs differ in."""
-    grouped = any(len(entry.runs) > 1 for entry in found)
-    return labels([entry.first for entry in found], WITHOUT_EFFECT if grouped else ())
+def entry_labels(found: Sequence[Entry], room: int = 0) -> list[str]:
+    """A label per entry; a group's does not speak of what its runs differ in."""
+    aside = WITHOUT_EFFECT if _has_groups(found) else ()
+    return labels([entry.first for entry in found], aside, room)
+
+
+def given_names(found: Sequence[Entry]) -> list[str]:
+    """What a person calls each entry's run; nothing where nobody named it, or there are groups."""
+    return ["" if _has_groups(found) else plain(Line(e.first).given_name) for e in found]
+
+
+def _has_groups(found: Sequence[Entry]) -> bool:
+    return any(len(entry.runs) > 1 for entry in found)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from cifar_tui.features.compare.core import (
     best_entry,
     entries,
     entry_labels,
+    given_names,
     next_stop,
     panned,
     showing,
@@ -24,7 +25,7 @@ from cifar_tui.features.compare.core import (
 from cifar_tui.features.compare.tables import Question, best_words, figure_table, settings_of
 from cifar_tui.query.curves import AXES, METRICS, Axis, Log, Sample
 from cifar_tui.runs.listing import Follower, Look
-from cifar_tui.text import clock, plain
+from cifar_tui.text import clock
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.plot import Curve, Curves, PlotView, mark
 from cifar_tui.tui.row_table import RowTable
@@ -146,7 +147,9 @@ class CompareScreen(WatchingScreen[list[Look]]):
     def _show_curves(self, name: str, metric: str) -> None:
         choice = self._choice
         curves = []
-        for label, entry in zip(entry_labels(self._entries), self._entries, strict=True):
+        plot = self.query_one(name, Curves)
+        labels = entry_labels(self._entries, plot.size.width - len(choice.title(metric)))
+        for label, entry in zip(labels, self._entries, strict=True):
             samples = self._samples(entry, metric)
             many = f" n {len(entry.runs)}" if len(entry.runs) > 1 else ""
             curves.append(
@@ -162,7 +165,6 @@ class CompareScreen(WatchingScreen[list[Look]]):
                     entry.first.id in self._hidden,
                 )
             )
-        plot = self.query_one(name, Curves)
         plot.point_at(self._cursor)
         view = PlotView(choice.window, choice.log, choice.axis == "time")
         plot.show(curves, choice.title(metric), view)
@@ -181,17 +183,18 @@ class CompareScreen(WatchingScreen[list[Look]]):
         self._show_head(baseline)
 
     def _names(self) -> list[str]:
-        """Each row's mark, but for a hidden curve's, and what it is called."""
-        grouped = bool(self._choice.grouping)
-        called = entry_labels(self._entries) if grouped else [e.first.name for e in self._entries]
+        """Each row's mark, but for a hidden curve's, and what a person calls it."""
         return [
-            f"{' ' if entry.first.id in self._hidden else mark(i)} {plain(name)}"
-            for i, (entry, name) in enumerate(zip(self._entries, called, strict=True))
+            f"{' ' if entry.first.id in self._hidden else mark(i)} {name}"
+            for i, (entry, name) in enumerate(
+                zip(self._entries, given_names(self._entries), strict=True)
+            )
         ]
 
     def _show_head(self, baseline: Entry | None) -> None:
         found = self._entries
-        settings = ", ".join(settings_of(found, bool(self._choice.grouping))) or "no setting"
+        first, rest = settings_of(found, bool(self._choice.grouping))
+        settings = ", ".join([*first, *rest]) or "no setting"
         count = f"{len(self._looks)} runs"
         if self._choice.grouping:
             count = f"{len(found)} groups of {count}"

@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from cifar_tui.features.compare.core import WITHOUT_EFFECT, Entry, difference, telling
+from cifar_tui.features.compare.core import WITHOUT_EFFECT, Entry, difference
 from cifar_tui.query.curves import METRICS, Sample, last_sample, sample_at
-from cifar_tui.spec.checks import format_value
+from cifar_tui.query.fields import Line
+from cifar_tui.query.telling import enough
 from cifar_tui.table import Column, Table, cut_middle
 from cifar_tui.text import accuracy, at_epoch, clock
 
@@ -29,6 +30,10 @@ class Question:
 
 
 RIGHT = ("n", "epochs", "time", "Δ time")
+ENDS = ("Δ time", "time", "epochs")
+"""What gives way first to the settings that tell runs apart."""
+NAME_CELLS = 24
+"""Cells of a name before the columns behind it have theirs."""
 
 
 def figure_table(
@@ -37,29 +42,54 @@ def figure_table(
     curves: Sequence[Sequence[Sample]],
     ask: Question,
 ) -> Table:
-    """A row per entry: its name, the best, the metric's values, settings that differ, and more."""
-    texts = _figures_of(found, curves, ask)
+    """A row per entry: its name, the settings that tell it apart, its figures, and more.
+
+    Of the settings those that tell nothing further stand behind the figures.
+    """
+    first, rest = settings_of(found, ask.grouped)
+    texts = first | _figures_of(found, curves, ask) | rest | _ends_of(found, ask)
     columns = [
-        Column(name, right=name in RIGHT, least=max(map(cell_len, cells)))
+        Column(name, right=name in RIGHT, least=max(map(cell_len, (name, *cells))))
         for name, cells in texts.items()
     ]
-    name = Column("run", 12, grows=True, cut=cut_middle)
-    return Table([name, *columns], zip(names, *texts.values(), strict=True), keep=("images",))
+    least = max(map(cell_len, ("run", *names)))
+    name = Column("run", min(NAME_CELLS, least + 1), grows=True, cut=cut_middle)
+    drop = (*[*rest][::-1], *(name for name in ENDS if name in texts), *[*first][:0:-1])
+    rows = zip(names, *texts.values(), strict=True)
+    return Table([name, *columns], rows, drop=drop, keep=("images",))
+
+
+def settings_of(
+    found: Sequence[Entry], grouped: bool
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """A list of texts per setting that differs, by its head: of those that tell apart, of the rest.
+
+    Between groups not of those in which a group's own runs may differ.
+    """
+    aside = WITHOUT_EFFECT if grouped else ()
+    first, rest = (
+        {field.head: [field.text(entry.first) for entry in found] for field in fields}
+        for fields in enough([Line(entry.first) for entry in found], aside)
+    )
+    return first, rest
 
 
 def _figures_of(
     found: Sequence[Entry], curves: Sequence[Sequence[Sample]], ask: Question
 ) -> dict[str, list[str]]:
-    """A list of texts per column."""
+    """How good they are: a list of texts per column."""
     columns: dict[str, list[str]] = {}
     if ask.grouped:
         columns["n"] = [str(len(entry.runs)) for entry in found]
     columns["best val_acc"] = [best_words(entry) for entry in found]
     if ask.baseline:
         columns["Δ best"] = _differences(found, ask.baseline, "val_acc", accuracy)
-    columns |= _values(found, curves, ask)
-    columns |= settings_of(found, ask.grouped)
-    columns["epochs"] = [_epochs(entry) for entry in found]
+    return columns | _values(found, curves, ask)
+
+
+def _ends_of(found: Sequence[Entry], ask: Question) -> dict[str, list[str]]:
+    """How far they went, and on which images: a list of texts per column."""
+    columns = {"epochs": [_epochs(entry) for entry in found]}
     columns["time"] = [clock(fmean(run.summary.seconds for run in entry.runs)) for entry in found]
     if ask.baseline:
         columns["Δ time"] = _differences(found, ask.baseline, "time", clock)
@@ -69,16 +99,6 @@ def _figures_of(
         for entry in found
     ]
     return columns
-
-
-def settings_of(found: Sequence[Entry], grouped: bool) -> dict[str, list[str]]:
-    """The settings that differ; between groups not those in which a group's own runs may differ."""
-    aside = WITHOUT_EFFECT if grouped else ()
-    return {
-        name: ["" if value is None else format_value(value) for value in values]
-        for name, values in telling([entry.first for entry in found]).items()
-        if name not in aside
-    }
 
 
 def _values(

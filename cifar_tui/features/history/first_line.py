@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cifar_tui.features.history.rows import DEMO, GroupRows, RunRows
-from cifar_tui.query.fields import Field, Line
-from cifar_tui.query.telling import shared
+from cifar_tui.query import telling
+from cifar_tui.query.fields import Line
 from cifar_tui.runs.listing import best_run
-from cifar_tui.spec.naming import brief, model_name
 from cifar_tui.text import at_epoch, plain
 
 LEAST = 8
@@ -65,7 +64,7 @@ class Listed:
             parts.append(f"{self.marked} marked")
         if self.filter and not self.typing:
             parts.append(f"filter '{self.filter}' (Esc clears)")
-        return ", ".join(filter(None, [*parts, self.rows.order_words, shared(self.lines)]))
+        return ", ".join(filter(None, [*parts, self.rows.order_words, telling.shared(self.lines)]))
 
     def best(self, room: int) -> str:
         """The best run's figure, and its name or settings in up to `room` cells; or nothing."""
@@ -74,16 +73,9 @@ class Listed:
         if best is None or crowded or isinstance(self.rows, GroupRows):
             return ""
         line = next(line for line in self.lines if line.run is best)
-        words = plain(line.given_name) or _settings(line, self.rows.varying)
+        words = plain(line.given_name) or telling.words(line, self.rows.varying)
         if len(words) > room:
             words = f"{words[: room - 1]}…" if room >= LEAST else ""
         mixed = len({line.run.synthetic for line in self.lines}) > 1
         parts = ["best", at_epoch(best.summary.best), words, DEMO * (mixed and best.synthetic)]
         return " ".join(filter(None, parts))
-
-
-def _settings(line: Line, varying: Sequence[Field]) -> str:
-    """The run's values of these settings, as in `lr 0.1 bn`."""
-    values = {field.name: line.value(field) for field in varying}
-    model = model_name(values) if "model" in values else ""
-    return f"{model} {brief({n: v for n, v in values.items() if v is not None})}".strip()

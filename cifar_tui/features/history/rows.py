@@ -7,7 +7,6 @@ from functools import cache, partial
 
 from cifar_tui.query.fields import (
     FIELDS,
-    SHORT_NAMES,
     Field,
     Line,
     Value,
@@ -87,9 +86,8 @@ FORMATS = {
 
 def format_of(asked: Field) -> FieldFormat:
     """How a field looks in the list."""
-    header = SHORT_NAMES.get(asked.name, asked.name)
     plainly = FieldFormat(
-        header, asked.width, lambda run, _: asked.text(run), asked.kind == "number"
+        asked.head, asked.width, lambda run, _: asked.text(run), asked.kind == "number"
     )
     return FORMATS.get(asked.name, plainly)
 

@@ -29,10 +29,8 @@ def arm_table(
     """Each setting's figures beside the report's and other students', and what its runs do."""
     show = answer.lab.measure.show
     columns = (
-        *(Column("setting", 16), Column(answer.lab.measure.name)),
-        *(*figures("n", width=4), *figures("train_acc", width=10), *figures("gap", width=8)),
-        *(*figures("report", width=7), *figures("other students", width=17)),
-        *figures("loss 0", width=7),
+        *(Column("setting", 16, grows=True), Column(answer.lab.measure.name)),
+        *figures("n", "train_acc", "gap", "report", "other students", "loss 0"),
         Column("runs", 16, grows=True),
     )
     rows = [

@@ -29,9 +29,9 @@ def runs(save_run: SaveRun, tmp_path: Path) -> Path:
 def test_a_row_per_run_with_differences_to_the_baseline(runs: Path, capsys: Said) -> None:
     assert run(["runs", "compare", "a", "b", "c", "--baseline", "a", "--runs", str(runs)]) == 0
     head, first, _, third = capsys.readouterr().out.splitlines()
-    assert head.split()[:5] == ["run", "best", "val_acc", "Δ", "best"]
-    assert first.split()[:5] == ["a", "0.6000", "@", "2", "base"]
-    assert third.split()[4] == "+0.0500"
+    assert head.split()[:6] == ["run", "lr", "seed", "best", "val_acc", "Δ"]
+    assert first.split()[:7] == ["a", "0.1", "0", "0.6000", "@", "2", "base"]
+    assert third.split()[6] == "+0.0500"
 
 
 def test_groups_and_a_curve_as_rows_of_values(runs: Path, capsys: Said) -> None:

@@ -14,7 +14,6 @@ from cifar_tui.features.compare.core import (
     entries,
     entry_labels,
     labels,
-    telling,
 )
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_run
@@ -41,13 +40,13 @@ def test_labels_tell_the_runs_apart(saved: Callable[..., Run]) -> None:
     assert made({"name": "a"}, {"name": "b"}) == ["a", "b"]
     assert made({"name": "same"}, {"name": "same"}) == ["same #1", "same #2"]
     long = made({"name": "y" * 30}, {"name": "y" * 30})
-    assert long == ["y" * 16 + "… #1", "y" * 16 + "… #2"]
+    assert long == ["y" * 30 + " #1", "y" * 30 + " #2"]
+    pairs = ((0.1, False), (0.1, True), (0.2, False), (0.3, True))
+    some = made(*({"lr": lr, "batch_norm": bn} for lr, bn in pairs))
+    assert some == ["lr 0.1", "lr 0.1 bn", "lr 0.2", "lr 0.3 bn"]
+    assert made({"batch_norm": True}, {}) == ["bn", "no bn"]
+    assert made({"model": "resnet", "depth": 8}, {"model": "resnet"}) == ["resnet8", "resnet20"]
     assert made({"lr": 0.1}, {"lr": 0.1, "device": "cpu"}, {"lr": 0.3})[2] == "lr 0.3"
-
-
-def test_the_setting_with_most_values_is_named_first(saved: Callable[..., Run]) -> None:
-    runs = [saved(lr=lr, batch_norm=bn) for lr, bn in ((0.1, True), (0.2, True), (0.3, False))]
-    assert list(telling(runs)) == ["lr", "batch_norm"]
 
 
 def test_runs_that_are_equal_but_for_the_seed_are_one_group(saved: Callable[..., Run]) -> None:

@@ -81,8 +81,8 @@ async def test_a_default_that_is_merely_not_in_force_is_no_column(
         table = await open_comparison(pilot, folders)
         shown = columns(table)
         assert shown["model"] == ["resnet", "simplenn"]
-        assert shown["depth"] == ["38", ""]
-        assert shown["augment"] == ["no", "yes"]
+        assert shown["depth"] == ["38", "-"]
+        assert shown["aug"] == ["no", "yes"]
         assert not {"shortcut", "crop_padding", "flip"} & set(shown)
 
 
@@ -148,10 +148,11 @@ async def test_more_settings_than_fit_scroll_sideways_beside_the_names(
     make_app: MakeApp, save_run: SaveRun
 ) -> None:
     other = {"batch_size": 64, "momentum": 0.5, "dropout": 0.1, "activation": "swish", "seed": 7}
+    heads = {"batch", "momentum", "dropout", "act", "seed"}
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         table = await open_comparison(pilot, [save_run(name="one"), save_run(name="two", **other)])
-        assert set(other) <= set(columns(table))
+        assert heads <= set(columns(table))
         assert table.max_scroll_x > 0
         assert table.fixed_columns == 1
         await pilot.press(*["right"] * 3)
@@ -172,7 +173,8 @@ async def test_hostile_names_are_shown_literally(
         assert shown[0] == "o [red]x[/red]"
         assert shown[1] == "x \\x1b[31mred"
         assert shown[2].startswith("+ yyy") and "…" in shown[2]
-        assert "o [red]x[/red]  x \\x1b[31mred  + yyy" in plot(pilot)
+        legend = plot(pilot).replace("\n", "")
+        assert "o [red]x[/red]  x \\x1b[31mred  + yyy" in legend
 
 
 def summary(app: CifarApp) -> str:
@@ -275,7 +277,8 @@ async def test_seeds_become_one_curve_with_mean_and_band(
         table = await open_comparison(pilot, folders)
         await pilot.press("u")
         found = columns(table)
-        assert found["run"] == ["o lr 0.1", "x lr 0.2"]
+        assert found["run"] == ["o", "x"]
+        assert found["lr"] == ["0.1", "0.2"]
         assert found["n"] == ["2", "1"]
         assert found["best val_acc"] == ["0.7000 ± 0.1414", "0.4000 @ 2"]
         assert found["last"] == ["0.7000 ± 0.1414", "0.4000"]
@@ -299,7 +302,7 @@ async def test_a_hidden_curve_keeps_its_row_and_the_others_their_marks(
         table = await open_comparison(pilot, [save_run(lr=lr) for lr in (0.1, 0.2, 0.3)])
         await pilot.press("down", "space")
         assert plot(pilot).startswith("val_acc  o lr 0.1  + lr 0.3")
-        assert [name[0] for name in map(str, columns(table)["run"])] == ["o", "s", "+"]
+        assert columns(table)["run"] == ["o", "", "+"]
         await pilot.press("up", "space", "down", "down", "space", ",")
         assert "@" not in "".join(columns(table)), "no curve, no cursor"
         await pilot.press("space")
@@ -346,7 +349,7 @@ async def test_a_dozen_long_runs_and_one_without_an_epoch(
         beside = app.screen.query_one("#beside", Curves)
         assert str(beside.content).startswith("val_loss  o lr 0.01"), "room for a second metric"
         assert columns(table)["last"][-2:] == ["0.6595", "-"]
-        await pilot.press("x", "x", "s", "g", ",", "plus", "plus", "left_square_bracket", "L")
+        await pilot.press("x", "x", "s", "u", ",", "plus", "plus", "left_square_bracket", "L")
         assert plot(pilot).startswith("val_acc over time, smooth 0.3, log, mean ± std")
         assert table.row_count == 12
         await pilot.resize_terminal(80, 24)
