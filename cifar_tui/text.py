@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,15 @@ EPOCH_COLUMNS = (
     "img/s",
     "s",
 )
+
+
+EPOCH_WIDTHS = (6, 10, 11, 10, 9, 8, 7, 6)
+"""Cells of each of them; the mark of the best epoch stands behind."""
+
+
+def epoch_row(cells: Sequence[str]) -> str:
+    """A row of the table of epochs, or its head, on one line."""
+    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, EPOCH_WIDTHS, strict=True))
 
 
 def epoch_cells(epoch: "EpochDone") -> list[str]:

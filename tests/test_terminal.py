@@ -227,3 +227,14 @@ def test_train_shows_a_bar_on_a_terminal_and_ends_with_the_result(
     assert exit_code(child) == 0
     summary = json.loads(next((tmp_path / "saved_model").glob("*/summary.json")).read_text())
     assert summary["status"] == "finished"
+
+
+def test_an_epoch_is_a_row_of_a_table_that_fits_the_terminal(
+    tmp_path: Path, tiny_course: Path
+) -> None:
+    flags = ("--data", str(tiny_course), "--epochs", "2", "--name", "mine")
+    child = open_in_pty(tmp_path, "train", *flags)
+    child.expect("epoch +lr +train_loss +train_acc +val_loss +val_acc +img/s +s\r\n")
+    child.expect(" +1 +0.01 +[0-9.]{6} +0[0-9.]{5} +[0-9.]{6} +0[0-9.]{5} [^\r\n]*  best\r\n")
+    assert len(child.after) <= 80
+    assert exit_code(child) == 0

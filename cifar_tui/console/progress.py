@@ -11,7 +11,16 @@ from cifar_tui.queue.headless import TrainPrinter
 from cifar_tui.runs.events import Ended, EpochDone, Started, to_json
 from cifar_tui.runs.listing import Look, Run
 from cifar_tui.table import Column, Table, cut_middle, figures
-from cifar_tui.text import at_epoch, clock, epoch_cells, loss, plain, rate
+from cifar_tui.text import (
+    EPOCH_COLUMNS,
+    at_epoch,
+    clock,
+    epoch_cells,
+    epoch_row,
+    loss,
+    plain,
+    rate,
+)
 
 WIDEST = 80
 """Cells of the table after a grid."""
@@ -57,7 +66,11 @@ class JsonPrinter(SilentPrinter):
 
 
 class LinePrinter(SilentPrinter):
-    """A line per epoch, for logs."""
+    """A line per epoch that stands for itself, for logs; or `rows` of a table, for a terminal."""
+
+    def __init__(self, *, rows: bool = False) -> None:
+        self._rows = rows
+        self._has_head = False
 
     def begin(self, run: Run, number: int, total: int) -> None:
         self._print(f"run {number}/{total}  {run.id}")
@@ -67,6 +80,8 @@ class LinePrinter(SilentPrinter):
             match event:
                 case Started():
                     self._print(f"loss {loss(event.initial_loss)} before training (ln 10 = 2.3026)")
+                case EpochDone() if self._rows:
+                    self._print_row(event, look.run)
                 case EpochDone():
                     self._print(epoch_line(event, look.run.summary.epochs))
                 case Ended():
@@ -81,14 +96,23 @@ class LinePrinter(SilentPrinter):
             for line in summary_table(runs).printed_lines(min(output_width() or WIDEST, WIDEST)):
                 LinePrinter._print(self, line.plain)
 
+    def _print_row(self, event: EpochDone, run: Run) -> None:
+        if not self._has_head:
+            self._has_head = True
+            self._print(epoch_row(EPOCH_COLUMNS))
+        best = run.summary.best
+        is_best = best is not None and best.epoch == event.epoch
+        self._print(epoch_row(epoch_cells(event)) + "  best" * is_best)
+
     def _print(self, line: str) -> None:
         print(plain(line), flush=True)
 
 
 class NumberedPrinter(LinePrinter):
-    """A line per epoch of runs that train at the same time, each with its run's number."""
+    """The same of runs that train at the same time, each line with its run's number."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, rows: bool = False) -> None:
+        super().__init__(rows=rows)
         self._numbers: dict[str, str] = {}
         self._prefix = ""
 
@@ -106,15 +130,17 @@ class NumberedPrinter(LinePrinter):
 
 
 class BarPrinter(LinePrinter):
-    """A line per epoch above a bar of the whole run, for a terminal."""
+    """A row per epoch above a bar of the whole run, for a terminal."""
 
     def __init__(self) -> None:
+        super().__init__(rows=True)
         self._console = Console(highlight=False)
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
     def begin(self, run: Run, number: int, total: int) -> None:
         super().begin(run, number, total)
+        self._has_head = False
         columns = (BarColumn(), TextColumn("{task.description}"))
         self._bar = Progress(*columns, console=self._console, transient=True)
         self._task = self._bar.add_task("starting", total=1.0)
@@ -132,6 +158,9 @@ class BarPrinter(LinePrinter):
                 f"img/s  {clock(progress.seconds_left)} left  best {at_epoch(summary.best)}"
             )
             self._bar.update(self._task, completed=done, description=text)
+
+    def side_by_side(self) -> TrainPrinter:
+        return NumberedPrinter(rows=True)
 
     def leave(self) -> None:
         if self._bar is not None:

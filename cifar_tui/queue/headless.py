@@ -162,6 +162,11 @@ def _train(
             worker.join()
             statuses = [Runs(runs).get(folder.id).status for folder in folders]
         worker.join()
+    left = statuses.count("queued")
+    if left and not worker.outlives:
+        have = "run has" if left == 1 else "runs have"
+        command = "`cifar-tui runs resume --filter status=queued`"
+        printer.note(f"{left} {have} not begun; {command} trains {'it' if left == 1 else 'them'}.")
     if worker.problem and not ENDED.issuperset(statuses):
         raise UserError(worker.problem)
     if worker.outlives and not ENDED.issuperset(statuses):
@@ -259,65 +264,42 @@ def say_begun() -> None:
 
 def resume(run: Run, runs: Path, wish: Wish = ANY) -> str:
     """Let a paused run go on, or train an unfinished one in the background; says which."""
+    _, problems = resume_each([run], runs, wish)
+    if problems:
+        raise UserError(problems[0])
     if run.status == "paused":
-        order(run, "go")
         return f"{run.name} goes on."
-    if run.status == "queued" and not (run.left_behind or waits_unseen(run)):
-        raise UserError(f"{run.name} is queued already; it starts when its turn comes.")
-    backend, _ = make_backend(runs, wish)
-    if run.spec is not None and wish != ANY:
-        backend.check(run.spec)
-    elif wish == ANY:
-        locks_folder()
-    _detach(backend, [requeue(run)], runs, wish)
     images = ", on the demo set (synthetic)" if run.synthetic else ""
     return f"{run.name} goes on in the background from epoch {run.summary.epochs_done}{images}."
 
 
-def watch(run: Run, runs: Path, printer: TrainPrinter) -> int:
-    """Show a run through its folder until it ends; leaving does nothing to the run."""
-    follower = Follower(Runs(runs), run.id)
-    printer.begin(run, 1, 1)
-    look = None
-    try:
-        while look is None or not (look.run.ended or look.run.left_behind):
-            look = follower.look()
-            printer.show(look)
-            time.sleep(LOOK_EVERY)
-    finally:
-        printer.leave()
-    if look.run.left_behind:
-        raise UserError(f"{run.name} waits in a process that is gone; `runs resume` trains it.")
-    return exit_code([look.run.status])
+def resume_each(wanted: Sequence[Run], runs: Path, wish: Wish = ANY) -> tuple[list[Run], list[str]]:
+    """Let paused runs go on, and train the others in one process in the background.
 
-
-def watch_all(folder: Path, printer: TrainPrinter) -> int:
-    """Show all runs that train, whoever trains them, until none trains or waits.
-
-    Those that begin meanwhile are shown as well; returns as `train`.
+    Returns the runs that go on, and why the others do not. Raises UserError where none can.
     """
-    known, printer = Runs(folder), printer.side_by_side()
-    shown: dict[str, Follower] = {}
-    statuses: dict[str, str] = {}
-    while True:
-        going = [run for run in known.all() if not (run.ended or run.left_behind)]
-        for run in going:
-            seen = {*shown, *statuses}
-            if run.status != "queued" and run.id not in seen:
-                printer.begin(run, len(seen) + 1, len(seen.union(one.id for one in going)))
-                shown[run.id] = Follower(known, run.id)
-        for run_id, follower in list(shown.items()):
-            look = follower.look()
-            printer.show(look)
-            if look.run.ended or look.run.left_behind:
-                statuses[run_id] = look.run.status
-                del shown[run_id]
-        if not (going or shown):
-            break
-        time.sleep(LOOK_EVERY)
-    if not statuses:
-        printer.note(f"Nothing is in training in {folder}.")
-    return exit_code(statuses.values())
+    going, problems, folders = [], [], []
+    backend = None
+    if any(run.status != "paused" for run in wanted):
+        backend, _ = make_backend(runs, wish)
+        if wish == ANY:
+            locks_folder()
+    for run in wanted:
+        try:
+            if run.status == "paused" or backend is None:
+                order(run, "go")
+            else:
+                if run.status == "queued" and not (run.left_behind or waits_unseen(run)):
+                    raise UserError(f"{run.name} is queued already; it starts when its turn comes.")
+                if run.spec is not None and wish != ANY:
+                    backend.check(run.spec)
+                folders.append(requeue(run))
+            going.append(run)
+        except UserError as error:
+            problems.append(str(error))
+    if backend is not None and folders:
+        _detach(backend, folders, runs, wish)
+    return going, problems
 
 
 def _follow(

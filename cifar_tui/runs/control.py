@@ -19,6 +19,10 @@ BY_USER = "stopped by the user"
 """Why a run ended that a person ordered to stop: by a key, a command or Ctrl-C."""
 
 
+RESUMABLE = ("stopped", "crashed", "failed", "stale")
+"""How a run ends, or seems to, that can go on."""
+
+
 def by_signal(number: int) -> str:
     """Why a run ends when its program gets this signal; SIGINT is Ctrl-C."""
     name = signal.Signals(number).name

@@ -96,7 +96,6 @@ class HelpScreen(ModalScreen[None]):
     """The keys of a screen and those that work everywhere, by what they are for; typing narrows."""
 
     DEFAULT_CSS = """
-    HelpScreen .dialog { width: 80; height: 90%; padding: 0 1; }
     HelpScreen Input { width: 100%; margin-bottom: 1; }
     HelpScreen VerticalScroll { height: 1fr; }
     """

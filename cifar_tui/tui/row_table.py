@@ -19,7 +19,7 @@ from textual.strip import Strip
 from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.record import Point
 from cifar_tui.table import Column, Table
-from cifar_tui.text import EPOCH_COLUMNS, epoch_cells
+from cifar_tui.text import EPOCH_COLUMNS, EPOCH_WIDTHS, epoch_cells, epoch_row
 from cifar_tui.tui.keys import LISTS, bindings
 
 Texts = tuple[str, ...]
@@ -254,10 +254,6 @@ def _cell(column: Column, text: str) -> str:
     return f"{column.cell(text, column.width - 1)} "
 
 
-WIDTHS = (6, 10, 11, 10, 9, 8, 7, 6)
-"""Cells of each column of EPOCH_COLUMNS; the mark of the best epoch stands behind."""
-
-
 class EpochTable(ScrollView):
     """All epochs of a run; only the visible lines are ever rendered."""
 
@@ -274,14 +270,14 @@ class EpochTable(ScrollView):
         if len(epochs) == len(self._epochs) and best_epoch == self._best and epochs == self._epochs:
             return
         self._epochs, self._best = list(epochs), best_epoch
-        self.virtual_size = Size(sum(WIDTHS) + 6, len(epochs) + 1)
+        self.virtual_size = Size(sum(EPOCH_WIDTHS) + 6, len(epochs) + 1)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """The header stays; the other lines scroll."""
         width = self.size.width
         if y == 0:
-            cells = _row(EPOCH_COLUMNS)
+            cells = epoch_row(EPOCH_COLUMNS)
             return Strip([Segment(cells, self.rich_style + Style(bold=True))]).adjust_cell_length(
                 width, self.rich_style
             )
@@ -289,11 +285,7 @@ class EpochTable(ScrollView):
         if not 0 <= number < len(self._epochs):
             return Strip.blank(width, self.rich_style)
         epoch = self._epochs[number]
-        line = _row(epoch_cells(epoch))
+        line = epoch_row(epoch_cells(epoch))
         if epoch.epoch == self._best:
             line += "  best"
         return Strip([Segment(line, self.rich_style)]).adjust_cell_length(width, self.rich_style)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))

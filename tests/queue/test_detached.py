@@ -18,6 +18,7 @@ from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.record import Progress, this_worker
 from cifar_tui.spec.settings import RunSpec
+from tests.apps import SaveRun
 from tests.conftest import Command, json_lines
 from tests.forked import ForkedCommand
 from tests.waiting import until
@@ -183,6 +184,31 @@ def test_runs_in_several_processes_say_who_stopped_them(
     ended = [(run.status, run.summary.reason) for run in Runs(runs).all()]
     left = "in a process that is gone; resume it to train it"
     assert sorted(ended) == [("queued", left), ("stopped", reason), ("stopped", reason)]
+    assert process.stderr is not None
+    command = "`cifar-tui runs resume --filter status=queued`"
+    assert f"1 run has not begun; {command} trains it." in process.stderr.read()
+
+
+def test_runs_that_were_left_are_trained_at_once_by_one_command(
+    runs: Path, tiny_course: Path, save_run: SaveRun, cifar: Command
+) -> None:
+    for seed in (1, 2):
+        RunFolder.create(runs, RunSpec(data=str(tiny_course), epochs=100_000, seed=seed))
+    finished = save_run()
+    finished.path.rename(runs / finished.id)
+    done = cifar("runs", "resume", "--filter", "status=queued")
+    assert "2 runs go on in the background." in done.stdout
+    until(lambda: Runs(runs).all()[0].status == "running")
+    again = cifar("runs", "resume", "--all", "--json")
+    assert json.loads(again.stdout) == {"runs": [], "problems": []}, "none is left"
+    assert cifar("runs", "stop", "--all").returncode == 0
+    until(lambda: [run.status for run in Runs(runs).all()][:2] == ["stopped"] * 2)
+    named = cifar("runs", "resume", Runs(runs).all()[0].id, finished.id)
+    assert named.returncode == 1
+    assert "1 run goes on" in named.stdout
+    assert "is finished; there is nothing to resume" in named.stderr
+    cifar("runs", "stop", "--all")
+    until(lambda: Runs(runs).all()[0].status == "stopped")
 
 
 @pytest.mark.parametrize(

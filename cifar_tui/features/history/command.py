@@ -24,8 +24,8 @@ from cifar_tui.console.printing import print_json
 from cifar_tui.errors import UserError
 from cifar_tui.features.history.list_command import runs_fields, runs_list
 from cifar_tui.queue.choices import STOPPABLE, stop
-from cifar_tui.runs.control import order
-from cifar_tui.runs.listing import Runs
+from cifar_tui.runs.control import RESUMABLE, order, waits_unseen
+from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.spec.naming import to_toml
 from cifar_tui.text import plain, runs_text
@@ -67,12 +67,12 @@ def runs_watch(
 ) -> int:
     """Follow a run until it ends, whoever trains it; Ctrl-C leaves it alone."""
     from cifar_tui.console.progress import train_printer
-    from cifar_tui.queue import headless
+    from cifar_tui.queue.watch import watch, watch_all
 
     printer = train_printer(json)
     if run is None:
-        return headless.watch_all(runs, printer)
-    return headless.watch(Runs(runs).find(run), runs, printer)
+        return watch_all(runs, printer)
+    return watch(Runs(runs).find(run), runs, printer)
 
 
 @examples(
@@ -132,21 +132,47 @@ def runs_pause(run: Which, /, *, json: Json = False, runs: RunsDir = RUNS) -> No
 @examples(
     "runs resume last",
     "runs resume last --devices cuda:1",
+    "runs resume --filter status=queued",
 )
 def runs_resume(
-    run: Which,
+    run: Some = (),
     /,
     *,
+    choice: Chosen = NAMED_ONLY,
     on: OnBackend = ANY_BACKEND,
     json: Json = False,
     runs: RunsDir = RUNS,
-) -> None:
-    """Let a paused run go on, or train an unfinished one further in the background."""
+) -> int:
+    """Let paused runs go on, or train unfinished ones further in the background.
+
+    With --all and --filter, those that can go on. Exits with 1 where a run could not.
+    """
     from cifar_tui.queue import headless
 
-    found = Runs(runs).find(run)
-    sentence = headless.resume(found, runs, on.wish())
-    printing.say({"id": found.id, "from_epoch": found.summary.epochs_done}, sentence, json)
+    found = chosen_runs(run, choice, Runs(runs))
+    if not choice and len(found) == 1:
+        sentence = headless.resume(found[0], runs, on.wish())
+        told = {"id": found[0].id, "from_epoch": found[0].summary.epochs_done}
+        printing.say(told, sentence, json)
+        return 0
+    if choice:
+        found = [one for one in found if _can_go_on(one)]
+    going, problems = headless.resume_each(found, runs, on.wish())
+    if json:
+        goes_on = [{"id": one.id, "from_epoch": one.summary.epochs_done} for one in going]
+        print_json({"runs": goes_on, "problems": problems})
+    else:
+        for one in going:
+            print(plain(f"{one.id}  after epoch {one.summary.epochs_done}"))
+        many = "goes on" if len(going) == 1 else "go on"
+        print(f"{runs_text(len(going))} {many} in the background." if going else "No run goes on.")
+    for problem in problems:
+        printing.complain(problem)
+    return 1 if problems else 0
+
+
+def _can_go_on(run: Run) -> bool:
+    return run.status in ("paused", *RESUMABLE) or run.left_behind or waits_unseen(run)
 
 
 @examples(

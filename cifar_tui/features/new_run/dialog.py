@@ -68,7 +68,6 @@ class GridDialog(ModalScreen[bool]):
     """All runs of a grid and the time they take, before they are launched."""
 
     DEFAULT_CSS = """
-    GridDialog .dialog { width: 76; }
     GridDialog #titles { height: auto; max-height: 14; margin: 1 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -96,7 +95,6 @@ class PresetsDialog(ModalScreen[Preset | None]):
     """A list of presets that typing narrows; Enter fills the form with the one under the cursor."""
 
     DEFAULT_CSS = """
-    PresetsDialog .dialog { width: 90%; height: 90%; }
     PresetsDialog RowTable { height: 1fr; background: $surface; overflow-x: hidden; }
     PresetsDialog Input { width: 100%; margin-bottom: 1; }
     """

@@ -545,3 +545,12 @@ async def test_a_run_whose_folder_is_removed_makes_way_for_the_next(
         await wait_for(pilot, lambda: "next" in shown(app, "run"))
         await pilot.press("s", "y")
         await wait_for(pilot, lambda: status(app) == "stopped")
+
+
+@pytest.mark.parametrize(("width", "shown"), [(80, 80), (140, 100)])
+async def test_help_takes_up_to_100_columns(make_app: MakeApp, width: int, shown: int) -> None:
+    app = make_app(mode="history")
+    async with app.run_test(size=(width, 40)) as pilot:
+        await pilot.press("question_mark")
+        await wait_for(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await wait_for(pilot, lambda: app.screen.query_one(".dialog").region.width == shown)
