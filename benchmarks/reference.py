@@ -12,6 +12,7 @@ PLACES = {
     "page": "A run's page",
     "history": "History",
     "compare": "Compare",
+    "queue": "Queue",
     "lab": "Lab",
     "experiment": "Experiment",
     "weights": "Weights",

@@ -18,7 +18,6 @@ from rich.console import RenderableType
 from textual import work
 from textual.app import SystemCommand
 from textual.binding import BindingType
-from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -35,7 +34,6 @@ from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.visits import ended_since_visit
 from cifar_tui.spec.checks import SETTINGS, with_role
 from cifar_tui.spec.settings import RunSpec
-from cifar_tui.terminal import notification
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.configured_app import ConfiguredApp
 from cifar_tui.tui.dialogs import ActionsProvider, AskToLeave, HelpScreen, leaving_question
@@ -55,8 +53,6 @@ ANSWER_SECONDS = 1.0
 """Seconds that a key waits for what the runs' folder answers."""
 READY_EVERY = 1.5
 """Seconds between two screens that are made ready behind the first."""
-ENDED_SECONDS = 20.0
-"""How long it stands that a queue has ended."""
 ACTIVITY_EVERY = 0.5
 """Seconds between two questions whether it is time to look what trains."""
 
@@ -64,6 +60,7 @@ ACTIVITY_EVERY = 0.5
 SCREENS = {
     "live": "live.screen.LiveScreen",
     "page": "live.page.RunPage",
+    "queue": "live.queue_screen.QueueScreen",
     "history": "history.screen.HistoryScreen",
     "lab": "labs.screen.LabScreen",
     "devices": "devices.screen.DevicesScreen",
@@ -276,18 +273,11 @@ class CifarApp(ConfiguredApp):
         if not (self.activity.now.ids or self.launcher.making):
             self.outcome = queue_text(self._ended) if len(self._ended) > 1 else ""
             if any(run.summary.reason != BY_USER for run in self._ended):
-                self._ring(queue_text(self._ended), wrong=went_wrong(self._ended))
+                self.ring(queue_text(self._ended), wrong=bool(went_wrong(self._ended)))
             self._ended = []
             return
         for run in went_wrong(ended):
-            self._ring(run_text(run), wrong=[run])
-
-    def _ring(self, text: str, *, wrong: Sequence[Run]) -> None:
-        """Bell, toast and a notification on the desktop."""
-        severity: SeverityLevel = "error" if wrong else "information"
-        self.notify(text, severity=severity, timeout=ENDED_SECONDS, markup=False)
-        self.bell()
-        self.send(notification("cifar-tui", text))
+            self.ring(run_text(run), wrong=True)
 
     def _say_later(self, sentence: str) -> None:
         """Show a sentence from any thread, also when the screen may be gone."""
@@ -314,6 +304,11 @@ class CifarApp(ConfiguredApp):
         """Choose what trains the runs that are launched from now on."""
         if not isinstance(self.screen, screen_class("backend")):
             self.open("backend", self.runs.folder, self.wish, then=self.launcher.use_backend)
+
+    def action_queue(self) -> None:
+        """Show what waits."""
+        if not isinstance(self.screen, screen_class("queue")):
+            self.open("queue", self.current_mode)
 
     def open(self, name: str, *given: object, then: Callable[[Any], None] | None = None) -> None:
         """Show a screen or dialog of SCREENS over this one; `then` is told what it closes with."""
@@ -394,6 +389,8 @@ class CifarApp(ConfiguredApp):
             if key.action not in ("app.command_palette", "app.back") and offers(key.action):
                 title = f"{key.label.capitalize()} ({key.display})"
                 yield SystemCommand(title, key.help, partial(self._run_on, screen, key.action))
+        if isinstance(screen, CifarScreen):
+            yield from (SystemCommand(*command) for command in screen.more_commands())
         yield SystemCommand("Theme", "Change colours, light or dark", self.action_change_theme)
 
     async def _run_on(self, screen: Screen[object], action: str) -> None:

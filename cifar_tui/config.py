@@ -1,5 +1,6 @@
 """The configuration file `$XDG_CONFIG_HOME/cifar-tui/config.toml`, and each entry's explanation."""
 
+import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -15,6 +16,20 @@ from cifar_tui.spec.naming import read_toml
 from cifar_tui.text import plain
 
 TABLE = re.compile(r"\s*\[")
+BARE = re.compile(r"[A-Za-z0-9_-]+")
+"""What TOML takes as a name without quotes."""
+
+
+class NamedView(BaseModel):
+    """What a view of History shows, each as `runs list` takes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    filter: str = ""
+    sort: str = ""
+    """A field, with a minus largest first."""
+    columns: str = ""
+    """Fields with commas between them."""
 
 
 class Config(BaseModel):
@@ -34,6 +49,30 @@ class Config(BaseModel):
     )
     vim: bool = Field(
         default=False, description="Whether : opens the palette; j, k, g, G always move"
+    )
+    columns: str = Field(
+        default="",
+        description="Columns that History shows until others are chosen, like "
+        "name,settings,val_acc,status; `runs fields` lists all",
+    )
+    bell: bool = Field(
+        default=True, description="Whether the bell rings when a queue ends or a run goes wrong"
+    )
+    desktop: bool = Field(
+        default=True, description="Whether the desktop is asked for a notification then"
+    )
+    on_end: str = Field(
+        default="", description="Shell command that is told the same where --on-end names none"
+    )
+    webhook: str = Field(
+        default="",
+        pattern="^(https?://[^/].*)?$",
+        description="URL, kept secret, that is told the same where --webhook names none",
+    )
+    views: dict[str, NamedView] = Field(
+        default={},
+        description="Views by name, with filter, sort and columns as `runs list` takes them; "
+        "F in History and `runs list --view NAME` show one",
     )
     keys: dict[str, str] = Field(
         default={},
@@ -58,13 +97,15 @@ def _checked(values: dict[str, Any], path: Path) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        known = ", ".join(Config.model_fields)
+        known = ", ".join((Config if len(first["loc"]) == 1 else NamedView).model_fields)
         why = {
             "extra_forbidden": f"is not known there; there are {known}",
             "bool_type": "must be true or false",
             "bool_parsing": "must be true or false",
             "string_type": "must be a text in quotes",
             "dict_type": "must be a table",
+            "model_type": "must be a table",
+            "string_pattern_mismatch": "must begin with https:// or http://",
         }.get(first["type"], first["msg"].lower())
         raise UserError(f"{path}: {plain(name)} {why}.") from None
 
@@ -78,7 +119,7 @@ def set_entry(
     `check` may.
     """
     path = config_path()
-    table, key = ("keys", name.removeprefix("keys.")) if name.startswith("keys.") else ("", name)
+    table, key = _place(name)
     value: Any = {"true": True, "false": False}.get(text, text)
     lines = path.read_text().splitlines() if path.exists() else []
     entry = [] if text == "" else tomli_w.dumps({key: value}).splitlines()
@@ -92,7 +133,20 @@ def set_entry(
     path.parent.mkdir(parents=True, exist_ok=True)
     check_output(path, overwrite=True, example="config.toml")
     write_output(path, f"{content.strip()}\n".encode())
+    if config.webhook:
+        path.chmod(0o600)
     return config
+
+
+def _place(name: str) -> tuple[str, str]:
+    """The table of an entry and its key in it: an action's name is one key, with its dot."""
+    if name.startswith("keys."):
+        return "keys", name.removeprefix("keys.")
+    head, _, key = name.rpartition(".")
+    if not head.startswith("views."):
+        return "", name
+    view = head.removeprefix("views.")
+    return f"views.{view if BARE.fullmatch(view) else json.dumps(view)}", key
 
 
 def _replaced(lines: list[str], table: str, key: str, entry: list[str]) -> list[str]:
@@ -111,5 +165,7 @@ def _replaced(lines: list[str], table: str, key: str, entry: list[str]) -> list[
     kept = [line for line in lines[begin:end] if not quoted.match(line)]
     while kept and not kept[-1].strip():
         kept.pop()
+    if table and not (kept or entry):
+        return [*lines[: begin - 1], *lines[end:]]
     blank = [""] if end < len(lines) else []
     return [*lines[:begin], *kept, *entry, *blank, *lines[end:]]

@@ -51,6 +51,10 @@ def open_app(
             "The app needs a terminal; `cifar-tui train` trains without one "
             "(`cifar-tui train --help` lists its settings)."
         )
+    if config is not None and (config.columns or config.views):
+        from cifar_tui.query.view import check_views
+
+        check_views(config)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a screen to end
     worker, notes = make_backend(runs, wish)
     folders = [RunFolder.create(runs, spec) for spec in specs]

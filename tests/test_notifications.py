@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
+from cifar_tui.config import Config
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_run
 from cifar_tui.runs.visits import mark_visit
@@ -46,6 +47,26 @@ async def test_a_failure_and_the_end_of_the_queue_ring_and_reach_the_desktop(
         assert any(told in rung[3] for told in toasts(app).split("\n"))
         told = app.screen.query_one("#told", Static)
         await wait_for(pilot, lambda: "All 2 runs are done" in str(told.render()))
+
+
+@pytest.mark.parametrize(("wanted", "rung"), [("bell", ["bell"]), ("desktop", ["sent"])])
+async def test_bell_and_desktop_can_be_turned_off(
+    make_app: MakeApp,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    rung: list[str],
+) -> None:
+    folder = run_in_training(tmp_path / "runs")
+    app = make_app(config=Config(bell=wanted == "bell", desktop=wanted == "desktop"))
+    found: list[str] = []
+    monkeypatch.setattr(app, "bell", lambda: found.append("bell"))
+    monkeypatch.setattr(app, "send", lambda text: found.append("sent"))
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await wait_for(pilot, lambda: app.activity.now.training)
+        end(folder, "finished")
+        await wait_for(pilot, lambda: any("finished" in n.message for n in app._notifications))
+        assert found == rung
 
 
 async def test_a_run_that_the_person_stopped_rings_nothing(

@@ -95,6 +95,13 @@ def _usual_runs() -> Path:
     return RUNS
 
 
+def views_known(context: "CompletionContext") -> "Words":
+    """The names of the configuration's views."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return list(tomllib.loads(config_path().read_text())["views"])
+    return []
+
+
 def folders_with_images(context: "CompletionContext") -> "Words":
     """`demo` and the folders that begin as was typed."""
     head, slash, _ = context.incomplete.rpartition("/")

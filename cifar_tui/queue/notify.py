@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cifar_tui.config import read_config
 from cifar_tui.errors import UserError
 from cifar_tui.runs.listing import Run, best_run, read_run
 from cifar_tui.runs.record import this_host
@@ -98,8 +99,9 @@ class Notifier:
 
     def __init__(self, folder: Path, on_end: str = "", webhook: str = "") -> None:
         self._folder = folder
-        self._on_end = on_end or os.environ.get(ON_END, "")
-        self._webhook = webhook or os.environ.get(WEBHOOK, "")
+        usual = read_config()
+        self._on_end = on_end or os.environ.get(ON_END, usual.on_end)
+        self._webhook = webhook or os.environ.get(WEBHOOK, usual.webhook)
         parts = urlsplit(self._webhook)
         if self._webhook and (parts.scheme not in ("http", "https") or not parts.hostname):
             named = "--webhook takes" if webhook else f"{WEBHOOK} must be"

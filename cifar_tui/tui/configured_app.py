@@ -5,12 +5,17 @@ from collections.abc import Mapping
 from textual import work
 from textual.actions import ActionParseResult
 from textual.dom import DOMNode
+from textual.notifications import SeverityLevel
 
 from cifar_tui.config import Config, set_entry
 from cifar_tui.errors import UserError
+from cifar_tui.terminal import notification
 from cifar_tui.text import plain
 from cifar_tui.tui.keys import CHANGES
 from cifar_tui.tui.textual_internals import BaseApp
+
+ENDED_SECONDS = 20.0
+"""How long it stands that a queue has ended."""
 
 
 class ConfiguredApp(BaseApp):
@@ -47,6 +52,15 @@ class ConfiguredApp(BaseApp):
             self.refuse_change()
             return True
         return await super().run_action(action, default_namespace, namespaces)
+
+    def ring(self, text: str, *, wrong: bool) -> None:
+        """Toast, bell and a notification on the desktop, unless they are not wanted."""
+        severity: SeverityLevel = "error" if wrong else "information"
+        self.notify(text, severity=severity, timeout=ENDED_SECONDS, markup=False)
+        if self.config.bell:
+            self.bell()
+        if self.config.desktop:
+            self.send(notification("cifar-tui", text))
 
     def refuse_change(self) -> None:
         """Say why nothing is changed."""

@@ -122,6 +122,7 @@ KEYS: tuple[Key, ...] = (
     Key("o", "sort", "sort", "Sort by the next column", "history"),
     Key("O", "reverse", "reverse", "Turn the order round", "history", False),
     Key("C", "columns", "columns", "Choose and order the columns", "history", False),
+    Key("F", "views", "views", "Show one of the configuration's named views", "history", False),
     Key("m", "last", "best or last", "Figures of the best or the last epoch", "history", False),
     Key("u", "group", "group", "Group by settings: mean and spread over seeds", "history"),
     Key("space", "mark", "mark", "Mark the run for comparison", "history"),
@@ -140,7 +141,6 @@ KEYS: tuple[Key, ...] = (
     Key("R", "resume_left", "resume left", "Train all runs left in a dead queue", "history", False),
     Key("less_than_sign", "sooner", "sooner", "Move a queued run forwards", "history", False),
     Key("greater_than_sign", "later", "later", "Move a queued run backwards", "history", False),
-    Key("Q", "empty_queue", "empty queue", "Stop all runs that wait", "history", False),
     Key("x", "trash", "trash", "Move the runs to the trash", "history"),
     Key("t", "show_trash", "show trash", "Show the trash, or the runs again", "history", False),
     Key("z", "restore", "restore", "Move the run back from the trash", "history", False),
@@ -156,6 +156,14 @@ KEYS: tuple[Key, ...] = (
     Key("y", "save", "save", "Save and copy the marked runs, or those shown", "history", False),
     Key("i", "info", "info", "Everything about the run", "history"),
     Key("W", "mattered", "what mattered", "Effect of each setting on the runs", "history"),
+    Key("enter", "open", "open", "Open the page of the run", "queue"),
+    Key("less_than_sign", "move(-1)", "sooner", "Move the run forwards", "queue"),
+    Key("greater_than_sign", "move(1)", "later", "Move the run backwards", "queue"),
+    Key("s", "stop", "take out", "Take the run out of the queue; it is kept as stopped", "queue"),
+    Key("X", "empty", "empty", "Stop all runs that wait; what trains goes on", "queue"),
+    Key("p", "pause", "hold", "Hold the queue after the run in training, or go on", "queue"),
+    Key("r", "resume", "resume", "Train a run that a program has left which has ended", "queue"),
+    Key("escape,Q", "app.back", "back", "Back to where you came from", "queue"),
     Key("m", "metric", "metric", "Show the next metric", "compare"),
     Key("y", "save", "save", "Save and copy the runs: table, curves or figure", "compare", False),
     Key("M", "metric(-1)", "metric before", "Show the metric before", "compare", False),
@@ -235,6 +243,7 @@ KEYS: tuple[Key, ...] = (
     Key("b,f12", "app.go('lab')", "lab", "The assignment's experiments", EVERYWHERE, False),
     Key("d,f6", "app.go('devices')", "devices", "See GPUs and processes", EVERYWHERE, False),
     Key("escape", "app.back", "back", "Go back one step; nothing is lost", EVERYWHERE, False),
+    Key("Q", "app.queue", "queue", "List, reorder or empty what waits", EVERYWHERE, False),
     Key("B,f11", "app.backend", "backend", "Choose what trains the runs", EVERYWHERE, False),
     Key("question_mark,f1", "app.help", "help", "Show all keys", EVERYWHERE),
     Key("ctrl+p", "app.command_palette", "palette", "Find any action by name", EVERYWHERE, False),
@@ -248,7 +257,7 @@ KEY = re.compile(r"((ctrl|shift|alt)\+)*[A-Za-z0-9_]+")
 GROUPS = {
     "look": "open info columns last group lines images weights surface mattered layers panels "
     "metric axis smooth log cursor zoom pan whole figures shares split page move page_next",
-    "find": "filter sort reverse show_trash",
+    "find": "filter views sort reverse show_trash",
     "choose": "mark unmark keep keep_all hide baseline",
     "compare and hand in": "compare agree export ensemble save",
     "train": "launch launch_all presets save_preset reset get_data scale new_from pause stop skip "
@@ -331,7 +340,7 @@ CHANGES = frozenset(
     (
         *("launch", "launch_all", "get_data", "backend", "pause", "stop", "skip"),
         *("resume", "resume_left", "sooner", "later", "import", "annotate", "pin"),
-        *("trash", "restore", "empty_trash", "keep_best"),
+        *("trash", "restore", "empty_trash", "keep_best", "empty"),
     )
 )
 """Actions that change runs or the queue, which a program that only looks refuses."""

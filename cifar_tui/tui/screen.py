@@ -1,6 +1,6 @@
 """What every screen of the program has: its base, its first line, and its last with the keys."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
@@ -47,6 +47,10 @@ class CifarScreen(BaseScreen):
     def offers(self, action: str) -> bool:
         """Whether a key does something now; one that is not offered says why when it is pressed."""
         return True
+
+    def more_commands(self) -> Iterable[tuple[str, str, Callable[[], object]]]:
+        """What the palette offers here beside the keys' actions: title, help and what is done."""
+        return ()
 
     def say(self, name: str, text: str | Text) -> None:
         """Update a one-line widget, only when its text changed: each update is sent whole."""

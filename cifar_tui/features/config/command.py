@@ -3,17 +3,19 @@
 import os
 import shlex
 import subprocess
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
-from cifar_tui.config import Config, read_config, set_entry
+from cifar_tui.config import Config, NamedView, read_config, set_entry
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, AnyRuns, Json
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import put
 from cifar_tui.errors import UserError
 from cifar_tui.files import config_path
+from cifar_tui.query.view import check_views, view_words
 from cifar_tui.table import Table
 from cifar_tui.text import plain
 
@@ -28,29 +30,47 @@ def config_show(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
         printing.print_json({"file": str(path), **found.model_dump()})
         return
     put(f"{path}{'' if path.exists() else ' (does not exist yet)'}", "")
+    _check(found)
+    host = urlsplit(found.webhook).hostname
+    shown = found.model_copy(update={"webhook": f"https://{host}/..."} if host else {})
     for name, field in Config.model_fields.items():
-        value = getattr(found, name)
-        shown = {True: "yes", False: "no", "": "-"}.get(value) if value != {} else "-"
-        if isinstance(value, dict) and value:
-            shown = ", ".join(f"{action} {keys}" for action, keys in value.items())
-        put(f"{name:<10} {shown if shown is not None else plain(str(value))}")
-        put(f"           {field.description}.")
+        put(f"{name:<10} {_words(getattr(shown, name))}", f"           {field.description}.")
     put(
         "", "`cifar-tui config set NAME VALUE` changes one, `cifar-tui config edit` opens the file."
     )
 
 
-@examples("config set theme nord", "config set keys.history.trash delete,x")
+def _words(value: Any) -> str:
+    """What an entry is, on one line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, NamedView):
+        return view_words(value) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{plain(name)} {_words(part)}" for name, part in value.items()) or "-"
+    return plain(str(value)) or "-"
+
+
+@examples(
+    "config set theme nord",
+    "config set keys.history.trash delete,x",
+    "config set views.best.filter 'val_acc>70'",
+)
 def config_set(
-    name: Annotated[str, Parameter(help="An entry, like theme or keys.history.trash.")],
-    value: Annotated[str, Parameter(help="What it is to be; '' takes the entry away.")],
+    name: Annotated[
+        str, Parameter(help="An entry, like theme, keys.history.trash or views.best.sort.")
+    ],
+    value: Annotated[
+        str,
+        Parameter(help="What it is to be; '' takes the entry away.", allow_leading_hyphen=True),
+    ],
     /,
     *,
     json: Json = False,
     runs: AnyRuns = RUNS,
 ) -> None:
     """Change one entry; the rest of the file stays as it is."""
-    found = set_entry(name, value, check=_check_keys)
+    found = set_entry(name, value, check=_check)
     printing.say(found.model_dump(), f"{name} is {value or 'as without it'}.", json)
 
 
@@ -66,7 +86,7 @@ def config_edit(*, runs: AnyRuns = RUNS) -> None:
         subprocess.run([*shlex.split(editor), str(path)], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise UserError(f"'{editor}' failed ({error}); set EDITOR, or edit {path}.") from None
-    _check_keys(read_config())
+    _check(read_config())
     print(f"{path} is right.")
 
 
@@ -83,10 +103,11 @@ def config_keys(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     put(Table(["action", "keys", "what it does"], rows))
 
 
-def _check_keys(config: Config) -> None:
+def _check(config: Config) -> None:
     from cifar_tui.tui.keys import rebind
 
     rebind(config.all_keys)
+    check_views(config)
 
 
 COMMANDS = {

@@ -10,11 +10,12 @@ from cifar_tui.features.history.dialog import (
     ArchiveDialog,
     ColumnsDialog,
     GroupsDialog,
+    ViewsDialog,
 )
 from cifar_tui.features.history.run_list import RunList
 from cifar_tui.features.history.selection import Refusal
 from cifar_tui.query.fields import find_field, varying
-from cifar_tui.query.view import COLUMNS
+from cifar_tui.query.view import COLUMNS, View, named_view, view_words
 from cifar_tui.runs.disk import empty_trash, keep_best, size_of, size_text, spare
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate as write_notes
@@ -22,6 +23,8 @@ from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.dialogs import Ask
 
 BUSY = ("running", "paused")
+USUAL = "(none)"
+"""Stands for no view."""
 
 # Look at runs
 
@@ -73,7 +76,25 @@ def columns(runs: RunList) -> None:
         if chosen:
             runs.change_view(columns=chosen)
 
-    runs.app.push_screen(ColumnsDialog(runs.view.columns, runs.have_room), take)
+    runs.app.push_screen(ColumnsDialog(runs.view.columns, runs.usual, runs.have_room), take)
+
+
+def views(runs: RunList) -> None:
+    """Choose one of the configuration's views, or what is shown without any."""
+    config = runs.cifar.config
+    if not config.views:
+        raise Refusal(
+            "There are no views yet; `cifar-tui config set views.best.filter 'val_acc>70'` makes "
+            "one called best, which is there at the next start."
+        )
+    rows = {USUAL: ("all runs, the newest first", View(columns=runs.usual))}
+    rows |= {n: (view_words(v), named_view(config, n)) for n, v in config.views.items()}
+
+    def take(chosen: View | None) -> None:
+        if chosen is not None:
+            runs.show_view(chosen)
+
+    runs.app.push_screen(ViewsDialog(rows), take)
 
 
 def group(runs: RunList) -> None:

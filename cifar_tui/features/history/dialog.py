@@ -27,11 +27,11 @@ from cifar_tui.features.history.rows import (
 )
 from cifar_tui.query.fields import FIELDS, METRICS, Field, Line, in_order
 from cifar_tui.query.filter import value_text
-from cifar_tui.query.view import COLUMNS, View
+from cifar_tui.query.view import View
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate, clean_notes
 from cifar_tui.spec.checks import with_role
-from cifar_tui.table import Column
+from cifar_tui.table import Column, Table
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.dialogs import FormDialog
 from cifar_tui.tui.row_table import RowTable
@@ -134,10 +134,13 @@ class ColumnsDialog(TickDialog[tuple[str, ...]]):
     KEYS = "Space shows or hides   < > move   r resets   Enter applies   Esc cancels"
 
     def __init__(
-        self, columns: Sequence[str], have_room: Callable[[Sequence[str]], Sequence[str]]
+        self,
+        columns: Sequence[str],
+        usual: Sequence[str],
+        have_room: Callable[[Sequence[str]], Sequence[str]],
     ) -> None:
         super().__init__(_columns_first(columns), columns)
-        self._have_room = have_room
+        self._usual, self._have_room = usual, have_room
         self._shown: Sequence[str] = ()
         """The columns that have room."""
 
@@ -173,7 +176,7 @@ class ColumnsDialog(TickDialog[tuple[str, ...]]):
 
     def action_reset(self) -> None:
         """Have the columns that there are at first."""
-        self._names, self._ticked = _columns_first(COLUMNS), set(COLUMNS)
+        self._names, self._ticked = _columns_first(self._usual), set(self._usual)
         self._draw()
 
     def action_done(self) -> None:
@@ -223,6 +226,39 @@ def _values(field: Field, lines: Sequence[Line]) -> str:
     """What the field is in the runs, in order."""
     values = in_order({line.value(field) for line in lines} - {None}, lambda value: value, False)
     return ", ".join(map(value_text, values))
+
+
+class ViewsDialog(ModalScreen[View | None]):
+    """Views by name with what they show; Enter shows the one under the cursor."""
+
+    CSS = """
+    ViewsDialog RowTable { height: auto; max-height: 16; width: 74; background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("enter", "choose", "show"),
+        ("escape,F", "dismiss(None)", "cancel"),
+    ]
+
+    def __init__(self, views: Mapping[str, tuple[str, View]]) -> None:
+        super().__init__()
+        self._views = views
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield RowTable()
+            yield Static("\nEnter shows it   Esc cancels", markup=False)
+
+    def on_mount(self) -> None:
+        rows = [(plain(name), words) for name, (words, _) in self._views.items()]
+        about = Column("what it shows", 16, grows=True)
+        table = Table([Column("view", 16, grows=True), about], rows)
+        self.query_one(RowTable).show_table(table, list(self._views))
+
+    @on(RowTable.RowSelected)
+    def action_choose(self) -> None:
+        key = self.query_one(RowTable).cursor_key
+        if key is not None:
+            self.dismiss(self._views[key][1])
 
 
 class AnnotateDialog(FormDialog[bool]):

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from cifar_tui.config import read_config
 from cifar_tui.console import printing
-from cifar_tui.console.completion import one_of, several_of
+from cifar_tui.console.completion import one_of, several_of, views_known
 from cifar_tui.console.flags import (
     RUNS,
     AnyRuns,
@@ -19,12 +20,11 @@ from cifar_tui.console.flags import (
 )
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import id_column, output_width, print_json, put
-from cifar_tui.errors import UserError
 from cifar_tui.features.save.tables import SavedTable, render, run_table
 from cifar_tui.query.fields import ALIASES, FIELDS, Field, Line, find_field, in_order
 from cifar_tui.query.filter import parse
 from cifar_tui.query.groups import STATS, Group, find_groups, find_metric, group_runs, sorted_groups
-from cifar_tui.query.view import View, recall
+from cifar_tui.query.view import View, columns_of, named_view, recall, usual_columns
 from cifar_tui.runs.disk import size_of, size_text
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.spec.checks import format_value
@@ -67,8 +67,14 @@ Last = Annotated[
     bool, Parameter(negative=(), help="Metrics of the last epoch instead of the best.")
 ]
 Viewed = Annotated[
-    bool,
-    Parameter(negative=(), help="Filter, columns, order and groups as History was left."),
+    bool | str,
+    Parameter(
+        negative=(),
+        metavar="[NAME]",
+        help="A view of the configuration; without a name filter, columns, order and groups as "
+        "History was left.",
+        completer=views_known,
+    ),
 ]
 
 Format = Annotated[
@@ -86,6 +92,7 @@ ALL_FIELDS = ("id", *(name for name in FIELDS if name not in ("id", "settings"))
     'runs list --filter "bn lr>=0.05" --sort -val_acc',
     "runs list --columns name,lr,batch_norm,val_acc,time",
     "runs list --group-by lr,batch_norm --metric val_loss",
+    "runs list --view best",
     "runs list --format csv > runs.csv",
 )
 def runs_list(
@@ -103,14 +110,14 @@ def runs_list(
     runs: RunsDir = RUNS,
 ) -> None:
     """List the saved runs, oldest first, or those that a filter finds, or groups of them."""
-    shown = _view(recall(runs).view if view else View(), filter, columns, group_by, metric, last)
+    shown = _view(_viewed(view, runs), filter, columns, group_by, metric, last)
     query, json = parse(shown.filter), json or format == "json"
     all_runs = Runs(runs).trashed() if trash else Runs(runs).all()
     lines = query.found(map(Line, all_runs))
     if shown.groups:
         _print_groups(lines, shown, sort, json, format)
         return
-    found = [line.run for line in _sorted(lines, shown, sort, view)]
+    found = [line.run for line in _sorted(lines, shown, sort, bool(view))]
     fields = shown.shown() if view or columns is not None else []
     if format and not json:
         usual = () if format == "md" else ALL_FIELDS
@@ -131,6 +138,16 @@ def runs_list(
             print(f"They take {space}; `cifar-tui runs empty-trash` frees what is in the trash.")
 
 
+def _viewed(view: bool | str, runs: Path) -> View:
+    """What is shown without other flags."""
+    if not view:
+        return View()
+    config = read_config()
+    if view is True:
+        return recall(runs, usual_columns(config)).view
+    return named_view(config, str(view))
+
+
 def _view(
     view: View,
     filter: str | None,
@@ -144,10 +161,7 @@ def _view(
     if filter is not None:
         changes["filter"] = filter
     if columns is not None:
-        changes["columns"] = tuple(find_field(name).name for name in _names(columns))
-        changes["groups"] = ()
-        if not changes["columns"]:
-            raise UserError("--columns needs fields, like name,lr,val_acc.")
+        changes["columns"], changes["groups"] = columns_of(columns), ()
     if group_by is not None:
         changes["groups"] = tuple(field.name for field in find_groups(_names(group_by)))
     if metric is not None:

@@ -1,16 +1,14 @@
-"""What History's keys do with the queue: set up anew, resume, move, empty."""
+"""What History's keys do with the queue: set up anew, resume, move."""
 
 from functools import partial
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.history.actions import ask, complaining, do_each
+from cifar_tui.features.history.actions import complaining, do_each
 from cifar_tui.features.history.run_list import RunList
 from cifar_tui.features.history.selection import Refusal
-from cifar_tui.queue.choices import stop
-from cifar_tui.runs.control import BY_USER, end, left_behind, requeue
-from cifar_tui.runs.folder import RunFolder
+from cifar_tui.runs.control import left_behind, requeue
 from cifar_tui.runs.listing import Run
-from cifar_tui.text import plain, runs_text
+from cifar_tui.text import plain
 
 
 def new_from(runs: RunList) -> None:
@@ -67,36 +65,3 @@ def move(runs: RunList, step: int) -> None:
     worker.move(run.id, step)
     place = worker.queued.index(run.id) + 1 if run.id in worker.queued else 0
     runs.tell(f"{plain(run.name)} is number {place} of {len(worker.queued)} in the queue.")
-
-
-def empty_queue(runs: RunList) -> None:
-    """Stop all runs that wait, in whichever program, after asking; what trains goes on."""
-
-    def look() -> None:
-        try:
-            waiting = [run for run in runs.cifar.runs.all() if run.status == "queued"]
-        except UserError as error:
-            runs.app.call_from_thread(runs.cifar.complain, error)
-            return
-        runs.app.call_from_thread(offer, waiting)
-
-    def offer(waiting: list[Run]) -> None:
-        if not waiting:
-            runs.tell("No run waits.")
-            return
-        question = (
-            f"Stop the {runs_text(len(waiting))} that wait{'s' * (len(waiting) == 1)}? "
-            "What trains goes on; r queues a stopped run again."
-        )
-        ask(
-            runs, question, "stop", partial(do_each, runs, waiting, partial(_stop, runs), "stopped")
-        )
-
-    runs.run_worker(look, thread=True)
-
-
-def _stop(runs: RunList, run: Run) -> None:
-    if runs.cifar.worker.drop(run.id):
-        end(RunFolder(run.path), "stopped", BY_USER)
-    else:
-        stop(run)

@@ -139,12 +139,19 @@ class RunList(RunReader):
         view = self.view.changed(**changes)
         self._memory = self._memory.model_copy(update={"view": view})
 
+    def show_view(self, view: View) -> None:
+        """Show a named view; its filter hides no run that is launched later."""
+        self._outside = None
+        self._take_filter(view.filter)
+        self.change_view(**dict(view.changed(since=new_stamp())))
+        self.table.action_first()
+
     @work(thread=True)
     def _keep(self) -> None:
         with self._writing:
             view = self._outside or self.view
             memory = self._memory.model_copy(update={"view": view})
-            remember(self.cifar.runs.folder, memory)
+            remember(self.cifar.runs.folder, memory, self.usual)
 
     # Showing
 

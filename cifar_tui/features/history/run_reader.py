@@ -9,7 +9,7 @@ from textual.containers import Vertical
 
 from cifar_tui.errors import UserError
 from cifar_tui.query.fields import Line, make_line, same_lines
-from cifar_tui.query.view import Memory, recall
+from cifar_tui.query.view import Memory, recall, usual_columns
 from cifar_tui.runs.disk import size_of, size_text
 from cifar_tui.runs.ids import TRASH
 from cifar_tui.runs.listing import Run, Runs
@@ -66,6 +66,11 @@ class RunReader(Vertical):
         return cast("CifarApp", self.app)
 
     @property
+    def usual(self) -> tuple[str, ...]:
+        """The columns until others are chosen."""
+        return usual_columns(self.cifar.config)
+
+    @property
     def whole(self) -> bool:
         """Whether all runs were read."""
         return self._whole is not None
@@ -105,7 +110,7 @@ class RunReader(Vertical):
         began = time.monotonic()
         if not self._recalled:
             self._recalled = True
-            self.app.call_from_thread(self.take_memory, recall(self.cifar.runs.folder))
+            self.app.call_from_thread(self.take_memory, recall(self.cifar.runs.folder, self.usual))
         try:
             if not before and (first := runs.newest(FIRST)):
                 self.app.call_from_thread(self._take_newest, runs, first)

@@ -1,6 +1,6 @@
 """The screen of History: the list of runs, and a key for each thing that can be done with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import ClassVar
 
@@ -11,6 +11,8 @@ from textual.binding import BindingType
 from cifar_tui.features.history import actions, queue_actions
 from cifar_tui.features.history.run_list import RunList
 from cifar_tui.features.history.selection import Refusal
+from cifar_tui.query.view import named_view, view_words
+from cifar_tui.text import plain
 from cifar_tui.tui.keys import bindings
 from cifar_tui.tui.row_table import RowTable
 from cifar_tui.tui.screen import CifarScreen, KeyLine, TopLine
@@ -47,6 +49,7 @@ class HistoryScreen(CifarScreen):
     action_unmark = _action(RunList.unmark)
     action_show_trash = _action(RunList.show_trash)
     action_columns = _action(actions.columns)
+    action_views = _action(actions.views)
     action_group = _action(actions.group)
     action_open = on(RowTable.RowSelected)(_action(actions.open_run))
     action_info = _action(actions.info)
@@ -69,7 +72,6 @@ class HistoryScreen(CifarScreen):
     action_new_from = _action(queue_actions.new_from)
     action_resume = _action(queue_actions.resume)
     action_resume_left = _action(queue_actions.resume_left)
-    action_empty_queue = _action(queue_actions.empty_queue)
     action_sooner = _action(partial(queue_actions.move, step=-1))
     action_later = _action(partial(queue_actions.move, step=1))
 
@@ -77,6 +79,13 @@ class HistoryScreen(CifarScreen):
         yield TopLine("history")
         yield RunList()
         yield KeyLine()
+
+    def more_commands(self) -> Iterable[tuple[str, str, Callable[[], object]]]:
+        """The configuration's views."""
+        config, runs = self.cifar.config, self.query_one(RunList)
+        for name, view in config.views.items():
+            show = partial(runs.show_view, named_view(config, name))
+            yield f"View {plain(name)}", view_words(view), show
 
     def on_screen_resume(self) -> None:
         """Read at once when the screen comes back."""

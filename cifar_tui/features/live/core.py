@@ -6,12 +6,12 @@ from rich.text import Text
 
 from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.listing import Look, Run
+from cifar_tui.spec.checks import SETTINGS
 from cifar_tui.spec.naming import model_name, settings_text
 from cifar_tui.table import cut_end
 from cifar_tui.text import accuracy, at_epoch, clock, learning_rate, loss, plain, rate
 from cifar_tui.training.schedule import lr_at
 
-RESUMABLE = ("stopped", "crashed", "failed", "stale")
 HAS = {
     "finished": "has finished",
     "stopped": "was stopped",
@@ -77,14 +77,20 @@ def fits(look: Look, width: int) -> bool:
     return len(look.run.status) + len(reason_of(look)) + 32 <= width
 
 
-def told_of(look: Look, width: int, *, verdict: bool, settings: bool) -> str:
+def told_of(look: Look, width: int, *, verdict: bool, settings: bool, place: str = "") -> str:
     """What there is to say below the line of progress: a reason that is too long for that.
 
-    Of a run that has ended, also what its curves say and its settings, where its name does not.
+    Of a run that has ended, also what its curves say and its settings, where its name does not; of
+    one that waits its `place` in the queue, and what it is to train.
     """
     run = look.run
     waits = run.status in ("queued", "paused")
     parts = [reason_of(look)] if (waits or run.ended) and not fits(look, width) else []
+    if run.status == "queued":
+        parts.append(place)
+        if run.spec:
+            rest = run.spec.model_copy(update={"epochs": SETTINGS["epochs"].default})
+            parts.append(f"{run.spec.epochs} epochs of {settings_text(rest)}")
     if run.spec and run.ended and settings and run.name != settings_text(run.spec):
         parts.append(settings_text(run.spec))
     if run.ended and verdict:

@@ -1,6 +1,7 @@
 """The keys that act on one run, and the page of a run, opened from wherever it is listed."""
 
 import time
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Generic
 
@@ -9,11 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.live.beside import Around, Plan
-from cifar_tui.features.live.core import RESUMABLE, refusal
+from cifar_tui.features.live.beside import Around
+from cifar_tui.features.live.core import refusal
+from cifar_tui.features.live.queue_plan import Plan, in_queue, plan_now
 from cifar_tui.features.live.run_view import RunView
 from cifar_tui.queue.choices import withdraw
-from cifar_tui.runs.control import order
+from cifar_tui.runs.control import RESUMABLE, order
 from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Follower, Look, Run
 from cifar_tui.text import plain
@@ -24,8 +26,8 @@ from cifar_tui.tui.screen import KeyLine, Seen, TopLine, WatchingScreen
 if TYPE_CHECKING:
     from cifar_tui.queue.machine import Snapshot
 
-MACHINE_EVERY = 2.0
-"""Seconds between two looks at the machine."""
+MACHINE_EVERY, PLACE_EVERY = 2.0, 2.0
+"""Seconds between two looks at the machine, and at the queue."""
 
 
 class RunKeys(WatchingScreen[Seen], Generic[Seen]):
@@ -39,6 +41,9 @@ class RunKeys(WatchingScreen[Seen], Generic[Seen]):
     """What decided which keys were offered."""
     _machine: "tuple[float, Snapshot] | None" = None
     """The machine as last looked at, and when that was."""
+
+    _placed = ("", 0.0, "")
+    """The run whose place in the queue was asked for, when that was, and the place in words."""
 
     @property
     def shown(self) -> Look | None:
@@ -55,6 +60,16 @@ class RunKeys(WatchingScreen[Seen], Generic[Seen]):
         if self._machine is None or now - self._machine[0] >= MACHINE_EVERY:
             self._machine = (now, snapshot())
         return self._machine[1]
+
+    def place_of(self, run: Run) -> str:
+        """Where a run that waits is in the queue, in a sentence; for a thread."""
+        if run.status != "queued":
+            return ""
+        now = time.monotonic()
+        if self._placed[0] != run.id or now - self._placed[1] >= PLACE_EVERY:
+            plan = plan_now(self.cifar, in_queue(self.cifar))
+            self._placed = (run.id, now, plan.place_words(run, datetime.now()))
+        return self._placed[2]
 
     def offer_keys(self) -> None:
         """Have the key line name those that do something, where the run's state has changed."""
@@ -237,7 +252,8 @@ class RunPage(RunKeys[tuple[Look, Around]]):
     def look(self) -> tuple[Look, Around]:
         if self._follower is None:
             self._follower = Follower(self.cifar.runs, self.run_id)
-        return self._follower.look(), Around(Plan(), self.machine())
+        look = self._follower.look()
+        return look, Around(Plan(), self.machine(), self.place_of(look.run))
 
     def take(self, seen: tuple[Look, Around]) -> None:
         self._last_look, around = seen

@@ -9,14 +9,9 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from cifar_tui.features.live.beside import (
-    Around,
-    device_lines,
-    queue_lines,
-    settings_lines,
-    time_of_day,
-)
+from cifar_tui.features.live.beside import Around, device_lines, settings_lines
 from cifar_tui.features.live.core import apart, before_training, headline, progress_line, told_of
+from cifar_tui.features.live.queue_plan import queue_lines, time_of_day
 from cifar_tui.queue.notify import WRONG
 from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.listing import Look
@@ -79,7 +74,8 @@ class RunView(Vertical):
         news = f" {news}\n" if news else ""
         tall = self.screen.size.height >= TALL
         settings = tall and not beside.display
-        told = (news + told_of(look, width, verdict=tall, settings=settings)).rstrip()
+        words = told_of(look, width, verdict=tall, settings=settings, place=around.place)
+        told = (news + words).rstrip()
         self._put("told", told)
         self.query_one("#told").display = bool(told)
         self.query_one("#foot").set_class(bool(problem), "error")

@@ -10,10 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from cifar_tui.errors import UserError
-from cifar_tui.features.live.beside import NOTHING, Around, Plan, plan_of, time_of_day
+from cifar_tui.features.live.beside import NOTHING, Around
 from cifar_tui.features.live.board import Board
 from cifar_tui.features.live.core import before_training
 from cifar_tui.features.live.page import RunKeys
+from cifar_tui.features.live.queue_plan import Plan, plan_of, time_of_day
 from cifar_tui.features.live.run_view import RunView
 from cifar_tui.runs.ids import by_time
 from cifar_tui.runs.listing import Follower, Look, Run
@@ -97,7 +98,8 @@ class LiveScreen(RunKeys[Watched]):
         looks = self._look_at(ids)
         if wanted is not None and looks[0].run.ended and set(training) - {wanted}:
             return Watched(wanted, is_over=True)
-        return Watched(wanted, looks, Around(self._plan(looks), self.machine()))
+        place = self.place_of(looks[0].run) if len(looks) == 1 else ""
+        return Watched(wanted, looks, Around(self._plan(looks), self.machine(), place))
 
     def _training(self) -> list[str]:
         """The runs that have their turn here or train elsewhere, else one that waits for its."""
@@ -180,7 +182,7 @@ class LiveScreen(RunKeys[Watched]):
         if self.cifar.worker.held:
             return f"queue on hold (p goes on), {len(plan.names)} waiting "
         more = f" +{len(plan.names) - 1}" if len(plan.names) > 1 else ""
-        text = f"next: {plan.names[0]}{more}"
+        text = f"next: {plan.names[0]}{more} (Q)"
         done = "" if plan.done is None else f", done {time_of_day(plan.done, datetime.now())}"
         room = self.size.width - len(before_training(look.run)) - 2
         return f"{text}{done if len(text + done) <= room else ''} "

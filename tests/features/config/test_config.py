@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from cifar_tui.queue.thread import ThreadQueue
 
 from cifar_tui.app import CifarApp
-from cifar_tui.config import Config, read_config, set_entry
+from cifar_tui.config import Config, NamedView, read_config, set_entry
 from cifar_tui.files import config_path
+from cifar_tui.queue.queue import ThreadQueue
 from cifar_tui.spec.settings import RunSpec
+from cifar_tui.tui.row_table import RowTable
 from tests.apps import MakeApp, SaveRun
 from tests.conftest import Command
 from tests.waiting import screen_text, wait_for
@@ -56,6 +57,10 @@ def test_the_first_entry_makes_the_file(cifar: Command) -> None:
         ("read_only = 'perhaps'", "read_only must be true or false"),
         ("theme =", "is not a TOML file"),
         ("theme = 3", "theme must be a text in quotes"),
+        ("bell = 'loud'", "bell must be true or false"),
+        ("webhook = 'example.org'", "webhook must begin with https:// or http://"),
+        ("views = 3", "views must be a table"),
+        ("[views.x]\nsortt = 'lr'", "views.x.sortt is not known there; there are filter, sort"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_one_sentence(cifar: Command, text: str, said: str) -> None:
@@ -65,6 +70,110 @@ def test_what_is_wrong_in_the_file_is_one_sentence(cifar: Command, text: str, sa
         assert done.returncode == 2
         assert said in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("columns = 'name,colour'", "columns: There is no field 'colour'"),
+        ("[views.x]\nsort = '-lrr'", "views.x.sort: There is no field 'lrr'; did you mean lr?"),
+        ("[views.x]\nfilter = 'lr>'", "views.x.filter: lr> needs a number."),
+        ("[views.x]\ncolumns = ','", "views.x.columns: Columns need fields, like name,lr"),
+    ],
+)
+def test_a_view_that_speaks_of_what_is_not_there_names_its_entry(
+    cifar: Command, text: str, said: str
+) -> None:
+    write(text)
+    for command in (("runs", "list", "--view", *["x"] * ("views" in text)), ("config",)):
+        done = cifar(*command)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_view_is_listed_by_its_name(cifar: Command, save_run: SaveRun) -> None:
+    runs = save_run((0.5, 0.7), name="good", lr=0.1).path.parent
+    save_run((0.6,), name="better", lr=0.2)
+    save_run((0.3,), name="bad", lr=0.3)
+    cifar("config", "set", "views.my best.filter", "val_acc>50")
+    cifar("config", "set", "views.my best.sort", "-val_acc")
+    assert cifar("config", "set", "views.my best.columns", "name,lr").returncode == 0
+    listed = cifar("runs", "list", "--view", "my best", "--runs", str(runs), "--json")
+    assert json.loads(listed.stdout) == [{"name": "good", "lr": 0.1}, {"name": "better", "lr": 0.2}]
+    assert "my best filter 'val_acc>50' sort '-val_acc'" in cifar("config").stdout
+    other = cifar("runs", "list", "--view", "other", "--runs", str(runs))
+    assert "There is no view 'other'; there are my best." in other.stderr
+    for name in ("filter", "sort", "columns"):
+        cifar("config", "set", f"views.my best.{name}", "")
+    assert read_config() == Config()
+
+
+async def test_history_shows_the_configured_columns_until_others_are_chosen(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    save_run(name="mine", lr=0.1)
+    config = Config(columns="name,lr,val_acc")
+
+    async def shown(*keys: str) -> list[str]:
+        app = make_app(config=config)
+        async with app.run_test(size=(140, 40)) as pilot:
+            await pilot.press("f4")
+            await wait_for(pilot, lambda: "mine" in screen_text(app))
+            await pilot.press(*keys)
+            names = [column.name for column in app.screen.query_one(RowTable).columns]
+            await app.workers.wait_for_complete()
+            return names
+
+    assert await shown("C", "g", "space", "enter") == ["", "lr", "best val_acc"]
+    assert await shown("C", "r", "enter") == ["", "name", "lr", "best val_acc"]
+    config = Config(columns="val_acc,name")
+    assert await shown() == ["", "best val_acc", "name"]
+
+
+async def test_a_view_is_chosen_in_history_by_a_key_or_from_the_palette(
+    make_app: MakeApp, save_run: SaveRun
+) -> None:
+    for name, val_acc in (("good", 0.7), ("better", 0.8), ("bad", 0.3)):
+        save_run((val_acc,), name=name)
+    view = NamedView(filter="val_acc>50", sort="-val_acc", columns="name,val_acc")
+    app = make_app(config=Config(views={"best": view}))
+
+    def names() -> list[str]:
+        table = app.screen.query(RowTable)
+        return [table.first().get_row_at(i)[1].strip() for i in range(table.first().row_count)]
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f4")
+        await wait_for(pilot, lambda: names() == ["bad", "better", "good"])
+        await pilot.press("F", "j", "enter")
+        await wait_for(pilot, lambda: names() == ["better", "good"])
+        save_run((0.1,), name="new")
+        await wait_for(pilot, lambda: "new" in names())
+        await pilot.press("F", "enter")
+        await wait_for(pilot, lambda: names() == ["new", "bad", "better", "good"])
+        commands = {c.title: c.callback for c in app.get_system_commands(app.screen)}
+        commands["View best"]()
+        await wait_for(pilot, lambda: names() == ["better", "good"])
+
+
+def test_who_is_told_by_default_stands_in_the_configuration(
+    cifar: Command, tiny_course: Path, tmp_path: Path
+) -> None:
+    told = tmp_path / "told.json"
+    cifar("config", "set", "on_end", f"cat > {told}")
+    flags = ("--data", str(tiny_course), "--epochs", "1")
+    assert cifar("train", *flags).returncode == 0
+    assert json.loads(told.read_text())["event"] == "queue_ended"
+    told.unlink()
+    assert cifar("train", *flags, "--on-end", "true").returncode == 0
+    assert not told.exists()
+
+
+def test_a_webhook_is_kept_from_others(cifar: Command) -> None:
+    cifar("config", "set", "webhook", "https://example.org/secret")
+    assert config_path().stat().st_mode & 0o077 == 0
+    assert "secret" not in cifar("config").stdout.replace("kept secret", "")
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_the_view_of_history_is_listed_on_request_only(listed: Listed, tmp_path:
         (("--filter", "lrr>1"), "There is no field 'lrr'; did you mean lr?"),
         (("--filter", "lr>"), "lr> needs a number."),
         (("--sort", "val_ac"), "did you mean val_acc?"),
-        (("--columns", ","), "--columns needs fields"),
+        (("--columns", ","), "Columns need fields, like name,lr,val_acc."),
         (("--columns", "name,colour"), "There is no field 'colour'"),
         (("--group-by", "val_acc"), "val_acc was measured"),
         (("--group-by", "lr", "--metric", "model"), "model is no number"),
