@@ -354,7 +354,7 @@ async def test_an_unreadable_folder_says_why_and_hides_no_other(
         assert rows(table)[4]["status"].startswith("? unreadable: ")
 
 
-async def test_a_demo_run_says_so_in_its_row_and_as_the_best(
+async def test_demo_runs_without_others_are_said_to_be_so_once(
     make_app: MakeApp, save_run: SaveRun
 ) -> None:
     folder = save_run(name="drawn")
@@ -363,7 +363,8 @@ async def test_a_demo_run_says_so_in_its_row_and_as_the_best(
     async with app.run_test(size=NARROW) as pilot:
         await open_history(pilot, 1)
         assert summary(pilot) == "1 demo run, simplenn epochs 2"
-        assert str(app.screen.query_one("#best", Static).content).strip().endswith("demo")
+        best = str(app.screen.query_one("#best", Static).content).strip()
+        assert best == "best 0.6000 @ 2 drawn"
 
 
 async def test_an_empty_folder_says_what_to_do(make_app: MakeApp) -> None:
