@@ -65,7 +65,7 @@ async def test_bell_and_desktop_can_be_turned_off(
     async with app.run_test(size=SMALL, notifications=True) as pilot:
         await wait_for(pilot, lambda: app.activity.now.training)
         end(folder, "finished")
-        await wait_for(pilot, lambda: any("finished" in n.message for n in app._notifications))
+        await wait_for(pilot, lambda: "finished" in toasts(app))
         assert found == rung
 
 

@@ -15,7 +15,7 @@ from cifar_tui.spec.settings import RunSpec
 from cifar_tui.tui.dialogs import Ask
 from cifar_tui.tui.row_table import RowTable
 from tests.apps import MakeApp, SaveRun, run_in_training
-from tests.waiting import screen_text, wait_for
+from tests.waiting import screen_text, toasts, wait_for
 
 SMALL = (80, 24)
 
@@ -83,7 +83,7 @@ async def test_each_run_says_when_it_begins_and_how_long_it_takes(
         assert "in another program" in screen_text(app)
         await pilot.press("less_than_sign")
         told = "Another program has other in its queue; only this one's can be reordered."
-        await wait_for(pilot, lambda: told in [n.message for n in app._notifications])
+        await wait_for(pilot, lambda: told in toasts(app))
 
 
 async def test_the_queue_is_emptied_at_one_key_after_asking(
