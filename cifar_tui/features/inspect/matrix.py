@@ -6,6 +6,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 from textual.events import Click
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -27,6 +28,9 @@ from cifar_tui.tui.plot import COLOURS
 
 LEVELS = " ░▒▓█"
 """What stands before a count for its share of the row, where there are no colours to blend."""
+TALLEST = 3
+AROUND = 15
+"""Lines of the screen around the rows."""
 SWATCH = 2
 """Cells of each of the legend's colours."""
 
@@ -40,7 +44,7 @@ class ConfusionMatrix(Widget):
 
     DEFAULT_CSS = """
     ConfusionMatrix {
-        height: 12;
+        height: auto;
     }
     ConfusionMatrix .matrix--header {
         background: $panel;
@@ -96,25 +100,38 @@ class ConfusionMatrix(Widget):
 
     def on_click(self, event: Click) -> None:
         if self._evaluation is not None:
-            row, column = event.y - 1, (event.x - NAME) // self._cell
+            row, column = (event.y - 1) // self._tall, (event.x - NAME) // self._cell
             if 0 <= row < CLASSES and 0 <= column < CLASSES:
                 self._go(row, column)
 
+    @property
+    def _tall(self) -> int:
+        """Lines of each row: cells are up to as high as wide."""
+        return max(1, min(TALLEST, (self.screen.size.height - AROUND) // CLASSES))
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """A header, the rows, and a legend."""
+        return CLASSES * self._tall + 2
+
     def render_line(self, y: int) -> Strip:
-        width, style = self.size.width, self.rich_style
-        if self._evaluation is None or y > CLASSES + 1:
+        width, style, last = self.size.width, self.rich_style, CLASSES * self._tall + 1
+        if self._evaluation is None or y > last:
             return Strip.blank(width, style)
         if y == 0:
             header = self.get_component_rich_style("matrix--header")
             text = matrix_header(self._evaluation, self._cell)
             return Strip([Segment(text, header)]).adjust_cell_length(width, header)
-        line = self._row(y - 1) if y <= CLASSES else self._legend()
+        line = self._legend() if y == last else self._row(*divmod(y - 1, self._tall))
         return Strip(line).adjust_cell_length(width, style)
 
-    def _row(self, row: int) -> list[Segment]:
+    def _row(self, row: int, line: int) -> list[Segment]:
+        """A line of a row; the middle one has its texts."""
         found, style = self._evaluation, self.rich_style
         assert found is not None
         name, cells, recall = matrix_row(found, row, shares=self._shares, cell=self._cell)
+        if line != (self._tall - 1) // 2:
+            name, recall = " " * len(name), " " * len(recall)
+            cells = [" " * len(cell) for cell in cells]
         images = max(1, sum(found.confusion[row]))
         middle = [
             self._shaded(

@@ -35,7 +35,7 @@ NAME = 11
 CORNER = "true\\pred."
 CELL = 6
 """Cells of a count of the confusion matrix."""
-RECALL = 8
+RECALL = 7
 CLASS_WIDTH, RELIABILITY_WIDTH = 41, 38
 CLASS_BAR, RELIABILITY_BAR = 8, 10
 MOST_CONFUSED = 3
@@ -95,7 +95,7 @@ def cell_width(evaluation: Evaluation, width: int) -> int:
 
 def matrix_header(evaluation: Evaluation, cell: int = CELL) -> str:
     """The predicted classes over the columns of the confusion matrix, as long as they fit."""
-    cells = "".join(f"{name[: cell - 1]:>{cell}}" for name in names_of(evaluation))
+    cells = "".join(f"{name[: cell - 1]:>{cell - 1}} " for name in names_of(evaluation))
     return f"{CORNER:<{NAME}}{cells}{'recall':>{RECALL}}"
 
 
@@ -105,7 +105,7 @@ def matrix_row(
     """The name of a true class, its counts or percent of its images, and its recall."""
     counts = evaluation.confusion[row]
     texts = [f"{100 * n / sum(counts):.1f}" if shares and n else f"{n:,}" for n in counts]
-    cells = [f"{text if text != '0' else '.':>{cell}}" for text in texts]
+    cells = [f"{text if text != '0' else '.':>{cell - 1}} " for text in texts]
     recall = f"{accuracy(evaluation.per_class[row].recall):>{RECALL}}"
     return f"{names_of(evaluation)[row]:<{NAME}}", cells, recall
 

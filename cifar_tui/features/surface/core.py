@@ -26,7 +26,7 @@ COLOURS: Sequence[Pixel] = (
     *((44, 160, 120), (92, 184, 96), (150, 204, 70), (204, 218, 58), (250, 232, 90)),
 )
 """From the least loss to the largest, dark to light, so that it reads without hues as well."""
-INKS, LIGHT = ("white", "black"), 5
+INKS, LIGHT = ("#ffffff", "#000000"), 4
 """The colours of texts over these, the second from this one on."""
 LEAST = 1e-4
 """Losses below are drawn as this one: a log scale has no 0."""
@@ -161,7 +161,7 @@ def coloured(
     lines = [Text.assemble(*((s.text, s.style or "") for s in line)) for line in drawn]
     middle, centre = height // 2, width // 2
     ground = Color.from_rgb(*pixels[2 * middle][centre])
-    mark = (CENTRE, Style(color="white", bgcolor=ground, bold=True))
+    mark = (CENTRE, Style(color=INKS[0], bgcolor=ground, bold=True))
     lines[middle] = Text.assemble(lines[middle][:centre], mark, lines[middle][centre + 1 :])
     return lines
 

@@ -244,6 +244,7 @@ async def test_a_wide_window_has_whole_names_and_the_images_of_the_cell(
         await wait_for(pilot, lambda: "right 0%" in screen_text(app))
         header = next(line for line in screen_text(app).splitlines() if "true\\pred" in line)
         assert all(name in header for name in found.names)
+        assert app.screen.query_one(ConfusionMatrix).size.height > 2 * CLASSES, "higher rows"
         matrix, beside = app.screen.query_one(ConfusionMatrix), app.screen.query_one(WorstImages)
         await pilot.press(*["up"] * 9, *["left"] * 9)
         await pilot.press(*["down"] * worst.true, *["right"] * worst.predicted)
