@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import textual.app
+import textual.pilot
 
 from cifar_tui.data import demo
 from tests.apps import make_app, save_run  # noqa: F401 - fixtures for all
@@ -45,6 +47,16 @@ def tiny_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name != "test":
             np.save(folder / f"{name}-labels-batch.npy", split.labels[:count].astype(np.uint8))
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_idle_second() -> Iterator[None]:
+    """Have Textual wait for idleness after a key, but not a second: a thread may be training."""
+    briefly = functools.partial(textual.pilot.wait_for_idle, max_sleep=0.25)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(textual.app, "wait_for_idle", briefly)
+        patch.setattr(textual.pilot, "wait_for_idle", briefly)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
