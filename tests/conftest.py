@@ -1,6 +1,7 @@
 """Small real things that many tests use: a tiny course folder and a way to run the command."""
 
 import functools
+import gc
 import json
 import os
 import subprocess
@@ -34,6 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage rarely: with torch and Textual there is much that never becomes any."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
