@@ -163,7 +163,7 @@ def _train(
             statuses = [Runs(runs).get(folder.id).status for folder in folders]
         worker.join()
     left = statuses.count("queued")
-    if left and not worker.outlives:
+    if left and worker.ready.is_set() and not worker.outlives:
         are, them = ("run is", "it") if left == 1 else ("runs are", "them")
         command = "`cifar-tui runs resume --filter status=queued`"
         printer.note(f"{left} {are} left: {command} trains {them}.")
