@@ -152,12 +152,12 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     write_atomic(path, dump_json(value, indent=1), durable=durable)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path | str) -> BinaryIO:
     """Open a file to read; raises OSError for what is none, like a pipe that would never end."""
     return os.fdopen(_open_regular(path)[0], "rb")
 
 
-def _open_regular(path: Path) -> tuple[int, int]:
+def _open_regular(path: Path | str) -> tuple[int, int]:
     """A descriptor of a regular file, and its size."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     found = os.fstat(handle)
@@ -167,7 +167,7 @@ def _open_regular(path: Path) -> tuple[int, int]:
     return handle, found.st_size
 
 
-def read_small(path: Path, most: int = MAX_JSON_BYTES) -> bytes:
+def read_small(path: Path | str, most: int = MAX_JSON_BYTES) -> bytes:
     """All bytes of a regular file; raises OSError, or ValueError for more than `most`.
 
     Without a buffer, as lists read three such files of each run.
@@ -180,7 +180,7 @@ def read_small(path: Path, most: int = MAX_JSON_BYTES) -> bytes:
     finally:
         os.close(handle)
     if len(content) > most:
-        raise ValueError(f"{path.name} is larger than {most:,} bytes")
+        raise ValueError(f"{Path(path).name} is larger than {most:,} bytes")
     return content
 
 
@@ -190,16 +190,16 @@ def fingerprint(path: Path) -> str:
         return hashlib.sha256(file.read()).hexdigest()[:16]
 
 
-def read_json(path: Path, most: int = MAX_JSON_BYTES) -> dict[str, Any]:
+def read_json(path: Path | str, most: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """Read a JSON object; raises OSError, or ValueError when it is not one, or takes too much."""
     try:
         value = parse_json(read_small(path, most))
     except RecursionError:
-        raise ValueError(f"{path.name} is nested too deeply") from None
+        raise ValueError(f"{Path(path).name} is nested too deeply") from None
     except MemoryError:
-        raise ValueError(f"{path.name} takes more memory than there is") from None
+        raise ValueError(f"{Path(path).name} takes more memory than there is") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} does not hold a JSON object")
+        raise ValueError(f"{Path(path).name} does not hold a JSON object")
     return value
 
 
@@ -209,7 +209,7 @@ def parse_json(content: bytes) -> Any:
     Numbers beyond 64 bits or not finite become null, halves of characters question marks.
     """
     text = content.decode()
-    value = json.loads(text, parse_float=_float, parse_int=_int, parse_constant=lambda _: None)
+    value = TAME.decode(text)
     shallow = text.count("{") + text.count("[") <= MAX_DEPTH
     return value if shallow and "\\u" not in text else _tamed(value, MAX_DEPTH)
 
@@ -222,6 +222,9 @@ def _float(text: str) -> float | None:
 def _int(text: str) -> int | None:
     value = int(text)
     return value if -(2**63) <= value < 2**63 else None
+
+
+TAME = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=lambda _: None)
 
 
 def _tamed(value: Any, depth: int) -> Any:

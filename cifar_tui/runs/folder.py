@@ -170,7 +170,7 @@ def current_settings(path: Path, summary: Summary) -> tuple[RunSpec, Summary, st
     """
     kept = _kept_spec(summary)
     try:
-        content = read_small(path / "spec.toml")
+        content = read_small(f"{path}/spec.toml")
     except FileNotFoundError:
         if kept is None:
             raise

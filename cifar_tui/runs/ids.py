@@ -11,6 +11,8 @@ TRASH = ".trash"
 
 
 STAMP = re.compile(r"([0-9]{8}-[0-9]{6})(?![0-9])(?:-[0-9]{6}(Z)-)?")
+IN_UTC = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9]{6}Z-")
+"""How an id begins that sorts by its time as it stands."""
 
 
 def new_stamp() -> str:
@@ -49,8 +51,8 @@ def ids_in(folder: Path) -> list[str]:
     """The ids of all runs in a folder, oldest first, without a look into any; raises OSError."""
     try:
         with os.scandir(folder) as entries:
-            names = (entry.name for entry in entries if entry.name[0] != "." and _is_folder(entry))
-            return sorted(names, key=by_time)
+            names = [entry.name for entry in entries if entry.name[0] != "." and _is_folder(entry)]
+            return sorted(names, key=None if all(map(IN_UTC.match, names)) else by_time)
     except FileNotFoundError:
         return []
 

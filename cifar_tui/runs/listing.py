@@ -229,7 +229,7 @@ def read_run(path: Path) -> Run:
     """Read one folder as it is; what cannot be read is said in `problem`."""
     try:
         summary = Summary.model_validate(
-            {**read_json(path / "summary.json", MAX_RECORD_BYTES), "id": plain(path.name)}
+            {**read_json(f"{path}/summary.json", MAX_RECORD_BYTES), "id": plain(path.name)}
         )
         spec, summary, edited = current_settings(path, summary)
         return Run(path, summary, read_notes(path), spec, edited=edited)

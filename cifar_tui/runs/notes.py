@@ -17,7 +17,7 @@ FILE = "notes.json"
 def read_notes(run: Path) -> Notes:
     """The user's notes; none when there are none or they are damaged."""
     try:
-        return Notes.model_validate(read_json(run / FILE, MAX_RECORD_BYTES))
+        return Notes.model_validate(read_json(f"{run}/{FILE}", MAX_RECORD_BYTES))
     except (OSError, ValueError):
         return Notes()
 

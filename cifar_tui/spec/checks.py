@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic import ValidationError
@@ -39,7 +39,7 @@ class Setting:
         """One sentence for help texts and the docs."""
         return self.info.description or ""
 
-    @property
+    @cached_property
     def default(self) -> Any:
         """The default value."""
         return self.info.default
@@ -64,7 +64,7 @@ class Setting:
         """Whether its value is a tuple, written with commas."""
         return get_origin(self.info.annotation) is tuple
 
-    @property
+    @cached_property
     def is_free(self) -> bool:
         """Whether it is any text or words, in which commas separate no values of a grid."""
         patterns = [getattr(bound, "pattern", None) for bound in self.info.metadata]

@@ -49,7 +49,7 @@ def model_name(values: Mapping[str, Any]) -> str:
 def settings_text(spec: RunSpec, unknown: Collection[str] = ()) -> str:
     """The model and all known settings that differ from the defaults, on one line."""
     values = {name: value for name, value in changed(spec).items() if name not in unknown}
-    return f"{model_name(spec.model_dump())} {brief(values)}".strip()
+    return f"{model_name(vars(spec))} {brief(values)}".strip()
 
 
 def flags(spec: RunSpec) -> str:
@@ -68,7 +68,7 @@ def default_title(spec: RunSpec) -> str:
     """A short title made from the model and up to four settings that differ."""
     values = {k: v for k, v in changed(spec).items() if k not in ("model", "depth")}
     few = dict(list(values.items())[:4])
-    return " ".join([model_name(spec.model_dump()), brief(few)]).strip()
+    return " ".join([model_name(vars(spec)), brief(few)]).strip()
 
 
 def given_name(name: str, spec: RunSpec) -> str:
