@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import product
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -53,7 +54,7 @@ STILLS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "compare": (
         SIZE,
         "Compare: the mean of three seeds with a band of one standard deviation",
-        ("f4", "until finished", "filter epochs=8 lr<0.1 bn", "mark 6", "c", "until differ", "g"),
+        ("f4", "until finished", "filter epochs=8 lr<0.1 bn", "mark 6", "c", "until differ", "u"),
     ),
     "lab": (SIZE, "Lab: the assignment's experiments", ("f12", "until lab3", "until yes")),
     "experiment": (
@@ -100,10 +101,30 @@ STILLS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     ),
 }
 """Each still's size, title and steps: a key, or a word with what it is about."""
+MORE: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
+    "help": (SIZE, "Help", ("question_mark",)),
+    "palette": (SIZE, "Palette", ("ctrl+p",)),
+    "grid": (SIZE, "A grid before its launch", ("click seed", "type 0-9", "f5")),
+    "layers": (SIZE, "Layers", ("f7", "wait 2")),
+    "board": (
+        SIZE,
+        "Live",
+        ("click epochs", "type 200", "click seed", "type 0-3", "enter", "until train_loss"),
+    ),
+    "page": (SIZE, "A run", ("f4", "until finished", "enter", "wait 1")),
+    "settings": (SIZE, "Settings of a run", ("f4", "until finished", "i", "wait 1")),
+    "export": (SIZE, "Export", ("f4", "until finished", "e", "wait 1")),
+}
+"""Other screens, looked at in every size."""
+SIZES = ((60, 20), (80, 24), (140, 40), (200, 60))
+THEMES = ("textual-dark", "textual-light")
+TRAINING = ("devices", "board")
+"""What trains a run of its own."""
 FAILED = 1
 """Exit code of a command whose run failed or diverged, as one of them is to."""
 PATIENCE = 120.0
 """Seconds after which a screen is given up."""
+SMALL_PATIENCE = 8.0
 MOST_FRAMES = 40
 """Of a run in training in the moving picture."""
 Session = Pilot[None]
@@ -147,13 +168,13 @@ def screen_text(pilot: Session) -> str:
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
 
-async def step(app: CifarApp, pilot: Session, what: str) -> None:
+async def step(app: CifarApp, pilot: Session, what: str, seconds: float = PATIENCE) -> None:
     """Press a key, or do what the first word says with the rest."""
     verb, _, rest = what.partition(" ")
     if not rest:
         await pilot.press(verb)
     elif verb == "until":
-        await until(pilot, rest)
+        await until(pilot, rest, seconds)
     elif verb == "wait":
         await pilot.pause(float(rest))
     elif verb == "click":
@@ -168,13 +189,19 @@ async def step(app: CifarApp, pilot: Session, what: str) -> None:
     await pilot.pause(0.3)
 
 
-async def still(folder: Path, data: str, name: str) -> str:
-    """One of STILLS as a picture."""
-    size, title, steps = STILLS[name]
-    async with session(folder, data, size) as (app, pilot):
-        app.lab_scale = SCALE
+async def still(
+    folder: Path, data: str, name: str, size: tuple[int, int] | None = None, theme: str = THEMES[0]
+) -> str:
+    """One of STILLS or MORE as a picture."""
+    usual, title, steps = (STILLS | MORE)[name]
+    async with session(folder, data, size or usual) as (app, pilot):
+        app.lab_scale, app.theme = SCALE, theme
         for what in steps:
-            await step(app, pilot, what)
+            try:
+                await step(app, pilot, what, PATIENCE if size is None else SMALL_PATIENCE)
+            except UserError:
+                if size is None:  # in another size the text may have no room
+                    raise
         await pilot.pause(1.0)
         picture = Picture()
         return picture.still(picture.frame(app, title))
@@ -239,8 +266,12 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, help="keep the runs here, and use those that are here")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--only", help="names of pictures, separated by commas")
+    parser.add_argument(
+        "--every-size", action="store_true", help="all screens in four sizes and two themes"
+    )
     given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else ["session", *STILLS]
+    usual = [*STILLS, *MORE] if given.every_size else ["session", *STILLS]
+    wanted = given.only.split(",") if given.only else usual
     output, data = given.output.resolve(), given.data
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -257,10 +288,15 @@ def main() -> None:
         for name in wanted:
             print(name, file=sys.stderr, flush=True)
             own = Path(scratch) / "own"
-            make = movie(own, data) if name == "session" else None
-            folder = own if name == "devices" else runs
-            svg = asyncio.run(make or still(folder, data, name))
-            (output / f"{name}.svg").write_text(svg, encoding="utf-8")
+            folder = own if name in TRAINING else runs
+            if given.every_size:
+                for size, theme in product(SIZES, THEMES):
+                    svg = asyncio.run(still(folder, data, name, size, theme))
+                    shape = f"{size[0]}x{size[1]}-{theme.removeprefix('textual-')}"
+                    (output / f"{name}-{shape}.svg").write_text(svg, encoding="utf-8")
+                continue
+            make = movie(own, data) if name == "session" else still(folder, data, name)
+            (output / f"{name}.svg").write_text(asyncio.run(make), encoding="utf-8")
 
 
 if __name__ == "__main__":
