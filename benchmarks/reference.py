@@ -19,6 +19,7 @@ PLACES = {
     "surface": "Surface",
     "mattered": "What mattered",
     "run": "One run",
+    "images": "Images",
     LISTS: "any list",
     EVERYWHERE: "everywhere",
 }

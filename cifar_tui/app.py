@@ -70,6 +70,7 @@ SCREENS = {
     "surface": "surface.screen.SurfaceScreen",
     "info": "inspect.screen.RunScreen",
     "layers": "new_run.dialog.LayersScreen",
+    "images": "images.screen.ImagesScreen",
     "backend": "devices.dialog.BackendDialog",
     "import": "import_.dialog.ImportDialog",
     "save": "save.dialog.SaveDialog",
@@ -103,14 +104,8 @@ class CifarApp(ConfiguredApp):
     }
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
     COMMANDS: ClassVar = {ActionsProvider}
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
-        (0, "-narrow"),
-        (138, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
-        (0, "-short"),
-        (32, "-tall"),
-    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (138, "-wide")]  # noqa: RUF012 - as in Textual
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012 - as in Textual
 
     def __init__(
         self,

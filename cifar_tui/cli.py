@@ -39,6 +39,7 @@ from cifar_tui.features.config import command as config
 from cifar_tui.features.devices import command as devices
 from cifar_tui.features.effects import command as effects
 from cifar_tui.features.history import command as history
+from cifar_tui.features.images import command as images
 from cifar_tui.features.import_ import command as import_
 from cifar_tui.features.inspect import command as inspect
 from cifar_tui.features.labs import command as labs
@@ -75,8 +76,8 @@ GROUPS = {
 }
 """Commands with commands of their own."""
 FEATURES = (
-    *(bench, compare, config, devices, effects, history, import_, inspect, labs, new_run, predict),
-    *(archive, save, surface, weights),
+    *(bench, compare, config, devices, effects, history, images, import_, inspect, labs, new_run),
+    *(predict, archive, save, surface, weights),
 )
 SECTIONS = {
     "Train": ("train", "lab"),

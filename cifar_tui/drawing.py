@@ -221,6 +221,8 @@ SHADES = " .:-=+*#%@"
 Line = list[Segment]
 Pixel = tuple[int, int, int]
 HALF = "▀"
+SIDE = 32
+"""Pixels of an image's side."""
 
 
 def shows_colours(console: Console) -> bool:
@@ -239,3 +241,50 @@ def half_blocks(above: Sequence[Pixel], below: Sequence[Pixel]) -> Line:
 
 def _colour(pixel: Pixel) -> Color:
     return Color.from_rgb(*pixel)
+
+
+def picture(pixels: bytes, *, colours: bool, shrink: int = 1) -> list[Line]:
+    """Lines of 32 cells of an image uint8 (32,32,3), a cell for two pixels one above the other.
+
+    Without colours a cell is one of ten shades, a light one for much light.
+    `shrink` 2 draws it half as wide and high.
+    """
+    rows = _shrunk(pixels, shrink)
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    return [half_blocks(*pair) if colours else [Segment(_shaded(*pair))] for pair in pairs]
+
+
+def _shrunk(pixels: bytes, by: int) -> list[list[Pixel]]:
+    """Rows of pixels, each the mean of by x by."""
+    width = 3 * SIDE
+    steps = [row * width + 3 * column for row in range(by) for column in range(by)]
+    side = range(0, SIDE, by)
+
+    def mean(start: int) -> Pixel:
+        r, g, b = (sum(pixels[start + step + c] for step in steps) // by**2 for c in range(3))
+        return r, g, b
+
+    return [[mean(row * width + 3 * column) for column in side] for row in side]
+
+
+def _shaded(above: Sequence[Pixel], below: Sequence[Pixel]) -> str:
+    levels = [_light(a) + _light(b) for a, b in zip(above, below, strict=True)]
+    return "".join(SHADES[min(len(SHADES) - 1, int(light * len(SHADES) / 2))] for light in levels)
+
+
+def _light(pixel: Pixel) -> float:
+    """Luma from 0 to 1 (ITU-R BT.601)."""
+    red, green, blue = pixel
+    return (0.299 * red + 0.587 * green + 0.114 * blue) / 255
+
+
+def gallery(pictures: Sequence[Sequence[Line]], captions: Sequence[str], each: int) -> list[Line]:
+    """Pictures side by side, `each` cells apiece, with their captions under them."""
+    lines: list[Line] = []
+    for row in zip(*pictures, strict=True):
+        cells: Line = []
+        for line in row:
+            used = sum(segment.cell_length for segment in line)
+            cells += [*line, Segment(" " * max(0, each - used))]
+        lines.append(cells)
+    return [*lines, [Segment("".join(f"{text[: each - 1]:<{each}}" for text in captions))]]

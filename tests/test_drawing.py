@@ -5,8 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cifar_tui.drawing import shows_colours, sparkline
-from cifar_tui.features.inspect.tables import gallery, picture
+from cifar_tui.drawing import gallery, picture, shows_colours, sparkline
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -263,9 +263,7 @@ def test_the_format_from_before_zips_is_read(tmp_path: Path) -> None:
     assert old["spec"] == new["spec"]
 
 
-@pytest.mark.parametrize(
-    "what", [pytest.param(w, marks=[pytest.mark.slow] * (w == "names")) for w in GREEDY]
-)
+@pytest.mark.parametrize("what", GREEDY)
 def test_the_format_from_before_zips_takes_no_more_than_its_bytes(
     tmp_path: Path, what: str
 ) -> None:

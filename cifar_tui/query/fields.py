@@ -59,7 +59,7 @@ def settings_text(run: Run) -> str:
     if run.spec is None:
         return run.problem
     values = run.changed
-    model = model_name(run.spec.model_dump())
+    model = model_name(vars(run.spec))
     if "model" in values or not values:
         return f"{model} {brief(values)}".strip()
     return brief(values)
@@ -284,7 +284,7 @@ class Line:
         words = [run.name, run.id, self.value(FIELDS["settings"]), *run.tags]
         words += [run.status, run.notes.note]
         if run.spec is not None:
-            words.append(model_name(run.spec.model_dump()))
+            words.append(model_name(vars(run.spec)))
         if run.synthetic:
             words.append("demo")
         if run.edited:

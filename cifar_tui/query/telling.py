@@ -1,5 +1,6 @@
 """What tells runs apart: the settings that vary among them, and those that all of them share."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -7,19 +8,26 @@ from cifar_tui.query.fields import COMPARABLE, FIELDS, Field, Line
 from cifar_tui.spec.checks import SETTINGS, with_role
 from cifar_tui.spec.naming import brief, model_name
 
+FEW = 0.1
+"""Of the runs, those in which a setting varies that tells less than a seed does."""
+
 
 def telling(lines: Iterable[Line]) -> list[Field]:
-    """The settings that vary among readable runs, those with the most values first, seeds last.
+    """The settings that vary among readable runs, those first in which most are unlike the others.
 
-    One that is merely not in force in some runs, and the default in the others, does not vary.
+    Seeds come after the settings that vary in more than a few runs. One that is merely not in force
+    in some runs, and the default in the others, does not vary.
     """
-    found = {}
+    found, runs = {}, 0
     for name, values in _values(lines).items():
-        known = values - {None}
+        known = values.keys() - {None}
         if len(known) > 1 or (len(values) > 1 and known != {SETTINGS[name].default}):
-            found[name] = len(values)
+            runs = values.total()
+            found[name] = (runs - max(values.values()), len(values))
+    order = sorted(found, key=found.__getitem__, reverse=True)
+    often = [name for name in order if found[name][0] >= FEW * runs]
     repeats = with_role("repeat")
-    return [FIELDS[n] for n in sorted(found, key=lambda n: (n in repeats, -found[n]))]
+    return [FIELDS[name] for name in sorted(order, key=lambda n: (n not in often, n in repeats))]
 
 
 def enough(lines: Sequence[Line], aside: Collection[str] = ()) -> tuple[list[Field], list[Field]]:
@@ -55,7 +63,7 @@ def shared(lines: Iterable[Line]) -> str:
     return f"{model} {brief(rest)}".strip()
 
 
-def _values(lines: Iterable[Line]) -> dict[str, set[Any]]:
-    """The values of each setting in these runs; None where it is not in force."""
+def _values(lines: Iterable[Line]) -> dict[str, Counter[Any]]:
+    """How many of these runs have which value of each setting; None where it is not in force."""
     columns = zip(*(line.settings for line in lines if line.run.spec is not None), strict=True)
-    return dict(zip(COMPARABLE, map(set, columns), strict=False))
+    return dict(zip(COMPARABLE, map(Counter, columns), strict=False))

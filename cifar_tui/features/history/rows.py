@@ -200,11 +200,15 @@ class RunRows:
         self.varying = telling(ordered)
         """The settings in which the runs differ."""
         self._mixed = len({line.run.synthetic for line in ordered}) > 1
+        self._few_named = 2 * sum(bool(line.given_name) for line in ordered) < len(ordered)
+        """Whether a name tells less than the settings do."""
         self._room = width - MARK_WIDTH - SCROLLBAR
         self._formats = cache(self._formats_of)
         names = list(view.columns)
         if view.columns == COLUMNS:
             names.insert(names.index("last_val_acc") + 1, "curve")
+            if self._few_named:
+                names.insert(names.index("started"), names.pop(names.index("name")))
         shown = fitting(map(self._formats, dict.fromkeys(map(self._twin, names))), self._room)
         self._looks = [format for format, _ in shown]
         self.columns = [MARK_COLUMN, *(column for _, column in shown)]
@@ -232,7 +236,7 @@ class RunRows:
             return [drawn]
         format = _marked(format_of(FIELDS[name]), self._mark(name == sort, name == "started"))
         format = replace(format, sort=name.removeprefix("last_" if self._view.last else "\0"))
-        format = replace(format, extra=name in EXTRAS)
+        format = replace(format, extra=name in EXTRAS or (name == "name" and self._few_named))
         if name == "name":
             format = replace(format, text=lambda run, _: plain(self._lines[run.id].given_name))
         if name == "status":

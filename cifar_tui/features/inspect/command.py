@@ -10,11 +10,10 @@ from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, DataFolder, Json, RunsDir, Which
 from cifar_tui.console.help import examples
 from cifar_tui.console.printing import output_width, put
-from cifar_tui.drawing import beside, shows_colours
+from cifar_tui.drawing import beside, gallery, picture, shows_colours
 from cifar_tui.errors import UserError
 from cifar_tui.features.inspect import tables as findings
 from cifar_tui.features.inspect.core import SIDE, Evaluation, SplitName, kept_evaluation
-from cifar_tui.features.inspect.tables import gallery, picture
 from cifar_tui.runs.listing import Run, Runs
 from cifar_tui.runs.origin import origin_of
 from cifar_tui.text import plain

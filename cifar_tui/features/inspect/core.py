@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cifar_tui.drawing import SIDE
 from cifar_tui.runs.derived import Derived, read_derived
 from cifar_tui.runs.events import LARGEST_FIGURE
 from cifar_tui.runs.listing import Run
@@ -25,7 +26,6 @@ SplitName = Literal["val", "train", "test"]
 SPLITS: tuple[SplitName, ...] = ("val", "train", "test")
 PICTURES = 48
 """How many of the worst images are kept with their pixels."""
-SIDE = 32
 PIXELS = SIDE * SIDE * 3
 BINS = 10
 """Of the reliability table."""

@@ -11,19 +11,18 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from cifar_tui.drawing import Line, shows_colours
-from cifar_tui.features.inspect.core import SIDE, Evaluation
+from cifar_tui.drawing import shows_colours
+from cifar_tui.features.inspect.core import Evaluation
 from cifar_tui.features.inspect.tables import (
     NAME,
     captions,
     cell_width,
-    gallery,
     matrix_header,
     matrix_row,
     names_of,
-    picture,
 )
 from cifar_tui.spec.settings import CLASSES
+from cifar_tui.tui.pictures import Pictures
 from cifar_tui.tui.plot import COLOURS
 
 LEVELS = " ░▒▓█"
@@ -178,16 +177,10 @@ class ConfusionMatrix(Widget):
 
 Cell = tuple[int, int]
 """A true class and the predicted one."""
-GAP = 2
-LINES = SIDE // 2 + 1
-"""Of a picture with its caption."""
 
 
-class WorstImages(Widget):
-    """Pictures in rows and columns with their captions; small ones where none fits whole."""
-
-    class Turned(Message):
-        """Other pictures are shown."""
+class WorstImages(Pictures):
+    """The wrong images that were kept with their pixels, or those of one cell."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -195,76 +188,26 @@ class WorstImages(Widget):
         self._cell: Cell | None = None
         self._chosen: list[int] = []
         """The places among the worst images of those to be shown."""
-        self._first = 0
-        self._lines: list[Line] = []
-        self._drawn: tuple[object, ...] = ()
-
-    @property
-    def count(self) -> int:
-        """How many images can be shown."""
-        return len(self._chosen)
-
-    @property
-    def places(self) -> range:
-        """Which of these are on the screen, counted from 0."""
-        across, down, _ = self._grid()
-        return range(self._first, min(self.count, self._first + across * down))
 
     def show(self, evaluation: Evaluation, cell: Cell | None = None) -> None:
-        """Show the wrong images that were kept with their pixels, or those of one cell."""
+        """Show all of them, or those of one cell."""
         if evaluation is not self._evaluation or cell != self._cell:
-            self._evaluation, self._cell, self._first = evaluation, cell, 0
+            self._evaluation, self._cell = evaluation, cell
             kept = evaluation.worst[: len(evaluation.pictures)]
             cells = [(one.true, one.predicted) for one in kept]
             self._chosen = [place for place, one in enumerate(cells) if cell in (None, one)]
-        self._draw()
+            self.first = 0
+        self.draw((evaluation, cell))
 
-    def turn(self, by: int) -> None:
-        across, down, _ = self._grid()
-        first = self._first + by * across * down
-        if 0 <= first < self.count or (by < 0 < self._first):
-            self._first = max(0, first)
-            self._draw()
+    @property
+    def count(self) -> int:
+        return len(self._chosen)
 
-    def on_resize(self) -> None:
-        self._draw()
+    def pixels(self, place: int) -> bytes:
+        assert self._evaluation is not None
+        return self._evaluation.pixels(self._chosen[place])
 
-    def _grid(self) -> tuple[int, int, int]:
-        """Pictures across and down, and by how much they are shrunk."""
-        width, height = self.size
-        shrink = 1 if height >= LINES and width >= SIDE else 2
-        across = max(1, width // (SIDE // shrink + GAP))
-        return across, max(1, height // (SIDE // shrink // 2 + 1)), shrink
-
-    def _draw(self) -> None:
-        """Make the lines anew where they would be others; they are sent whole."""
-        found = self._evaluation
-        if found is None or not self.size.width:
-            return
-        colours = not self.app.no_color and shows_colours(self.app.console)
-        state = (found, self._cell, self.places, self.size, colours)
-        if state != self._drawn:
-            self._drawn = state
-            self._lines = self._pictures(found, colours)
-            self.refresh()
-        self.post_message(self.Turned())
-
-    def _pictures(self, found: Evaluation, colours: bool) -> list[Line]:
-        across, _, shrink = self._grid()
-        each, names = self.size.width // across, names_of(found)
-        told = captions([found.worst[place] for place in self._chosen], names, each - 1)
-        lines: list[Line] = []
-        for start in self.places[::across]:
-            some = [i for i in range(start, start + across) if i in self.places]
-            drawn = [
-                picture(found.pixels(self._chosen[i]), colours=colours, shrink=shrink) for i in some
-            ]
-            lines += gallery(drawn, [told[i] for i in some], each)
-        return lines
-
-    def render_line(self, y: int) -> Strip:
-        style = self.rich_style
-        if y >= len(self._lines):
-            return Strip.blank(self.size.width, style)
-        segments = [Segment(text, style + (own or style)) for text, own, _ in self._lines[y]]
-        return Strip(segments).adjust_cell_length(self.size.width, style)
+    def captions(self, room: int) -> list[str]:
+        assert self._evaluation is not None
+        worst = [self._evaluation.worst[place] for place in self._chosen]
+        return captions(worst, names_of(self._evaluation), room)

@@ -5,10 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.segment import Segment
-
-from cifar_tui.drawing import SHADES, Line, Pixel, filled, half_blocks
-from cifar_tui.features.inspect.core import SIDE, Bin, Evaluation, Mistake
+from cifar_tui.drawing import filled
+from cifar_tui.features.inspect.core import Bin, Evaluation, Mistake
 from cifar_tui.runs.disk import Content, size_text, total
 from cifar_tui.runs.events import (
     WORDS,
@@ -333,50 +331,3 @@ def files_answer(files: list[Content]) -> str:
     last = sum(file.size for file in files if file.name == "last.pt")
     freed = f"; deleting last.pt (D in History) frees {size_text(last)}" if last else ""
     return f"{size_text(total(files))} in {len(files)} files{freed}"
-
-
-def picture(pixels: bytes, *, colours: bool, shrink: int = 1) -> list[Line]:
-    """Lines of 32 cells of an image uint8 (32,32,3), a cell for two pixels one above the other.
-
-    Without colours a cell is a shade of the ten in `drawing`, a light one for much light.
-    `shrink` 2 draws it half as wide and high.
-    """
-    rows = _shrunk(pixels, shrink)
-    pairs = zip(rows[::2], rows[1::2], strict=True)
-    return [half_blocks(*pair) if colours else [Segment(_shaded(*pair))] for pair in pairs]
-
-
-def _shrunk(pixels: bytes, by: int) -> list[list[Pixel]]:
-    """Rows of pixels, each the mean of by x by."""
-    width = 3 * SIDE
-    steps = [row * width + 3 * column for row in range(by) for column in range(by)]
-    side = range(0, SIDE, by)
-
-    def mean(start: int) -> Pixel:
-        r, g, b = (sum(pixels[start + step + c] for step in steps) // by**2 for c in range(3))
-        return r, g, b
-
-    return [[mean(row * width + 3 * column) for column in side] for row in side]
-
-
-def _shaded(above: Sequence[Pixel], below: Sequence[Pixel]) -> str:
-    levels = [_light(a) + _light(b) for a, b in zip(above, below, strict=True)]
-    return "".join(SHADES[min(len(SHADES) - 1, int(light * len(SHADES) / 2))] for light in levels)
-
-
-def _light(pixel: Pixel) -> float:
-    """Luma from 0 to 1 (ITU-R BT.601)."""
-    red, green, blue = pixel
-    return (0.299 * red + 0.587 * green + 0.114 * blue) / 255
-
-
-def gallery(pictures: Sequence[Sequence[Line]], captions: Sequence[str], each: int) -> list[Line]:
-    """Pictures side by side, `each` cells apiece, with their captions under them."""
-    lines: list[Line] = []
-    for row in zip(*pictures, strict=True):
-        cells: Line = []
-        for line in row:
-            used = sum(segment.cell_length for segment in line)
-            cells += [*line, Segment(" " * max(0, each - used))]
-        lines.append(cells)
-    return [*lines, [Segment("".join(f"{text[: each - 1]:<{each}}" for text in captions))]]

@@ -34,7 +34,7 @@ def settings_lines(run: Run) -> list[str]:
     """The model, and each setting that differs from its default."""
     if run.spec is None:
         return []
-    values = {**run.changed, "model": model_name(run.spec.model_dump())}
+    values = {**run.changed, "model": model_name(vars(run.spec))}
     values = {"model": values.pop("model"), **values}
     values.pop("depth", None)
     names = max(map(len, values))

@@ -29,7 +29,7 @@ def headline(run: Run, width: int) -> Text:
     name = plain(run.name)
     if run.synthetic:
         name += " (synthetic demo images)"
-    is_named = run.spec and not run.name.startswith(model_name(run.spec.model_dump()))
+    is_named = run.spec and not run.name.startswith(model_name(vars(run.spec)))
     if run.spec and is_named and not run.ended:
         name += f"  {plain(settings_text(run.spec))}"
     return apart(f" {name}", best, width)
@@ -99,8 +99,8 @@ def told_of(look: Look, width: int, *, verdict: bool, settings: bool, place: str
 
 
 def verdict_of(epochs: Sequence[EpochDone]) -> str:
-    """What the curves of a run that ended say, in a sentence; empty without epochs."""
-    known = [e for e in epochs if e.val_acc is not None]
+    """What the curves of a run that ended say, in a sentence; empty without a finite epoch."""
+    known = [e for e in epochs if e.val_acc is not None and e.val_loss is not None]
     if not known:
         return ""
     best, last = max(known, key=lambda e: e.val_acc or 0), known[-1]

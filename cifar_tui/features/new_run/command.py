@@ -1,9 +1,9 @@
-"""The commands `summary` and `data`, and what `train --dry-run` says."""
+"""The command `summary`, and what `train --dry-run` says."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -12,7 +12,6 @@ from cifar_tui.console.flags import (
     NO_FLAGS,
     RUNS,
     AnyRuns,
-    DataDir,
     Json,
     SpecFlags,
 )
@@ -34,26 +33,9 @@ if TYPE_CHECKING:
 
 def print_summary(spec: RunSpec, summary: "ModelSummary", answers: Sequence["Answer"]) -> None:
     """The layer table with totals, and the computation answers if asked for."""
-    put(model_name(spec.model_dump()), summary.table())
+    put(model_name(vars(spec)), summary.table())
     for answer in answers:
         put(f"{answer.question}  {answer.answer}")
-
-
-def print_data(described: Mapping[str, Any]) -> None:
-    """Splits, class counts, channel statistics and fingerprint."""
-    kind = "synthetic demo set" if described["synthetic"] else f"{described['source']} CIFAR-10"
-    put(f"{kind}  {described['folder'] or ''}".strip())
-    if described["note"]:
-        put(described["note"])
-    names = described["classes"] or [str(i) for i in range(10)]
-    rows = [
-        (name, f"{split['images']:,}", *map(str, split["counts"] or "-" * 10))
-        for name, split in described["splits"].items()
-    ]
-    put(Table(["split", *figures("images", *names)], rows))
-    for key in ("mean", "std"):
-        put(f"{key:4}  " + "  ".join(f"{v:.4f}" for v in described[key]))
-    put(f"fingerprint  {described['fingerprint']}")
 
 
 def print_plan(specs: Sequence[RunSpec], runs: Path, wish: Wish, json: bool) -> None:
@@ -107,7 +89,7 @@ def _shared(specs: Sequence[RunSpec]) -> str:
         for name, value in changed(specs[0]).items()
         if all(getattr(spec, name) == value for spec in specs)
     }
-    models = dict.fromkeys(model_name(spec.model_dump()) for spec in specs)
+    models = dict.fromkeys(model_name(vars(spec)) for spec in specs)
     return f"{', '.join(models)} {brief(alike)}".strip()
 
 
@@ -148,38 +130,6 @@ def summary(
         print_summary(spec, found, asked)
 
 
-@examples(
-    "data",
-    "data --data demo",
-)
-def data_show(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
-    """Show splits, class counts, channel statistics and fingerprint of the images."""
-    from cifar_tui.data.dataset import describe
-    from cifar_tui.data.loading import open_dataset
-
-    note = find(data).note
-    described = describe(open_dataset(data)) | {"note": note}
-    if json:
-        printing.print_json(described)
-    else:
-        print_data(described)
-
-
-@examples(
-    "data download",
-)
-def data_download(*, data: DataDir = "data", json: Json = False, runs: AnyRuns = RUNS) -> None:
-    """Get the official CIFAR-10 archive (170 MB); run it again to resume."""
-    from cifar_tui.data.official import download
-
-    folder = Path(data)
-    with printing.progress("downloading", json) as tick:
-        download(folder, tick)
-    printing.say({"folder": str(folder)}, f"CIFAR-10 is in {folder}.", json)
-
-
 COMMANDS = {
     "summary": summary,
-    "data": data_show,
-    "data download": data_download,
 }

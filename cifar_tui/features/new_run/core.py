@@ -15,7 +15,7 @@ def plan_words(texts: Mapping[str, str]) -> str:
     own = changed(first) | {"lr": first.lr}
     values = {name: own[name] for name in SETTINGS if name in own and name not in several}
     values.pop("epochs", None)
-    model = several.pop("model", "") or model_name(first.model_dump())
+    model = several.pop("model", "") or model_name(vars(first))
     varied = [f"{name} {''.join(text.split(' '))}" for name, text in several.items()]
     epochs = [] if "epochs" in several else [f"{format_value(first.epochs)} epochs"]
     return ", ".join([" ".join(filter(None, [model, brief(values), *varied])), *epochs])

@@ -31,7 +31,7 @@ def layer_table(spec: RunSpec) -> Table:
     from cifar_tui.models.layer_table import summarise_spec
 
     shown = summarise_spec(spec).table()
-    table = Table(box=None, pad_edge=False, title=model_name(spec.model_dump()))
+    table = Table(box=None, pad_edge=False, title=model_name(vars(spec)))
     for column in shown.columns:
         justify: Literal["left", "right"] = "right" if column.right else "left"
         table.add_column(column.name, justify=justify, no_wrap=True)

@@ -72,4 +72,4 @@ def _about(spec: RunSpec) -> str:
     values = {
         name: value for name, value in changed(spec).items() if name not in ("model", "depth")
     }
-    return f"{model_name(spec.model_dump())} {brief(values)}".strip()
+    return f"{model_name(vars(spec))} {brief(values)}".strip()

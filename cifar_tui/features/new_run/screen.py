@@ -342,8 +342,7 @@ class NewScreen(CifarScreen):
 
     def action_layers(self) -> None:
         """Show the model layer by layer."""
-        spec = self._first_spec()
-        if spec is not None:
+        if (spec := self._first_spec()) is not None:
             self.app.push_screen(LayersScreen(spec))
 
     def action_reset(self) -> None:
@@ -360,14 +359,11 @@ class NewScreen(CifarScreen):
         """Fill the form with a preset: the user's own, a run's settings, or those of a lab."""
         from cifar_tui.features.new_run.presets import presets
 
-        job = run_job(
-            self,
-            lambda tick: presets(self.cifar.runs.all()),
-            lambda found: self.app.push_screen(PresetsDialog(found), self._fill_from),
-            self.notify,
-            group="presets",
-        )
-        self.cifar.keys_wait_for(job)
+        def ask(found: list[Preset]) -> None:
+            self.app.push_screen(PresetsDialog(found), self._fill_from)
+
+        look = partial(run_job, self, lambda tick: presets(self.cifar.runs.all()))
+        self.cifar.keys_wait_for(look(ask, self.notify, group="presets"))
 
     def _fill_from(self, preset: Preset | None) -> None:
         if preset is not None:
@@ -385,6 +381,10 @@ class NewScreen(CifarScreen):
             self.notify("A preset holds one run's settings; set one right value in each field.")
         else:
             self.app.push_screen(SavePresetDialog(spec))
+
+    def action_images(self) -> None:
+        """Look at the images that the form names."""
+        self.cifar.open("images", self.texts()["data"])
 
     def action_get_data(self) -> None:
         """Download the official images into the data folder, after asking."""

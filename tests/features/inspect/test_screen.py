@@ -18,7 +18,7 @@ from cifar_tui.app import CifarApp
 from cifar_tui.data import demo
 from cifar_tui.features.history.screen import HistoryScreen
 from cifar_tui.features.inspect import compute as evaluation
-from cifar_tui.features.inspect import matrix as images
+from cifar_tui.features.inspect import matrix as heat_map
 from cifar_tui.features.inspect.compute import evaluation_of
 from cifar_tui.features.inspect.core import SPLITS, Evaluation, file_of, kept_evaluation
 from cifar_tui.features.inspect.matrix import ConfusionMatrix, WorstImages
@@ -26,6 +26,7 @@ from cifar_tui.features.inspect.screen import RunScreen
 from cifar_tui.features.live.screen import LiveScreen
 from cifar_tui.runs.listing import Run, Runs, read_run
 from cifar_tui.spec.settings import CLASSES
+from cifar_tui.tui import pictures as images
 from cifar_tui.tui.row_table import RowTable
 from tests.apps import MakeApp, SaveRun
 from tests.training import demo_runs
@@ -171,7 +172,7 @@ def cells_of(matrix: ConfusionMatrix, row: int) -> list[Segment]:
 async def test_the_matrix_is_a_heat_map(
     make_app: MakeApp, trained: Run, theme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "shows_colours", lambda console: True)
+    monkeypatch.setattr(heat_map, "shows_colours", lambda console: True)
     found = kept(trained)
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
@@ -203,7 +204,7 @@ async def test_the_matrix_is_a_heat_map(
 async def test_without_colours_shades_stand_before_the_counts(
     make_app: MakeApp, trained: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "shows_colours", lambda console: False)
+    monkeypatch.setattr(heat_map, "shows_colours", lambda console: False)
     found = kept(trained)
     best = max(range(CLASSES), key=lambda label: found.confusion[label][label])
     app = make_app()

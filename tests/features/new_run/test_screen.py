@@ -35,16 +35,28 @@ async def type_into(app: CifarApp, pilot: Pilot[None], name: str, text: str) -> 
     return field
 
 
-async def test_every_setting_has_a_field_that_is_visible_at_80x24(make_app: MakeApp) -> None:
+IDLE = {"normalisation": "course", "schedule": "none"}
+
+
+async def test_every_setting_in_force_has_a_field_that_is_visible_at_80x24(
+    make_app: MakeApp,
+) -> None:
     app = make_app()
     async with app.run_test(size=SMALL) as pilot:
-        await pilot.pause()
         fields = {field.setting.name: field for field in form(app).query(FormField)}
         assert set(fields) == set(SETTINGS)
-        for field in fields.values():
-            assert field.region.height == 1
-            assert field.region.bottom <= 24 - 3, f"{field.setting.name} is below the window"
-            assert field.input.region.width >= 10
+        for model, depth_is_shown in (("simplenn", False), ("resnet", True)):
+            fields["model"].text = model
+            await wait_for(pilot, lambda wanted=depth_is_shown: fields["depth"].display is wanted)
+            await pilot.pause()
+            for field in fields.values():
+                assert field.display is field.setting.applies(
+                    {"augment": False, "model": model} | IDLE
+                )
+                if field.display and (model, field.setting.name) != ("resnet", "tags"):
+                    assert field.region.height == 1
+                    assert field.region.bottom <= 24 - 3, f"{field.setting.name} has no room"
+                    assert field.input.region.width >= 10
 
 
 async def test_the_defaults_are_the_specs(make_app: MakeApp) -> None:
