@@ -197,13 +197,14 @@ def test_an_interrupted_grid_leaves_no_bar_and_names_no_run_that_was_not_begun(
     child.expect("run 2/3")
     child.expect("epoch [0-9]+/40 .* left")
     child.send("\x03")
-    child.expect("stopped by the user: best val_acc [^;]*; kept in ")
+    child.expect("stopped by the user: best val_acc .*kept in saved_model")
     assert exit_code(child) == 130
     assert isinstance(child.before, bytes)
     _, erased, table = child.before.rpartition(b"\x1b[2K")
     assert erased, "the last bar is erased"
     assert b"img/s" not in table
     assert b"run 3/3" not in child.before
+    assert b"1 run is left: `cifar-tui runs resume --filter status=queued`" in child.before
 
 
 def test_without_a_terminal_one_sentence_says_how_to_train(tmp_path: Path) -> None:

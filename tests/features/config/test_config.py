@@ -140,8 +140,8 @@ async def test_a_view_is_chosen_in_history_by_a_key_or_from_the_palette(
     app = make_app(config=Config(views={"best": view}))
 
     def names() -> list[str]:
-        table = app.screen.query(RowTable)
-        return [table.first().get_row_at(i)[1].strip() for i in range(table.first().row_count)]
+        tables = app.screen.query(RowTable)
+        return [t.get_row_at(i)[1].strip() for t in tables for i in range(t.row_count)]
 
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("f4")
