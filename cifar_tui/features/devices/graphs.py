@@ -30,7 +30,7 @@ Past = Sequence[tuple[float, Shares]]
 def history_lines(past: Past, width: int, height: int) -> list[Text]:
     """The use of each device over the last minutes: graphs in up to `height` lines, or a line each.
 
-    The memories are left out where the graphs would have no room.
+    The memories are left out where the graphs have no room, and all where the lines have none.
     """
     labels = list(past[-1][1]) if past else []
     busy = [label for label in labels if "memory" not in label]
@@ -41,7 +41,7 @@ def history_lines(past: Past, width: int, height: int) -> list[Text]:
         if names and tall >= GRAPH:
             break
     else:
-        return list(_sparks(past, busy, width))[:height]
+        return list(_sparks(past, busy, width)) if len(busy) <= height else []
     cells = width // across - 1
     lines: list[Text] = []
     for start in range(0, len(names), across):

@@ -9,13 +9,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.content import Content, Span
-from textual.widgets import Static
 
 from cifar_tui.errors import UserError
+from cifar_tui.features.devices.changing_lines import ChangingLine, Lined, Lines, themed
 from cifar_tui.features.devices.graphs import Past, history_lines
 from cifar_tui.features.devices.tables import (
-    LEVELS,
     cpu_lines,
     gpu_lines,
     is_here,
@@ -53,6 +51,7 @@ WIDE = 120
 speed and time left as well."""
 AROUND = 4
 """Lines around the parts: first and last, the answer, and a gap."""
+SCROLLBAR = 1
 NARROW = 72
 """Columns from which on a run's row has the memory that it holds."""
 ROOMY = 24
@@ -63,9 +62,6 @@ FEWEST_PROCESSES = 4
 """The same for processes that use the CPU alone."""
 MORE = 6
 """The most lines that the history may have beyond those of the bars beside it."""
-STYLES = {"primary": "$text-primary", **{tone: f"$text-{tone} on $panel" for tone in LEVELS}}
-"""What the colours of the lines are in a theme; bars have the panel's colour behind them."""
-Lined = Sequence[str | Text]
 
 
 class Shown(NamedTuple):
@@ -87,6 +83,7 @@ class DevicesScreen(WatchingScreen[Shown]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("devices")
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - as Textual has it
     ALSO_OFFERED = ("app.backend",)
+    LOOK_EVERY = 3.0
 
     def __init__(
         self,
@@ -99,7 +96,7 @@ class DevicesScreen(WatchingScreen[Shown]):
         self._in_use = False
         """Whether a cluster trains the runs."""
         self._slurm = Watch(find_nodes) if shutil.which("sinfo") else None
-        self._answer = Static("", id="answer", classes="line", markup=False)
+        self._answer = ChangingLine("", id="answer", classes="line")
         names = ("gpus", "cpu", "history", "runs", "processes", "nodes")
         self._parts = {name: Lines(id=name) for name in names}
 
@@ -132,7 +129,7 @@ class DevicesScreen(WatchingScreen[Shown]):
         ours, holding = names_by_pid(runs), holders(app.runs.folder)
         on_gpus = {process.pid for gpu in machine.gpus for process in gpu.processes}
         busy = self._busiest(1.0, {*ours, *holding, *on_gpus})
-        width, height = self.size
+        width, height = self.size.width - SCROLLBAR, self.size.height
         held = [held_memory(run, machine) for run in runs]
         elsewhere = [words for pid, words in holding.items() if pid not in ours]
         rows = run_lines(runs, held, width, elsewhere)
@@ -147,8 +144,7 @@ class DevicesScreen(WatchingScreen[Shown]):
         return Shown(first, fitted, bool(used))
 
     def take(self, seen: Shown) -> None:
-        if self._answer.content != seen.answer:
-            self._answer.update(seen.answer)
+        self._answer.show(themed(seen.answer))
         if seen.cluster != self._in_use:
             self._in_use = seen.cluster
             self._put_in_order(cluster=seen.cluster)
@@ -168,7 +164,7 @@ def fit(
 ) -> dict[str, Lined]:
     """The machine's bars and history, and these parts; what is left of a window goes to the
     history, then to processes of the CPU."""
-    wide = width >= WIDE
+    wide = width + SCROLLBAR >= WIDE
     bars = width * 3 // 5 - 2 if wide else width
     gpus, cpu = (
         gpu_lines(machine, bars),
@@ -192,36 +188,6 @@ def fit(
     return made | dict(parts) | {"processes": processes[:most]}
 
 
-class Lines(Vertical):
-    """Lines of text, each a widget of its own, so that only those that changed are drawn."""
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self._rows: list[Static] = []
-        self.display = False
-
-    def show(self, lines: Lined) -> None:
-        """Have these lines; takes no room when there are none, does nothing when it is closed."""
-        if not self.is_attached:
-            return
-        for row, line in zip(self._rows, lines, strict=False):
-            if str(row.content) != str(line):
-                row.update(_themed(line), layout=False)
-        for row in self._rows[len(lines) :]:
-            row.remove()
-        more = [Static(_themed(line), classes="line") for line in lines[len(self._rows) :]]
-        if more:
-            self.mount(*more)
-        self._rows = [*self._rows[: len(lines)], *more]
-        self.display = bool(lines)
-
-
-def _themed(line: str | Text) -> Content:
-    """A line in the theme's colours."""
-    text = Text(line) if isinstance(line, str) else line
-    return Content(text.plain, [Span(a, b, STYLES[str(style)]) for a, b, style in text.spans])
-
-
 def process_lines(
     machine: Snapshot, busy: Sequence[Process], ours: Mapping[int, str], width: int
 ) -> list[Text]:
@@ -239,7 +205,7 @@ def answer(
     machine: Snapshot, runs: Sequence[Run], busy: Sequence[Process], ours: Mapping[int, str]
 ) -> str:
     """Who is using what: `1 GPU, 87% busy, 2.1 of 80 GB; training lab2-bn on cuda:0`, or of a CPU
-    `2 cores, 100% busy: lab2-bn 92%, anna's python 8%`."""
+    `2 cores, 100% busy: lab2-bn 92%, anna's python (pid 77) 8%`."""
     if not machine.gpus:
         users = ", ".join(_users(machine, busy, ours))
         use = f"{core_words(machine)}, {percent_words(machine.cpu_percent)} busy"
@@ -254,11 +220,11 @@ def answer(
 
 def _users(machine: Snapshot, busy: Sequence[Process], ours: Mapping[int, str]) -> Iterator[str]:
     """The few who take a twentieth of the processors or more, with what they take of all."""
-    for process in busy[:3]:
+    for process in busy[:2]:
         share = (process.cpu_percent or 0.0) / machine.cpu_count
         if share >= 5:
             run = ours.get(process.pid, "").partition(", epoch ")[0]
-            who = run or f"{process.user}'s {process.name}"
+            who = run or f"{process.user}'s {process.name} (pid {process.pid})"
             yield f"{plain(who)} {share:.0f}%"
 
 
