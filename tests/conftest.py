@@ -1,6 +1,7 @@
 """Small real things that many tests use: a tiny course folder and a way to run the command."""
 
 import functools
+import gc
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import textual.app
+import textual.pilot
 
 from cifar_tui.data import demo
 from tests.apps import make_app, save_run  # noqa: F401 - fixtures for all
@@ -34,6 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
 
 
+def pytest_collection_finish() -> None:
+    """Look for garbage rarely: with torch and Textual there is much that never becomes any."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 @pytest.fixture(scope="session")
 def tiny_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in the course's layout: 600/200/100 images cut from the demo set."""
@@ -45,6 +55,16 @@ def tiny_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name != "test":
             np.save(folder / f"{name}-labels-batch.npy", split.labels[:count].astype(np.uint8))
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_idle_second() -> Iterator[None]:
+    """Have Textual wait for idleness after a key, but not a second: a thread may be training."""
+    briefly = functools.partial(textual.pilot.wait_for_idle, max_sleep=0.25)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(textual.app, "wait_for_idle", briefly)
+        patch.setattr(textual.pilot, "wait_for_idle", briefly)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

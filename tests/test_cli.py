@@ -88,7 +88,7 @@ def test_compare_shows_what_differs(trained: tuple[Path, list[dict]], cifar: Com
     assert found["settings"]["augment"] == [False, True]
     assert "epochs" not in found["settings"]
     text = cifar("runs", "compare", "first", "second", "--runs", trained[0]).stdout
-    assert "batch_norm" in text
+    assert " bn " in text
     assert "momentum" not in text
 
 

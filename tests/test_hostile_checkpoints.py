@@ -263,7 +263,9 @@ def test_the_format_from_before_zips_is_read(tmp_path: Path) -> None:
     assert old["spec"] == new["spec"]
 
 
-@pytest.mark.parametrize("what", GREEDY)
+@pytest.mark.parametrize(
+    "what", [pytest.param(w, marks=[pytest.mark.slow] * (w == "names")) for w in GREEDY]
+)
 def test_the_format_from_before_zips_takes_no_more_than_its_bytes(
     tmp_path: Path, what: str
 ) -> None:

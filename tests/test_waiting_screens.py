@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 
 from cifar_tui.app import SCREENS, screen_class
 from cifar_tui.data import find
+from cifar_tui.features.labs.assignment import LABS
 from cifar_tui.queue.choices import BackendChoice
 from cifar_tui.queue.queue import ThreadQueue
 from cifar_tui.runs import folder as folders
@@ -167,7 +168,7 @@ async def test_the_lab_book_asks_before_launching_while_the_screen_goes_on(
         await shows(pilot, "labs done")
         async with folder.not_holding():
             await pilot.press("A")
-            await shows(pilot, "runs of 16 labs")
+            await shows(pilot, f"runs of {len(LABS)} labs")
         assert "_ids" in folder.asked
 
 

@@ -10,6 +10,7 @@ from cifar_tui.console.printing import json_text, output_width
 from cifar_tui.queue.headless import TrainPrinter
 from cifar_tui.runs.events import Ended, EpochDone, Started, to_json
 from cifar_tui.runs.listing import Look, Run
+from cifar_tui.runs.record import Point
 from cifar_tui.table import Column, Table, cut_middle, figures
 from cifar_tui.text import (
     EPOCH_COLUMNS,
@@ -71,6 +72,8 @@ class LinePrinter(SilentPrinter):
     def __init__(self, *, rows: bool = False) -> None:
         self._rows = rows
         self._has_head = False
+        self._best: dict[str, Point] = {}
+        """Each run's best epoch so far."""
 
     def begin(self, run: Run, number: int, total: int) -> None:
         self._print(f"run {number}/{total}  {run.id}")
@@ -85,7 +88,7 @@ class LinePrinter(SilentPrinter):
                 case EpochDone():
                     self._print(epoch_line(event, look.run.summary.epochs))
                 case Ended():
-                    self._print(end_line(look, event))
+                    self._print_end(*end_words(look, event))
 
     def side_by_side(self) -> TrainPrinter:
         return NumberedPrinter()
@@ -100,9 +103,14 @@ class LinePrinter(SilentPrinter):
         if not self._has_head:
             self._has_head = True
             self._print(epoch_row(EPOCH_COLUMNS))
-        best = run.summary.best
-        is_best = best is not None and best.epoch == event.epoch
+        is_best = event.point.beats(self._best.get(run.id))
+        if is_best:
+            self._best[run.id] = event.point
         self._print(epoch_row(epoch_cells(event)) + "  best" * is_best)
+
+    def _print_end(self, outcome: str, place: str) -> None:
+        for line in (outcome, place) if self._rows else (f"{outcome}; {place}",):
+            self._print(line)
 
     def _print(self, line: str) -> None:
         print(plain(line), flush=True)
@@ -204,13 +212,11 @@ def epoch_line(event: EpochDone, epochs: int) -> str:
     return f"epoch {event.epoch:>{width}}/{epochs}  {shown}  lr {lr}  {speed} img/s  {seconds} s"
 
 
-def end_line(look: Look, event: Ended) -> str:
-    """How a run ended, on one line; the event knows it before the folder's summary does."""
+def end_words(look: Look, event: Ended) -> tuple[str, str]:
+    """How a run ended, which the event knows before the folder's summary does, and where it is."""
     run = look.run
     reason = event.reason or event.status
     outcome = reason if reason.startswith(event.status) else f"{event.status} ({reason})"
     demo = ", synthetic demo images" if run.synthetic else ""
-    return (
-        f"{outcome}: best val_acc {at_epoch(run.summary.best)} "
-        f"in {clock(run.summary.seconds)}{demo}; kept in {run.path}"
-    )
+    best, time = at_epoch(run.summary.best), clock(run.summary.seconds)
+    return f"{outcome}: best val_acc {best} in {time}{demo}", f"kept in {run.path}"

@@ -163,10 +163,10 @@ def _train(
             statuses = [Runs(runs).get(folder.id).status for folder in folders]
         worker.join()
     left = statuses.count("queued")
-    if left and not worker.outlives:
-        have = "run has" if left == 1 else "runs have"
+    if left and worker.ready.is_set() and not worker.outlives:
+        are, them = ("run is", "it") if left == 1 else ("runs are", "them")
         command = "`cifar-tui runs resume --filter status=queued`"
-        printer.note(f"{left} {have} not begun; {command} trains {'it' if left == 1 else 'them'}.")
+        printer.note(f"{left} {are} left: {command} trains {them}.")
     if worker.problem and not ENDED.issuperset(statuses):
         raise UserError(worker.problem)
     if worker.outlives and not ENDED.issuperset(statuses):

@@ -40,6 +40,7 @@ def test_an_output_on_a_full_disk_is_one_sentence(
     assert done.stderr == "cifar-tui: Cannot write the output: No space left on device.\n"
 
 
+@pytest.mark.slow
 def test_a_run_trains_to_its_end_where_its_output_is_full(
     tmp_path: Path, tiny_course: Path
 ) -> None:

@@ -87,6 +87,20 @@ def test_no_row_of_a_table_is_broken(
     assert all(cell_len(row) <= columns for row in rows(columns))
 
 
+@pytest.mark.parametrize("columns", [60, 80, 140])
+@pytest.mark.parametrize("command", ["runs compare best last", "runs list", "lab list"])
+def test_heads_of_columns_are_whole_or_the_column_has_no_room(
+    printed: Printed, save_run: Callable[..., RunFolder], command: str, columns: int
+) -> None:
+    save_run((0.1,), augment=True, momentum=0.5, dropout=0.1, activation="swish", epochs=100)
+    lines = printed(*command.split(), columns=columns)
+    head = next(line for line in lines if line.split()[0] in ("run", "id", "lab"))
+    assert "…" not in head
+    if command == "runs compare best last":
+        told = " ".join(lines)
+        assert all(name in told for name in ("aug", "momentum", "dropout", "act", "status"))
+
+
 def test_what_has_no_room_is_named_and_what_says_synthetic_has(
     printed: Printed, save_run: Callable[..., RunFolder]
 ) -> None:

@@ -186,7 +186,7 @@ def test_runs_in_several_processes_say_who_stopped_them(
     assert sorted(ended) == [("queued", left), ("stopped", reason), ("stopped", reason)]
     assert process.stderr is not None
     command = "`cifar-tui runs resume --filter status=queued`"
-    assert f"1 run has not begun; {command} trains it." in process.stderr.read()
+    assert f"1 run is left: {command} trains it." in process.stderr.read()
 
 
 def test_runs_that_were_left_are_trained_at_once_by_one_command(

@@ -375,7 +375,7 @@ def test_comparison_shows_only_settings_that_differ_and_have_effect(tmp_path: Pa
     assert found["lr"] == [0.1, 0.01, 0.01]
     assert found["depth"] == [20, 32, None]
     assert "momentum" not in found
-    assert set(found) == {"lr", "model", "depth", "shortcut", "batch_norm"}
+    assert set(found) == {"lr", "model", "depth", "width", "shortcut", "conv_bias", "batch_norm"}
 
 
 def test_a_foreign_summary_with_more_fields_is_still_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+from textwrap import wrap
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from cifar_tui.config import Config, NamedView, read_config, set_entry
 from cifar_tui.console import printing
 from cifar_tui.console.flags import RUNS, AnyRuns, Json
 from cifar_tui.console.help import examples
-from cifar_tui.console.printing import put
+from cifar_tui.console.printing import output_width, put
 from cifar_tui.errors import UserError
 from cifar_tui.files import config_path
 from cifar_tui.query.view import check_views, view_words
@@ -34,7 +35,11 @@ def config_show(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     host = urlsplit(found.webhook).hostname
     shown = found.model_copy(update={"webhook": f"https://{host}/..."} if host else {})
     for name, field in Config.model_fields.items():
-        put(f"{name:<10} {_words(getattr(shown, name))}", f"           {field.description}.")
+        for line in (
+            f"{name:<10} {_words(getattr(shown, name))}",
+            f"{'':<10} {field.description}.",
+        ):
+            put(*wrap(line, output_width() or len(line), subsequent_indent=" " * 11))
     put(
         "", "`cifar-tui config set NAME VALUE` changes one, `cifar-tui config edit` opens the file."
     )

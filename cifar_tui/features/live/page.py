@@ -34,6 +34,7 @@ class RunKeys(WatchingScreen[Seen], Generic[Seen]):
     """A screen whose keys pause, stop, resume, export and explain the run that it shows."""
 
     CSS_PATH = "live.tcss"
+    ALSO_OFFERED = ("app.queue",)
     LOOK_EVERY = 0.25
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - as Textual has it
 
@@ -68,14 +69,17 @@ class RunKeys(WatchingScreen[Seen], Generic[Seen]):
         now = time.monotonic()
         if self._placed[0] != run.id or now - self._placed[1] >= PLACE_EVERY:
             plan = plan_now(self.cifar, in_queue(self.cifar))
-            self._placed = (run.id, now, plan.place_words(run, datetime.now()))
+            words = plan.place_words(run, datetime.now())
+            if self.cifar.worker.held and run.id in self.cifar.worker.queued:
+                words += " The queue is on hold: p goes on."
+            self._placed = (run.id, now, words)
         return self._placed[2]
 
     def offer_keys(self) -> None:
         """Have the key line name those that do something, where the run's state has changed."""
         run, worker = self.shown.run if self.shown else None, self.cifar.worker
         state: tuple[object, ...] = (worker.held, bool(worker.queued), self.cifar.watched)
-        state += (self.offers("watch_next"), self.offers("open"))
+        state += tuple(map(self.offers, ("watch_next", "open", "app.queue")))
         if run is not None:
             state += (run.id, run.status, run.left_behind, run.summary.best is None)
         if state != self._offered:
@@ -87,6 +91,8 @@ class RunKeys(WatchingScreen[Seen], Generic[Seen]):
         queued = bool(self.cifar.worker.queued)
         if action == "pause" and self.cifar.worker.held and queued:
             return True
+        if action == "app.queue":
+            return queued or bool(self.cifar.activity.now.waiting)
         if run is None:
             return action not in RUN_ACTIONS
         match action:

@@ -71,7 +71,7 @@ class QueueScreen(WatchingScreen[Plan]):
         if action == "resume":
             run = self._chosen
             return run is not None and run.left_behind
-        return action in ("app.back", "app.help", "app.quit") or bool(self._plan.runs)
+        return action.startswith("app.") or bool(self._plan.runs)
 
     @property
     def _chosen(self) -> Run | None:
@@ -94,12 +94,16 @@ class QueueScreen(WatchingScreen[Plan]):
         run, worker = self._chosen, self.cifar.worker
         if run is None:
             return
-        if run.id not in worker.queued or worker.outlives:
-            whose = "The cluster has" if worker.outlives else "Another program has"
-            sentence = f"{whose} {plain(run.name)} in its queue; only this one's can be reordered."
-            self.notify(sentence, markup=False)
-        elif worker.move(run.id, step):
+        if run.id in worker.queued and not worker.outlives:
+            worker.move(run.id, step)
             self.look_again()
+            return
+        why = "waits in another program; only this one's queue can be reordered"
+        if run.left_behind:
+            why = "is in no queue: r trains it"
+        elif run.id in worker.own:
+            why = "waits in the cluster's own order" if worker.outlives else "has its turn"
+        self.notify(f"{plain(run.name)} {why}.", markup=False)
 
     def action_pause(self) -> None:
         """Hold this program's queue, or let it go on."""

@@ -182,7 +182,7 @@ class LiveScreen(RunKeys[Watched]):
         if self.cifar.worker.held:
             return f"queue on hold (p goes on), {len(plan.names)} waiting "
         more = f" +{len(plan.names) - 1}" if len(plan.names) > 1 else ""
-        text = f"next: {plan.names[0]}{more} (Q)"
+        text = f"next: {plan.names[0]}{more}"
         done = "" if plan.done is None else f", done {time_of_day(plan.done, datetime.now())}"
         room = self.size.width - len(before_training(look.run)) - 2
         return f"{text}{done if len(text + done) <= room else ''} "

@@ -82,7 +82,7 @@ async def test_each_run_says_when_it_begins_and_how_long_it_takes(
         assert "1 run waits, all done about" in screen_text(app)
         assert "in another program" in screen_text(app)
         await pilot.press("less_than_sign")
-        told = "Another program has other in its queue; only this one's can be reordered."
+        told = "other waits in another program; only this one's queue can be reordered."
         await wait_for(pilot, lambda: told in toasts(app))
 
 
@@ -141,5 +141,6 @@ async def test_the_page_of_a_queued_run_says_what_it_waits_for(make_app: MakeApp
         await pilot.press("j", "enter")
         await wait_for(pilot, lambda: isinstance(app.screen, RunPage))
         told = app.screen.query_one("#told", Static)
-        await wait_for(pilot, lambda: "Number 2 of 2 in the queue" in str(told.render()))
+        place = "Number 2 of 2 in the queue. The queue is on hold: p goes on."
+        await wait_for(pilot, lambda: place in str(told.render()))
         assert "20 epochs of simplenn lr 0.3" in str(told.render())
