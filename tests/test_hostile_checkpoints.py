@@ -273,8 +273,13 @@ def test_the_format_from_before_zips_takes_no_more_than_its_bytes(
     content = CONTENT | {"state_dict": WEIGHTS | {"fc4.weight": GREEDY[what][0]}}
     torch.save(content, old, _use_new_zipfile_serialization=False)
     assert "safely" in refusal(lambda: read_stored(old))
+
+
+def test_the_format_from_before_zips_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
+    old = tmp_path / "old.pth"
+    torch.save(CONTENT, old, _use_new_zipfile_serialization=False)
     whole = old.read_bytes()
-    for cut in range(16, len(whole), len(whole) // 40):
+    for cut in range(16, len(whole), len(whole) // 20):
         old.write_bytes(whole[:cut])
         assert "old.pth is" in refusal(lambda: read_stored(old))
 

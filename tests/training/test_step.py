@@ -32,7 +32,7 @@ SPECS = {
     "cosine-warm-up": RunSpec(schedule="cosine", epochs=10, warmup=2, lr=0.05, batch_size=44),
     "resnet": RunSpec(model="resnet", depth=8, lr=0.1, batch_size=16),
     "resnet-b": RunSpec(model="resnet", depth=8, shortcut="B", activation="swish", batch_size=16),
-    "resnet-wide": RunSpec(model="resnet", depth=8, width=24, conv_bias=True, batch_size=16),
+    "resnet-wide": RunSpec(model="resnet", depth=8, width=8, conv_bias=True, batch_size=16),
     "resnet-none": RunSpec(model="resnet", depth=8, shortcut="none", l1=1e-4, batch_size=16),
 }
 FIRST = ("simplenn", "bn-swish", "l1", "nesterov", "cosine-warm-up", "resnet")

@@ -147,8 +147,8 @@ class LabAnswer:
             some = sum(bool(row.values) for row in self.rows)
             return f"Open: {some} of {len(self.rows)} settings have a figure."
         start = f"{'Yes' if found.holds else 'No'}, {'' if self._is_usual else 'not '}as expected"
-        parts = [f"{start if found.settled else found.unclear}: {found.why}, {self._seeds}."]
-        if all(len(row.values) < 2 for row in self.rows):
+        parts = [f"{start if found.settled else found.unclear}: {found.why}{self._seeds}."]
+        if not self._seeds:
             parts.append(f"One seed each: {self._assumed}.")
         if self.scaled:
             parts.append(f"Scaled: {self.scaled}.")
@@ -162,10 +162,10 @@ class LabAnswer:
 
     @property
     def _seeds(self) -> str:
-        """`3 seeds`, or `1 to 3 seeds` where settings have more or less."""
+        """`, 3 seeds`, or `, 1 to 3 seeds` where settings have more or less; nothing for one."""
         counts = sorted({len(row.values) for row in self.rows if row.values})
         words = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-        return f"{words} seed{'' if counts[-1] == 1 else 's'}"
+        return f", {words} seeds" if counts[-1] > 1 else ""
 
     @property
     def _assumed(self) -> str:

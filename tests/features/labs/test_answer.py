@@ -167,7 +167,7 @@ def test_one_seed_each_is_said_and_what_is_not_settled_too(save: Save, ask: Ask)
     answer = ask("lab2-bn")
     assert answer.word == "yes?"
     assert answer.verdict.startswith(
-        "No clear difference: bn 0.7050, no bn 0.7000 (+0.0050 ± 0.0277), 1 seed."
+        "No clear difference: bn 0.7050, no bn 0.7000 (+0.0050 ± 0.0277). One seed each"
     )
     assert "about a point" in answer.verdict
 
