@@ -102,7 +102,7 @@ STILLS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
 }
 """Each still's size, title and steps: a key, or a word with what it is about."""
 MORE: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
-    "help": (SIZE, "Help", ("question_mark",)),
+    "help": (SIZE, "Help", ("f1",)),
     "palette": (SIZE, "Palette", ("ctrl+p",)),
     "grid": (SIZE, "A grid before its launch", ("click seed", "type 0-9", "f5")),
     "layers": (SIZE, "Layers", ("f7", "wait 2")),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from cifar_tui.query.fields import SHORT_NAMES
 from cifar_tui.spec.checks import SETTINGS, changed, make_spec
 from cifar_tui.spec.grid import alternatives, in_force
 from cifar_tui.spec.naming import brief, format_value, model_name
@@ -16,6 +17,9 @@ def plan_words(texts: Mapping[str, str]) -> str:
     values = {name: own[name] for name in SETTINGS if name in own and name not in several}
     values.pop("epochs", None)
     model = several.pop("model", "") or model_name(vars(first))
-    varied = [f"{name} {''.join(text.split(' '))}" for name, text in several.items()]
+    varied = [
+        f"{SHORT_NAMES.get(name, name)} {''.join(text.split(' '))}"
+        for name, text in several.items()
+    ]
     epochs = [] if "epochs" in several else [f"{format_value(first.epochs)} epochs"]
     return ", ".join([" ".join(filter(None, [model, brief(values), *varied])), *epochs])

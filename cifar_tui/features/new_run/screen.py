@@ -239,14 +239,14 @@ class NewScreen(CifarScreen):
         name = field.setting.name if field else ""
         error = self._errors.get(name) or next(iter(self._errors.values()), "")
         if error:
-            text = f" ! {error}"
+            text = f"! {error}"
         elif field is not None:
             setting = field.setting
             grid = "" if setting.is_free else f"; {setting.several} makes a grid"
             more = "; Space changes it" if field.choices else grid
-            text = f" {setting.help} ({setting.expected}{more})"
+            text = f"{setting.help} ({setting.expected}{more})"
         else:
-            text = " Tab or an arrow goes to a field; Esc leaves it."
+            text = "Tab or an arrow goes to a field; Esc leaves it."
         for widget in self.query(".message").results(Static):
             widget.set_class(bool(error), "error")
             put(widget, text)

@@ -162,7 +162,7 @@ async def test_several_values_make_a_grid_and_its_size_is_shown(make_app: MakeAp
         await type_into(app, pilot, "lr", "0.1, 0.05, 0.01")
         await type_into(app, pilot, "batch_norm", "no,yes")
         await pilot.pause()
-        assert "6 runs: simplenn batch_norm no,yes lr 0.1,0.05,0.01, 30" in shown(app, "plan")
+        assert "6 runs: simplenn bn no,yes lr 0.1,0.05,0.01, 30" in shown(app, "plan")
 
 
 async def test_what_was_changed_is_marked_and_named_on_the_first_line(make_app: MakeApp) -> None:
