@@ -359,6 +359,7 @@ def _begin(points: Points, view: PlotView, width: int, height: int, top: int) ->
     """An empty plot below the legend whose limits fit the points, with a few round ticks."""
     plotext.clear_figure()
     plotext.theme("clear")
+    plotext.limit_size(False, False)  # the widget knows its room, whatever the terminal says
     plotext.plot_size(width, height)
     plotext.xaxes(True, False)
     plotext.yaxes(True, False)

@@ -201,3 +201,10 @@ async def test_no_axis_goes_below_0_or_a_share_above_1_and_its_ticks_are_round(
         steps = {round(a - b, 9) for a, b in itertools.pairwise(ticks)}
         assert len(steps) == 1
         assert f"{steps.pop():.0e}"[0] in "125"
+
+
+async def test_a_plot_is_as_large_as_its_widget_whatever_the_terminal_says() -> None:
+    async with PlotApp().run_test(size=(200, 60)) as pilot:
+        lines = await drawn(pilot, [falling()])
+        assert max(len(line.rstrip()) for line in lines) > 190
+        assert len([line for line in lines if line.strip()]) == 60
