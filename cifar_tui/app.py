@@ -313,6 +313,12 @@ class CifarApp(ConfiguredApp):
         """Show one sentence about what went wrong."""
         self.notify(plain(str(error)), severity="error", markup=False, timeout=8)
 
+    def complain_of(self, problems: Sequence[str]) -> None:
+        """Show the first of several things that went wrong, and how many more there are."""
+        if problems:
+            more = f" ({len(problems) - 1} more such)" if len(problems) > 1 else ""
+            self.complain(UserError(f"{problems[0]}{more}"))
+
     def delay_update(self, delay: float = SWITCH_SECONDS) -> None:
         """Hold the terminal's picture still while another screen takes its place."""
         super().delay_update(delay)

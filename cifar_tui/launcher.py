@@ -93,14 +93,17 @@ class Launcher:
         """Queue a run again, to go on from its last whole epoch."""
         self._in_turn(partial(self._resume, run))
 
-    def _resume(self, run: Run) -> None:
-        app = self._app
-        if run.id in app.worker.own:
+    def queue_again(self, run: Run) -> None:
+        """Queue a run again at once; raises UserError where it cannot go on."""
+        if run.id in self._app.worker.own:
             raise UserError(f"{run.name} is in the queue already.")
-        app.worker.add(requeue(app.runs.get(run.id)))
+        self._app.worker.add(requeue(self._app.runs.get(run.id)))
+
+    def _resume(self, run: Run) -> None:
+        self.queue_again(run)
         done, epochs = run.summary.epochs_done, run.summary.epochs
         text = f"{plain(run.name)} is queued and goes on after epoch {done} of {epochs}."
-        app.call_later(partial(app.notify, text, markup=False))
+        self._app.call_later(partial(self._app.notify, text, markup=False))
 
     def in_order(self, folders: Sequence[RunFolder]) -> Sequence[RunFolder]:
         """Runs as they are to be queued: where several train at a time, the longest first."""

@@ -4,7 +4,7 @@ import os
 import pwd
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cifar_tui.errors import UserError
@@ -164,6 +164,26 @@ def left_behind(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.status == "queued" and run.left_behind]
 
 
+def is_in_training(run: Run) -> bool:
+    """Whether some process trains it at this moment."""
+    return run.status in ("running", "paused")
+
+
 def in_training(runs: Sequence[Run]) -> list[Run]:
     """The runs that some process trains at this moment."""
-    return [run for run in runs if run.status in ("running", "paused")]
+    return list(filter(is_in_training, runs))
+
+
+Reason = tuple[str, Callable[[Run], bool]]
+STAY: tuple[Reason, ...] = (("in training", is_in_training), ("pinned", lambda r: r.notes.pinned))
+"""Why a run is not moved to the trash with others."""
+
+
+def without(runs: Sequence[Run], reasons: Sequence[Reason]) -> tuple[list[Run], str]:
+    """The runs for which no reason holds, and in words how many were left out for which."""
+    kept, left = list(runs), []
+    for why, holds in reasons:
+        count = sum(map(holds, kept))
+        kept = [run for run in kept if not holds(run)]
+        left += [f"{count} {why}"] * bool(count)
+    return kept, f" Left out: {', '.join(left)}." if left else ""

@@ -1,7 +1,6 @@
 """The commands that keep and clear: pin, trash, empty, keep only best.pt, archive, unarchive."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +19,10 @@ from cifar_tui.console.flags import (
 )
 from cifar_tui.console.help import examples
 from cifar_tui.errors import UserError
+from cifar_tui.runs.control import STAY, without
 from cifar_tui.runs.disk import empty_trash, keep_best, size_of, size_text, spare
 from cifar_tui.runs.ids import TRASH
-from cifar_tui.runs.listing import Run, Runs, find_run
+from cifar_tui.runs.listing import Runs, find_run
 from cifar_tui.runs.notes import annotate
 from cifar_tui.runs.record import ENDED
 from cifar_tui.text import runs_text
@@ -62,7 +62,7 @@ def delete(
     found = chosen_runs(run, choice, known)
     left = ""
     if choice:
-        found, left = _without(found, ("in training", is_busy), ("pinned", is_pinned))
+        found, left = without(found, STAY)
         space = size_text(sum(size_of(one.path) for one in found))
         question = f"Move {runs_text(len(found))} ({space}) to the trash?{left}"
         if found and not _agreed(question, yes, json):
@@ -78,26 +78,6 @@ def delete(
     are = "is" if len(moved) == 1 else "are"
     sentence = f"{runs_text(len(moved))} ({size_text(sum(sizes))}) {are} in the trash.{left}"
     printing.say({"runs": moved, "bytes": sum(sizes)}, sentence, json)
-
-
-def is_busy(run: Run) -> bool:
-    """Whether somebody may train it."""
-    return run.status in ("running", "paused")
-
-
-def is_pinned(run: Run) -> bool:
-    """Whether it is kept from being deleted with others."""
-    return run.notes.pinned
-
-
-def _without(runs: list[Run], *reasons: tuple[str, Callable[[Run], bool]]) -> tuple[list[Run], str]:
-    """The runs for which no reason holds, and in words how many were left out."""
-    left = []
-    for why, holds in reasons:
-        count = sum(map(holds, runs))
-        runs = [run for run in runs if not holds(run)]
-        left += [f"{count} {why}"] * bool(count)
-    return runs, f" Left out: {', '.join(left)}." if left else ""
 
 
 @examples(
@@ -197,7 +177,7 @@ def archive(
 
     found, left = chosen_runs(run, choice, Runs(runs)), ""
     if choice:
-        found, left = _without(found, ("not ended", lambda one: one.status not in ENDED))
+        found, left = without(found, [("not ended", lambda one: one.status not in ENDED)])
     if not found:
         raise UserError(f"There is no run to archive.{left}")
     path = archive_path(output, found)

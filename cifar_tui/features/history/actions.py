@@ -16,13 +16,13 @@ from cifar_tui.features.history.run_list import RunList
 from cifar_tui.features.history.selection import Refusal
 from cifar_tui.query.fields import find_field, varying
 from cifar_tui.query.view import COLUMNS, View, named_view, view_words
+from cifar_tui.runs.control import STAY, is_in_training, without
 from cifar_tui.runs.disk import empty_trash, keep_best, size_of, size_text, spare
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.notes import annotate as write_notes
 from cifar_tui.text import plain, runs_text
 from cifar_tui.tui.dialogs import Ask
 
-BUSY = ("running", "paused")
 USUAL = "(none)"
 """Stands for no view."""
 
@@ -233,9 +233,7 @@ def do_each(runs: RunList, chosen: Sequence[Run], do: Callable[[Run], object], d
 
 
 def _tell_outcome(runs: RunList, count: int, problems: list[str], done: str) -> None:
-    if problems:
-        more = f" ({len(problems) - 1} more such)" if len(problems) > 1 else ""
-        runs.cifar.complain(UserError(f"{problems[0]}{more}"))
+    runs.cifar.complain_of(problems)
     if count:
         runs.tell(f"{runs_text(count)} {done}.")
     runs.read_soon()
@@ -276,7 +274,7 @@ def _trash_one(runs: RunList, run: Run) -> None:
         with complaining(runs):
             _delete(runs, run)
 
-    if run.status in BUSY:
+    if is_in_training(run):
         delete()
         return
     pinned = "It is pinned. " if run.notes.pinned else ""
@@ -287,12 +285,7 @@ def _trash_one(runs: RunList, run: Run) -> None:
 
 def _trash_many(runs: RunList, chosen: Sequence[Run], sizes: dict[str, int]) -> None:
     """Ask once for all; the pinned ones and those in training stay."""
-    busy = [run for run in chosen if run.status in BUSY]
-    pinned = [run for run in chosen if run.notes.pinned and run not in busy]
-    wanted = [run for run in chosen if run not in busy and run not in pinned]
-    counts = ((len(busy), "in training"), (len(pinned), "pinned"))
-    parts = ", ".join(f"{count} {why}" for count, why in counts if count)
-    left = f" Left out: {parts}." if parts else ""
+    wanted, left = without(chosen, STAY)
     if not wanted:
         runs.tell(f"Nothing to move.{left}")
         return

@@ -1,13 +1,10 @@
 """What History's keys do with the queue: set up anew, resume, move."""
 
-from functools import partial
-
 from cifar_tui.errors import UserError
-from cifar_tui.features.history.actions import complaining, do_each
+from cifar_tui.features.history.actions import do_each
 from cifar_tui.features.history.run_list import RunList
 from cifar_tui.features.history.selection import Refusal
-from cifar_tui.runs.control import left_behind, requeue
-from cifar_tui.runs.listing import Run
+from cifar_tui.runs.control import left_behind
 from cifar_tui.text import plain
 
 
@@ -22,20 +19,10 @@ def resume(runs: RunList) -> None:
     """Queue the runs again, to go on from their last whole epochs."""
     chosen = runs.selection.some()
     if len(chosen) > 1:
-        do_each(runs, chosen, partial(_resume, runs), "queued to go on")
-        return
-    run = chosen[0]
-    with complaining(runs):
-        _resume(runs, run)
-        done, epochs = run.summary.epochs_done, run.summary.epochs
-        runs.tell(f"{plain(run.name)} is queued and goes on after epoch {done} of {epochs}.")
-
-
-def _resume(runs: RunList, run: Run) -> None:
-    worker = runs.cifar.worker
-    if run.id in worker.own:
-        raise UserError(f"{run.name} is in the queue already.")
-    worker.add(requeue(runs.cifar.runs.get(run.id)))
+        do_each(runs, chosen, runs.cifar.launcher.queue_again, "queued to go on")
+    else:
+        runs.cifar.launcher.resume(chosen[0])
+        runs.read_soon()
 
 
 def resume_left(runs: RunList) -> None:
@@ -49,8 +36,8 @@ def resume_left(runs: RunList) -> None:
             runs.app.call_from_thread(runs.cifar.complain, error)
             return
         if left:
-            resume_one = partial(_resume, runs)
-            runs.app.call_from_thread(do_each, runs, left, resume_one, "resumed")
+            again = runs.cifar.launcher.queue_again
+            runs.app.call_from_thread(do_each, runs, left, again, "resumed")
         else:
             runs.app.call_from_thread(runs.tell, "No run was left behind.")
 

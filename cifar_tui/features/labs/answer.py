@@ -9,7 +9,7 @@ from typing import Any
 from cifar_tui.features.labs.experiments import Arm, Lab, Scale
 from cifar_tui.features.labs.images import ImageSet
 from cifar_tui.features.labs.trends import Figures, Finding
-from cifar_tui.runs.control import only_best
+from cifar_tui.runs.control import is_in_training, only_best
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import Point
 from cifar_tui.spec.checks import identity
@@ -293,7 +293,7 @@ class Book:
         found = self._runs.get(identity(arm.spec(lab.name, scale)), {})
         runs = [run for _, run in sorted(found.items())]
         results = [run for run in runs if run.status in ("finished", "diverged")]
-        arriving = [r for r in runs if r.status in ("running", "paused") or _waits(r)]
+        arriving = [r for r in runs if is_in_training(r) or _waits(r)]
         unfinished = [run for run in runs if run not in results and run not in arriving]
         lacking = max(0, scale.seeds - len(results) - len(arriving))
         unfinished = unfinished[:lacking]

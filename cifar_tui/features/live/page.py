@@ -15,7 +15,7 @@ from cifar_tui.features.live.core import refusal
 from cifar_tui.features.live.queue_plan import Plan, in_queue, plan_now
 from cifar_tui.features.live.run_view import RunView
 from cifar_tui.queue.choices import withdraw
-from cifar_tui.runs.control import RESUMABLE, order
+from cifar_tui.runs.control import RESUMABLE, is_in_training, order
 from cifar_tui.runs.folder import Order
 from cifar_tui.runs.listing import Follower, Look, Run
 from cifar_tui.text import plain
@@ -97,7 +97,7 @@ class RunKeys(WatchingScreen[Seen], Generic[Seen]):
             return action not in RUN_ACTIONS
         match action:
             case "pause":
-                return run.status in ("running", "paused")
+                return is_in_training(run)
             case "stop":
                 return not run.ended
             case "skip":
@@ -144,7 +144,7 @@ class RunKeys(WatchingScreen[Seen], Generic[Seen]):
         if self.cifar.worker.held and (run is None or run.ended or waits):
             self.cifar.worker.go_on()
             self.cifar.watched = None
-        elif run is None or run.status not in ("running", "paused"):
+        elif run is None or not is_in_training(run):
             self._refuse(run)
         else:
             await self._order(run, "go" if run.status == "paused" else "pause")

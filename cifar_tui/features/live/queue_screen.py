@@ -89,8 +89,15 @@ class QueueScreen(WatchingScreen[Plan]):
         if self._chosen is not None:
             self.cifar.watch_run(self._chosen.id)
 
-    def action_move(self, step: int) -> None:
-        """Move the run backwards in this program's queue, or forwards where `step` is negative."""
+    def action_sooner(self) -> None:
+        """Move the run forwards."""
+        self._move(-1)
+
+    def action_later(self) -> None:
+        """Move the run backwards."""
+        self._move(1)
+
+    def _move(self, step: int) -> None:
         run, worker = self._chosen, self.cifar.worker
         if run is None:
             return
@@ -161,9 +168,7 @@ class QueueScreen(WatchingScreen[Plan]):
         return problems
 
     def _stopped(self, problems: Sequence[str]) -> None:
-        if problems:
-            more = f" ({len(problems) - 1} more such)" if len(problems) > 1 else ""
-            self.complain(f"{problems[0]}{more}")
+        self.cifar.complain_of(problems)
         self.look_again()
 
 

@@ -6,6 +6,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from cifar_tui.app import CifarApp
+from cifar_tui.config import Config
 from cifar_tui.features.live.page import RunPage
 from cifar_tui.features.live.queue_screen import QueueScreen
 from cifar_tui.runs.folder import RunFolder
@@ -60,6 +61,21 @@ async def test_what_waits_is_listed_in_order_and_reordered(make_app: MakeApp) ->
         await wait_for(pilot, lambda: [text[0] for text in cells(app, 1)] == ["b", "a", "c"])
         await pilot.press("escape")
         await wait_for(pilot, lambda: not isinstance(app.screen, QueueScreen))
+
+
+async def test_a_program_that_only_looks_leaves_the_queue_as_it_is(make_app: MakeApp) -> None:
+    app = make_app(config=Config(read_only=True))
+    for name in "abc":
+        queued(app, name=name)
+    async with app.run_test(size=SMALL) as pilot:
+        await open_queue(pilot, 3)
+        before = app.worker.queued
+        for key in ("greater_than_sign", "s", "X", "p", "r"):
+            app.clear_notifications()
+            await pilot.press(key)
+            await wait_for(pilot, lambda: "only looks" in toasts(app))
+        assert isinstance(app.screen, QueueScreen), "nobody is asked"
+        assert app.worker.queued == before and app.worker.held
 
 
 async def test_each_run_says_when_it_begins_and_how_long_it_takes(
