@@ -67,8 +67,8 @@ def start() -> None:
         keys.rebind(config.all_keys)
         from cifar_tui.start import open_app
 
-        runs = given.get("--runs") or os.path.expanduser(config.runs) or RUNS
-        data = given.get("--data") or os.path.expanduser(config.data) or "data"
+        runs = given.get("--runs") or config.runs or RUNS
+        data = given.get("--data") or config.data or "data"
         wish = Wish(devices=given.get("--devices", ""))
         open_app(Path(runs), data, wish=wish, terminal=terminal, config=config)
     except UserError as error:

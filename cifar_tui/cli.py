@@ -127,8 +127,7 @@ def _folders_of_config(_: App, commands: Sequence[str], arguments: ArgumentColle
     for argument in arguments:
         folder = {"--runs": found.runs, "--data": found.data}.get(argument.name, "")
         if folder and not argument.tokens and argument.field_info.default is not None:
-            value = str(Path(folder).expanduser())
-            argument.append(Token(keyword=argument.name, value=value, source="configuration"))
+            argument.append(Token(keyword=argument.name, value=folder, source="configuration"))
 
 
 app.config = (_folders_of_config,)
@@ -294,7 +293,7 @@ def train(
     given = {} if spec is None else read_toml(spec_path(spec))
     found = read_config()
     if found.data:
-        given.setdefault("data", str(Path(found.data).expanduser()))
+        given.setdefault("data", found.data)
     flags = dataclasses.asdict(settings)
     given |= {name: value for name, value in flags.items() if value is not None}
     specs = headless.plan(given, grid)

@@ -1,14 +1,16 @@
 """The configuration file `$XDG_CONFIG_HOME/cifar-tui/config.toml`, and each entry's explanation."""
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_tui.errors import UserError
 from cifar_tui.files import check_output, config_path, write_output
@@ -32,6 +34,9 @@ class NamedView(BaseModel):
     """Fields with commas between them."""
 
 
+Folder = Annotated[str, AfterValidator(os.path.expanduser)]
+
+
 class Config(BaseModel):
     """What the file may hold; an entry that it lacks has its default."""
 
@@ -42,8 +47,8 @@ class Config(BaseModel):
         description="Colours of the app, kept when one is chosen there; ansi-dark and ansi-light "
         "are the terminal's own",
     )
-    runs: str = Field(default="", description="Folder with the runs where --runs names none")
-    data: str = Field(default="", description="Folder with the images where --data names none")
+    runs: Folder = Field(default="", description="Folder with the runs where --runs names none")
+    data: Folder = Field(default="", description="Folder with the images where --data names none")
     read_only: bool = Field(
         default=False, description="Whether the app only looks, as at somebody else's runs"
     )
@@ -78,6 +83,11 @@ class Config(BaseModel):
         default={},
         description='Keys of actions, like "history.trash" = "x,delete"; `config keys` lists all',
     )
+
+    def shown(self) -> "Config":
+        """The same without the rest of the webhook's URL, which may be a secret."""
+        host = urlsplit(self.webhook).hostname
+        return self.model_copy(update={"webhook": f"https://{host}/..."} if host else {})
 
     @property
     def all_keys(self) -> dict[str, str]:

@@ -141,8 +141,14 @@ class BackendFlags:
 OnBackend = Annotated[BackendFlags, Parameter(name="*", group=BACKEND)]
 ANY_BACKEND = BackendFlags()
 
-PLACEHOLDERS = {"data": "FOLDER", "device": "DEVICE", "name": "TEXT", "milestones": "INT,INT,..."}
-PLACEHOLDERS |= {"mean": "R,G,B", "std": "R,G,B"}
+PLACEHOLDERS = {
+    "data": "FOLDER",
+    "device": "DEVICE",
+    "name": "TEXT",
+    "milestones": "INT,INT,...",
+    "mean": "R,G,B",
+    "std": "R,G,B",
+}
 """What stands for the values of settings whose types do not say it."""
 COMPLETERS = {"data": folders_with_images, "device": devices_here}
 

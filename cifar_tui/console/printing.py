@@ -19,7 +19,7 @@ from cifar_tui.query.telling import shared, telling
 from cifar_tui.runs.disk import contents, size_text, total
 from cifar_tui.runs.events import EpochDone, read_epochs, read_events, to_json
 from cifar_tui.runs.listing import Run, best_run, read_meta
-from cifar_tui.spec.naming import settings_text
+from cifar_tui.spec.naming import spec_text
 from cifar_tui.table import Column, Table, cut_middle, figures, prefix
 from cifar_tui.text import (
     EPOCH_COLUMNS,
@@ -157,7 +157,7 @@ def _table_for_people(lines: Sequence[Line]) -> Table:
 
 
 def _run_row(run: Run) -> tuple[str, ...]:
-    settings = "" if run.spec is None else settings_text(run.spec, run.summary.unknown)
+    settings = "" if run.spec is None else spec_text(run.spec, run.summary.unknown)
     return (run.id, run.name, settings, *_figures(run), _told(run, run.status))
 
 
@@ -197,7 +197,7 @@ def print_run(run: Run) -> None:
     lines = [
         f"{run.name}  {run.status}" + (f": {summary.reason}" if summary.reason else ""),
         f"id        {run.id}",
-        f"settings  {settings_text(run.spec, run.summary.unknown) if run.spec else run.problem}",
+        f"settings  {spec_text(run.spec, run.summary.unknown) if run.spec else run.problem}",
         f"best      val_acc {at_epoch(summary.best)}",
         f"device    {summary.device}   parameters {summary.parameters or 0:,}   "
         f"images {summary.source}{' (synthetic)' if run.synthetic else ''}",

@@ -27,7 +27,7 @@ def read(folder: Path) -> Dataset:
     if TEST_IMAGES in places:
         test = checked_split(_array(places[TEST_IMAGES]), None, places[TEST_IMAGES])
     train, val = (_labelled(places, name) for name in ("train", "val"))
-    return Dataset("course", folder, train, val, test, class_names(folder))
+    return Dataset("course", folder, train, val, test, _names_of_classes(folder))
 
 
 def _labelled(places: dict[str, Place], split: str) -> Split:
@@ -53,7 +53,7 @@ def _array(place: Place) -> NDArray[Any]:
         ) from None
 
 
-def class_names(folder: Path) -> tuple[str, ...]:
+def _names_of_classes(folder: Path) -> tuple[str, ...]:
     """What the user calls the ten classes: the lines of `classes.txt`, if the folder has one.
 
     The course numbers them in an order of its own, so that no names can come with the program.

@@ -46,7 +46,7 @@ def model_name(values: Mapping[str, Any]) -> str:
     return f"{model}{values.get('depth', '')}" if model == "resnet" else model
 
 
-def settings_text(spec: RunSpec, unknown: Collection[str] = ()) -> str:
+def spec_text(spec: RunSpec, unknown: Collection[str] = ()) -> str:
     """The model and all known settings that differ from the defaults, on one line."""
     values = {name: value for name, value in changed(spec).items() if name not in unknown}
     return f"{model_name(vars(spec))} {brief(values)}".strip()

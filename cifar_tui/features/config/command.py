@@ -5,7 +5,6 @@ import shlex
 import subprocess
 from textwrap import wrap
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -28,12 +27,11 @@ def config_show(*, json: Json = False, runs: AnyRuns = RUNS) -> None:
     """Show the configuration: what each entry is, and what it is for."""
     found, path = read_config(), config_path()
     if json:
-        printing.print_json({"file": str(path), **found.model_dump()})
+        printing.print_json({"file": str(path), **found.shown().model_dump()})
         return
     put(f"{path}{'' if path.exists() else ' (does not exist yet)'}", "")
     _check(found)
-    host = urlsplit(found.webhook).hostname
-    shown = found.model_copy(update={"webhook": f"https://{host}/..."} if host else {})
+    shown = found.shown()
     for name, field in Config.model_fields.items():
         for line in (
             f"{name:<10} {_words(getattr(shown, name))}",
@@ -76,7 +74,7 @@ def config_set(
 ) -> None:
     """Change one entry; the rest of the file stays as it is."""
     found = set_entry(name, value, check=_check)
-    printing.say(found.model_dump(), f"{name} is {value or 'as without it'}.", json)
+    printing.say(found.shown().model_dump(), f"{name} is {value or 'as without it'}.", json)
 
 
 @examples("config edit")

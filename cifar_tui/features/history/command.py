@@ -1,6 +1,7 @@
 """The commands `runs list`, `show` and so on: saved runs found, shown, steered and annotated."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -108,12 +109,19 @@ def runs_stop(
             told.append({"id": one.id, "was": one.status, "order": "stop", "stopped": stop(one)})
         except UserError as error:
             problems.append(str(error))
+    lines = [f"{what['id']}  was {what['was']}" for what in told]
+    end = f"{runs_text(len(told))} stopped." if told else "No run trains or waits."
+    return _say_each(told, problems, [*lines, end], json)
+
+
+def _say_each(
+    told: Sequence[Mapping[str, Any]], problems: Sequence[str], lines: Sequence[str], json: bool
+) -> int:
+    """What became of several runs, as JSON or in lines, then what went wrong; the exit code."""
     if json:
         print_json({"runs": told, "problems": problems})
     else:
-        for what in told:
-            print(plain(f"{what['id']}  was {what['was']}"))
-        print(f"{runs_text(len(told))} stopped." if told else "No run trains or waits.")
+        print("\n".join(map(plain, lines)))
     for problem in problems:
         printing.complain(problem)
     return 1 if problems else 0
@@ -152,23 +160,17 @@ def runs_resume(
     found = chosen_runs(run, choice, Runs(runs))
     if not choice and len(found) == 1:
         sentence = headless.resume(found[0], runs, on.wish())
-        told = {"id": found[0].id, "from_epoch": found[0].summary.epochs_done}
-        printing.say(told, sentence, json)
+        one = {"id": found[0].id, "from_epoch": found[0].summary.epochs_done}
+        printing.say(one, sentence, json)
         return 0
     if choice:
         found = [one for one in found if _can_go_on(one)]
     going, problems = headless.resume_each(found, runs, on.wish())
-    if json:
-        goes_on = [{"id": one.id, "from_epoch": one.summary.epochs_done} for one in going]
-        print_json({"runs": goes_on, "problems": problems})
-    else:
-        for one in going:
-            print(plain(f"{one.id}  after epoch {one.summary.epochs_done}"))
-        many = "goes on" if len(going) == 1 else "go on"
-        print(f"{runs_text(len(going))} {many} in the background." if going else "No run goes on.")
-    for problem in problems:
-        printing.complain(problem)
-    return 1 if problems else 0
+    told = [{"id": one.id, "from_epoch": one.summary.epochs_done} for one in going]
+    lines = [f"{what['id']}  after epoch {what['from_epoch']}" for what in told]
+    many = "goes on" if len(going) == 1 else "go on"
+    end = f"{runs_text(len(going))} {many} in the background." if going else "No run goes on."
+    return _say_each(told, problems, [*lines, end], json)
 
 
 def _can_go_on(run: Run) -> bool:

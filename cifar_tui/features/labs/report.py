@@ -56,10 +56,9 @@ def draw(answer: LabAnswer, folder: Path, *, hand_in: bool = False) -> list[Path
     """
 
     def paint(left: Any, right: Any) -> None:
-        _curves(left, [(row.arm.label, row, "val_acc") for row in answer.rows], "val_acc")
-        _train_curves(left, answer.rows)
+        _accuracies(left, answer.rows)
         if len(answer.rows) == 1:
-            _curves(right, [(loss, answer.rows[0], loss) for loss in LOSSES], "loss")
+            _losses(right, answer.rows[0])
         else:
             _points(right, answer, hand_in)
 
@@ -69,25 +68,28 @@ def draw(answer: LabAnswer, folder: Path, *, hand_in: bool = False) -> list[Path
     return paths
 
 
-def _curves(axes: Any, lines: Sequence[tuple[str, ArmResult, str]], what: str) -> None:
-    """One line per (label, setting, metric) with a band of one standard deviation."""
-    for label, row, metric in lines:
-        points = curves_of(row, [metric])[metric]
-        if points:
-            line = curve(axes, label, list(points), [p.mean for p in points.values()])
-            _band(axes, points, line.get_color())
-    finish(axes, "epoch", what)
-
-
-def _train_curves(axes: Any, rows: Sequence[ArmResult]) -> None:
-    """train_acc of each setting, in the colour of its val_acc."""
-    colours = iter([line.get_color() for line in axes.get_lines()])
+def _accuracies(axes: Any, rows: Sequence[ArmResult]) -> None:
+    """val_acc of each setting, and train_acc in the same colour."""
     for row in rows:
-        known = curves_of(row, ["val_acc", "train_acc"])
-        colour = next(colours) if known["val_acc"] else None
-        points = known["train_acc"]
+        known = curves_of(row, ("val_acc", "train_acc"))
+        colour, points = _mean(axes, row.arm.label, known["val_acc"]), known["train_acc"]
         axes.plot(list(points), [p.mean for p in points.values()], "--", color=colour, linewidth=1)
     finish(axes, "epoch", "val_acc, train_acc (broken)")
+
+
+def _losses(axes: Any, row: ArmResult) -> None:
+    for metric, points in curves_of(row, LOSSES).items():
+        _mean(axes, metric, points)
+    finish(axes, "epoch", "loss")
+
+
+def _mean(axes: Any, label: str, points: Mapping[int, Spread]) -> Any:
+    """A line with a band of one standard deviation; returns its colour, None without points."""
+    if not points:
+        return None
+    line = curve(axes, label, list(points), [p.mean for p in points.values()])
+    _band(axes, points, line.get_color())
+    return line.get_color()
 
 
 def _band(axes: Any, points: Mapping[int, Spread], colour: Any) -> None:

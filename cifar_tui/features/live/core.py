@@ -7,7 +7,7 @@ from rich.text import Text
 from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.listing import Look, Run
 from cifar_tui.spec.checks import SETTINGS
-from cifar_tui.spec.naming import model_name, settings_text
+from cifar_tui.spec.naming import model_name, spec_text
 from cifar_tui.table import cut_end
 from cifar_tui.text import accuracy, at_epoch, clock, learning_rate, loss, plain, rate
 from cifar_tui.training.schedule import lr_at
@@ -31,7 +31,7 @@ def headline(run: Run, width: int) -> Text:
         name += " (synthetic demo images)"
     is_named = run.spec and not run.name.startswith(model_name(vars(run.spec)))
     if run.spec and is_named and not run.ended:
-        name += f"  {plain(settings_text(run.spec))}"
+        name += f"  {plain(spec_text(run.spec))}"
     return apart(f" {name}", best, width)
 
 
@@ -90,9 +90,9 @@ def told_of(look: Look, width: int, *, verdict: bool, settings: bool, place: str
         parts.append(place)
         if run.spec:
             rest = run.spec.model_copy(update={"epochs": SETTINGS["epochs"].default})
-            parts.append(f"{run.spec.epochs} epochs of {settings_text(rest)}")
-    if run.spec and run.ended and settings and run.name != settings_text(run.spec):
-        parts.append(settings_text(run.spec))
+            parts.append(f"{run.spec.epochs} epochs of {spec_text(rest)}")
+    if run.spec and run.ended and settings and run.name != spec_text(run.spec):
+        parts.append(spec_text(run.spec))
     if run.ended and verdict:
         parts.append(verdict_of(look.epochs))
     return "\n".join(f" {part}" for part in parts if part)
