@@ -267,6 +267,14 @@ def handed_in(*folders: RunFolder) -> bool:
     return all((p := look(folder).progress) and p.worker.job for folder in folders)
 
 
+def one_handed_in(start: Callable[..., ClusterQueue], runs: Path) -> tuple[RunFolder, ClusterQueue]:
+    """A run that Slurm has taken, and the backend that handed it in."""
+    (folder,) = make_runs(runs, 1)
+    backend = start(folder)
+    until(lambda: handed_in(folder))
+    return folder, backend
+
+
 def test_a_job_that_squeue_passes_over_but_slurm_has_is_not_given_up(
     fake: FakeSlurm,
     start: Callable[..., ClusterQueue],
@@ -274,9 +282,7 @@ def test_a_job_that_squeue_passes_over_but_slurm_has_is_not_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cluster, "LOST_AFTER", 0.0)
-    (folder,) = make_runs(tmp_path, 1)
-    backend = start(folder)
-    until(lambda: handed_in(folder))
+    folder, backend = one_handed_in(start, tmp_path)
     fake.jobs.clear()
     fake.fates["101_0"] = "PENDING"
     until(lambda: len(fake.named("scontrol", "--oneliner")) > 3)
@@ -317,9 +323,7 @@ def test_a_run_that_another_job_trains_is_left_to_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cluster, "LOST_AFTER", 0.0)
-    (folder,) = make_runs(tmp_path, 1)
-    backend = start(folder)
-    until(lambda: handed_in(folder))
+    folder, backend = one_handed_in(start, tmp_path)
     with Lock(folder.path / "lock") as theirs:
         assert theirs.take()
         become(folder, "running")
@@ -396,9 +400,7 @@ def test_what_a_silent_slurm_could_not_be_told_it_is_told_later(
 def test_a_worry_about_slurm_is_no_failure_of_runs_that_were_trained(
     fake: FakeSlurm, start: Callable[..., ClusterQueue], tmp_path: Path
 ) -> None:
-    (folder,) = make_runs(tmp_path, 1)
-    backend = start(folder)
-    until(lambda: handed_in(folder))
+    folder, backend = one_handed_in(start, tmp_path)
     fake.silent = {"squeue"}
     until(lambda: "does not answer" in backend.problem)
     backend.finish()
@@ -414,9 +416,7 @@ def test_closing_does_not_wait_for_an_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cluster, "LEAVE_WITHIN", 0.01)
-    (folder,) = make_runs(tmp_path, 1)
-    backend = start(folder)
-    until(lambda: handed_in(folder))
+    _, backend = one_handed_in(start, tmp_path)
     asked, answer = threading.Event(), threading.Event()
 
     def silent(command: Sequence[str], text: str = "", seconds: float = 0) -> str:
