@@ -60,7 +60,7 @@ ACTIVITY_EVERY = 0.5
 SCREENS = {
     "live": "live.screen.LiveScreen",
     "page": "live.page.RunPage",
-    "queue": "live.queue_screen.QueueScreen",
+    "queue": "queue.screen.QueueScreen",
     "history": "history.screen.HistoryScreen",
     "lab": "labs.screen.LabScreen",
     "devices": "devices.screen.DevicesScreen",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cifar_tui.features.live.queue_plan import Plan
+from cifar_tui.features.queue.plan import Plan
 from cifar_tui.runs.listing import Run
 from cifar_tui.runs.record import this_host
 from cifar_tui.spec.checks import format_value

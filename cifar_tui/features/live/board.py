@@ -8,7 +8,7 @@ from textual.containers import Grid, Vertical
 from textual.widgets import Static
 
 from cifar_tui.features.live.core import panel_words
-from cifar_tui.features.live.queue_plan import Plan, time_of_day
+from cifar_tui.features.queue.plan import Plan, time_of_day
 from cifar_tui.runs.listing import Look
 from cifar_tui.text import at_epoch, plain, runs_text
 from cifar_tui.tui.plot import Curve, Curves

@@ -12,8 +12,8 @@ from textual.binding import BindingType
 from cifar_tui.errors import UserError
 from cifar_tui.features.live.beside import Around
 from cifar_tui.features.live.core import refusal
-from cifar_tui.features.live.queue_plan import Plan, in_queue, plan_now
 from cifar_tui.features.live.run_view import RunView
+from cifar_tui.features.queue.plan import Plan, in_queue, plan_now
 from cifar_tui.queue.choices import withdraw
 from cifar_tui.runs.control import RESUMABLE, is_in_training, order
 from cifar_tui.runs.folder import Order

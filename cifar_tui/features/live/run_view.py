@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from cifar_tui.features.live.beside import Around, device_lines, settings_lines
 from cifar_tui.features.live.core import apart, before_training, headline, progress_line, told_of
-from cifar_tui.features.live.queue_plan import queue_lines, time_of_day
+from cifar_tui.features.queue.plan import queue_lines, time_of_day
 from cifar_tui.queue.notify import WRONG
 from cifar_tui.runs.events import EpochDone
 from cifar_tui.runs.listing import Look

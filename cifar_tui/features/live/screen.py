@@ -14,8 +14,8 @@ from cifar_tui.features.live.beside import NOTHING, Around
 from cifar_tui.features.live.board import Board
 from cifar_tui.features.live.core import before_training
 from cifar_tui.features.live.page import RunKeys
-from cifar_tui.features.live.queue_plan import Plan, plan_of, time_of_day
 from cifar_tui.features.live.run_view import RunView
+from cifar_tui.features.queue.plan import Plan, plan_of, time_of_day
 from cifar_tui.runs.ids import by_time
 from cifar_tui.runs.listing import Follower, Look, Run
 from cifar_tui.text import runs_text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.features.live.beside import settings_lines
-from cifar_tui.features.live.queue_plan import plan_of, queue_lines, time_of_day
+from cifar_tui.features.queue.plan import plan_of, queue_lines, time_of_day
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import Run, read_progress, read_run
 from cifar_tui.runs.record import Progress, this_worker

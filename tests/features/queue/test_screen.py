@@ -8,7 +8,7 @@ from textual.widgets import Static
 from cifar_tui.app import CifarApp
 from cifar_tui.config import Config
 from cifar_tui.features.live.page import RunPage
-from cifar_tui.features.live.queue_screen import QueueScreen
+from cifar_tui.features.queue.screen import QueueScreen
 from cifar_tui.runs.folder import RunFolder
 from cifar_tui.runs.listing import read_progress, read_run
 from cifar_tui.runs.record import Progress, this_worker

@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.widgets import Static
 
 from cifar_tui.errors import Tick, UserError
-from cifar_tui.features.live.queue_plan import Plan, in_queue, plan_now, time_of_day
+from cifar_tui.features.queue.plan import Plan, in_queue, plan_now, time_of_day
 from cifar_tui.query.fields import Field, Line, settings_text
 from cifar_tui.query.telling import telling, words
 from cifar_tui.queue.choices import stop
